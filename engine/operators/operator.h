@@ -1,0 +1,117 @@
+// engine/operators/operator.h
+//
+// What an operator implements. Each worker has its own instance, which sees the rows of its shard.
+//
+//   one commit:   push(port, batch)*  close()          then the next commit
+//   end of input: the last commit is an ordinary one with context.is_end(): buffers release in its close()
+//   odd commit:   if any instance said wants_odd() after closing an even commit c, all nodes run commit c + 1:
+//                 start_odd() on those that said so, push and close as always
+//
+// O1  Before close() an operator emits only rows that no later chunk of the commit can make wrong: paddings,
+//     aggregates, lookups, clocks come at close. Chunks of a commit come in any order, -1 and +1 mixed.
+// O2  What an operator has emitted after close() depends on the commits so far, not on how they were cut into chunks
+//     or split among workers.
+// O3  A row with diff < 0 reports no errors.
+// Threads  one worker calls an instance; never two at once. No locks, no per-row virtual calls.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/base/env.h"
+#include "engine/base/strong_id.h"
+#include "engine/expr/program.h"
+#include "engine/plan/node.h"
+#include "engine/types/batch.h"
+
+namespace thalweg {
+
+using Commit = std::uint64_t;  // even: ordinary; odd: retractions by forgetting
+inline constexpr Commit kEndCommit = 18446744073709551614ULL;
+
+enum class ErrorKind : std::uint8_t { kValue, kSkipped, kRecord };
+
+struct DataError {
+  ErrorKind kind = ErrorKind::kValue;
+  std::string message;
+  NodeId node;
+  SourceSpan span;           // the expression or tag where it arose
+  std::optional<Key> key;
+  Commit commit = 0;
+};
+
+struct StateSize {
+  std::uint64_t rows = 0;
+  std::uint64_t bytes = 0;
+};
+
+class OperatorContext {
+ public:
+  virtual ~OperatorContext() = default;
+  // To every reader of this node. Chunks of up to kChunkRows rows; larger ones are cut.
+  virtual void emit(Batch batch) = 0;
+  [[nodiscard]] virtual Commit commit() const = 0;
+  [[nodiscard]] virtual bool is_end() const = 0;
+  // Logged (and counted); ends the run under terminate_on_error unless `kind` is kRecord.
+  virtual void report(ErrorKind kind, std::string message, SourceSpan where, std::optional<Key> key) = 0;
+  [[nodiscard]] virtual Env& env() = 0;
+  [[nodiscard]] virtual WorkerId worker() const = 0;
+  [[nodiscard]] virtual std::uint32_t num_workers() const = 0;
+  // Combines a value among all workers within this commit (clock operators); all workers must call it, in close().
+  [[nodiscard]] virtual std::vector<std::string> all_to_all(std::string mine) = 0;
+  [[nodiscard]] virtual bool stopping() const = 0;
+};
+
+class Operator {
+ public:
+  virtual ~Operator() = default;
+  virtual void push(std::size_t port, Batch batch, OperatorContext& context) = 0;
+  virtual void close(OperatorContext& /*context*/) {}
+  [[nodiscard]] virtual bool wants_odd() const { return false; }
+  virtual void start_odd(OperatorContext& /*context*/) {}
+  [[nodiscard]] virtual StateSize state() const { return {}; }
+};
+
+// How the rows of a port must be spread over the workers.
+struct Route {
+  enum class By : std::uint8_t {
+    kAny,        // stays where it is
+    kKey,        // by row key
+    kColumns,    // by hash of `columns`
+    kPointer,    // by the pointer in columns[0], as if it were the key
+    kOne,        // all to worker 0
+    kAll,        // to every worker
+  };
+  By by = By::kAny;
+  plan::Columns columns;
+  friend bool operator==(const Route&, const Route&) = default;
+};
+
+struct OperatorDescriptor {
+  std::string_view name;  // plan::operator_name
+  std::vector<Route> (*routes)(const plan::Node&);
+  // How the output is spread, if the inputs were routed as asked (kAny: nothing is known).
+  Route (*output_route)(const plan::Node&);
+  Result<std::unique_ptr<Operator>> (*make)(const plan::Node& node, const plan::Plan& plan);
+  // Reads row keys of its inputs, or passes them to readers that do (`passes`).
+  bool needs_keys = true;
+};
+
+// By plan::operator_name; null for nodes that the runtime itself runs (sources, exports, outputs, error log).
+[[nodiscard]] const OperatorDescriptor* find_operator(std::string_view name);
+
+// Reports expression errors of rows with diff > 0 as this operator's value errors.
+class ExpressionErrors : public expr::RowErrors {
+ public:
+  ExpressionErrors(const Batch& batch, OperatorContext& context) : batch_(batch), context_(context) {}
+  void report(std::size_t row, SourceSpan where, std::string_view message) override;
+
+ private:
+  const Batch& batch_;
+  OperatorContext& context_;
+};
+
+}  // namespace thalweg

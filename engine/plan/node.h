@@ -1,0 +1,264 @@
+// engine/plan/node.h
+//
+// A plan is plain data: a list of nodes in topological order (inputs come before their users). pipeline_lang makes
+// it, engine/plan/rewrite improves it, engine/runtime builds operators from it. A new operator is one struct here,
+// one file pair in engine/operators, one line in its registry.
+//
+// Columns are indices into the input's schema (of input 0 unless said otherwise). Expressions that an operator needs
+// are computed by a Project before it; what users write over reducers or joined rows is a Project after it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "engine/base/setting.h"
+#include "engine/base/strong_id.h"
+#include "engine/plan/expr.h"
+#include "engine/types/batch.h"
+#include "engine/types/schema.h"
+
+namespace thalweg::plan {
+
+using Columns = std::vector<std::uint32_t>;
+
+// ---------------------------------------------------------------- inputs
+
+// Where a field of a record comes from, and how.
+struct SourceField {
+  std::string name;           // column name
+  std::string external_name;  // name in the record
+  Type type;
+  enum class From : std::uint8_t { kPayload, kKey, kTime, kPartition, kMetadata } from = From::kPayload;
+  std::optional<Value> default_value;
+  bool primary_key = false;
+  bool used = true;  // rewriting clears it: the field is never read
+};
+
+struct Source {
+  std::string connector;  // `io.csv.read`; engine/io finds it by this name
+  Setting args;           // a map, checked against the connector's table of options
+  std::vector<SourceField> fields;
+  bool needs_keys = true;   // cleared by rewriting where nobody asks
+  bool upsert = false;      // records replace by key; an Upsert node follows
+  bool append_only = false;
+  std::string name;         // what positions and metrics are keyed by
+};
+
+// Rows written in the file itself, or given by a test.
+struct StaticRow {
+  std::uint64_t time = 2;  // even; rows of one time are one batch
+  Diff diff = 1;
+  Key key;
+  std::vector<Value> cells;
+};
+struct StaticRows {
+  std::shared_ptr<const std::vector<StaticRow>> rows;
+  bool as_stream = false;  // its times are commits of their own; else all of it is in the first commit
+};
+
+// The error log as a table; schema: see language.md 8. With `operators`, only their errors.
+struct ErrorLog {
+  std::vector<NodeId> operators;
+  bool all = true;
+};
+
+// ---------------------------------------------------------------- row by row
+
+struct Project {
+  std::vector<ExprPtr> exprs;  // one per column of the schema
+};
+struct Filter {
+  ExprPtr condition;  // bool; an ERROR drops the row and is logged as skipped
+};
+struct Rekey {
+  ExprPtr key;  // pointer; ERROR drops the row and is logged
+};
+struct Flatten {
+  std::uint32_t column = 0;  // replaced by its elements
+  bool origin_id = false;    // appends the source key
+};
+struct RemoveErrors {};
+struct AssertAppendOnly {};
+struct FilterForgetting {};  // drops what is stamped with an odd time
+
+// ---------------------------------------------------------------- by key
+
+// Sources that replace by key: +1 sets the row of the key, -1 deletes it, whatever the payload says.
+struct Upsert {};
+
+enum class KeyedKind : std::uint8_t { kUpdateRows, kUpdateCells, kIntersect, kDifference, kRestrict };
+struct Keyed {
+  KeyedKind kind = KeyedKind::kUpdateRows;
+  // kUpdateCells: for each column, its column in input 1 or -1. Input 1 has the same schema for kUpdateRows.
+  std::vector<std::int32_t> from_other;
+};
+
+// Rows of input 0 with the row of input 1 whose key is in pointer column `key`.
+struct Ix {
+  std::uint32_t key = 0;
+  bool optional = false;  // a miss gives Nones, else ERRORs and a log entry
+  Columns emit;           // into [columns of input 0 | columns of input 1]
+};
+
+struct Concat {
+  bool reindex = false;  // keys become key_of_part(key, index of the input)
+};
+
+// ---------------------------------------------------------------- groups
+
+enum class ReducerKind : std::uint8_t {
+  kCount, kCountDistinct, kCountDistinctApproximate, kSum, kAvg, kMin, kMax, kArgMin, kArgMax, kUnique, kAny,
+  kTuple, kSortedTuple, kNdArray, kEarliest, kLatest, kFirst, kLast, kStddev, kStddevPop, kVarSamp, kVarPop,
+  kMedian, kQuantile, kStringAgg, kBoolAnd, kBoolOr, kFold, kUser,
+};
+struct Reducer {
+  ReducerKind kind = ReducerKind::kCount;
+  Columns args;             // argmin/argmax: value, result (a pointer column for the key)
+  Type type;                // of the result
+  bool skip_nones = false;  // tuple-like, sum-like, min, max, count, …: None arguments are not rows of this reducer
+  bool skip_errors = true;
+  double parameter = 0;     // quantile; precision of the approximate count
+  std::string separator;    // string_agg
+  ExprPtr fold;             // kFold: over [acc, columns of the input]
+  Value fold_init;
+  std::string text;         // as the user wrote it, for explain
+};
+struct GroupBy {
+  Columns by;
+  std::optional<std::uint32_t> instance;  // one more grouping column, and the shard
+  bool key_is_column = false;             // the one pointer column in `by` is the row key
+  Columns sort_by;                        // order of first, last, tuple, string_agg, ndarray: these columns, then key
+  std::vector<Reducer> reducers;
+  bool always_one_row = false;            // SQL: an aggregate without GROUP BY over no rows is a row
+};  // schema: by columns, instance if any, one per reducer
+
+struct Deduplicate {
+  Columns value;      // what the acceptor compares; batch order is by value, then by row
+  Columns instance;   // key of the result: hash of these
+  ExprPtr acceptor;   // bool over [value of new…, value of current…]; null: keep by `keep_last`
+  bool keep_last = false;
+};  // schema: that of the input
+
+struct TopK {
+  struct Order {
+    std::uint32_t column = 0;
+    bool descending = false;
+    bool nulls_first = true;
+  };
+  Columns partition;
+  std::vector<Order> order;  // then by key
+  std::uint64_t offset = 0;
+  std::optional<std::uint64_t> limit;
+  bool rank_column = false;  // appends the row number within the partition, from 1
+};
+
+// ---------------------------------------------------------------- joins
+
+enum class JoinHow : std::uint8_t { kInner, kLeft, kRight, kOuter };
+enum class JoinKey : std::uint8_t { kPair, kLeft, kRight };
+struct Join {
+  JoinHow how = JoinHow::kInner;
+  Columns left_on, right_on;  // of equal types; both empty: every row with every row
+  bool none_matches = true;   // None equals None (SQL: not)
+  JoinKey key = JoinKey::kPair;
+  // Into [columns of left | columns of right | left key | right key]; keys are optional pointers.
+  Columns emit;
+};
+
+// ---------------------------------------------------------------- order
+
+struct Sort {
+  Columns key;  // then by row key
+  std::optional<std::uint32_t> instance;
+};  // appends prev, next
+struct OrderedDiff {
+  std::uint32_t timestamp = 0;
+  Columns values;
+  std::optional<std::uint32_t> instance;
+};  // appends one column per value
+struct Interpolate {
+  std::uint32_t timestamp = 0;
+  Columns values;  // replaced by float columns
+};
+
+// ---------------------------------------------------------------- time
+
+enum class GateKind : std::uint8_t { kForget, kBuffer, kFreeze };
+struct TimeGate {
+  GateKind kind = GateKind::kFreeze;
+  std::uint32_t time = 0;       // numeric or datetime column, not optional
+  Value threshold;              // of the time's difference type
+  std::optional<std::uint32_t> instance;  // one clock per instance
+  bool mark = false;            // kForget: retractions go to the odd time
+};
+
+// ---------------------------------------------------------------- streams
+
+struct ToStream {};                            // appends is_upsert
+struct StreamToTable { std::uint32_t is_upsert = 0; };
+
+// ---------------------------------------------------------------- loops
+
+struct Plan;
+struct Iterate {
+  std::shared_ptr<const Plan> body;      // its LoopInput nodes read the inputs
+  std::vector<NodeId> next;              // in body: next value of variable i; inputs 0..n of this node are variables
+  std::vector<NodeId> loop_inputs;       // in body: one LoopInput per input of this node (variables, then constants)
+  std::uint32_t output = 0;              // which variable this node yields
+  std::optional<std::uint64_t> limit;
+};
+struct LoopInput { std::uint32_t input = 0; };
+
+// ---------------------------------------------------------------- outputs
+
+struct Output {
+  std::string connector;
+  Setting args;
+  std::string name;
+};
+struct Export {
+  std::string name;
+  std::vector<Columns> indexes;
+  std::optional<std::int64_t> retain_ns;
+};
+
+using Params = std::variant<Source, StaticRows, ErrorLog, Project, Filter, Rekey, Flatten, RemoveErrors,
+                            AssertAppendOnly, FilterForgetting, Upsert, Keyed, Ix, Concat, GroupBy, Deduplicate, TopK,
+                            Join, Sort, OrderedDiff, Interpolate, TimeGate, ToStream, StreamToTable, Iterate,
+                            LoopInput, Output, Export>;
+
+struct Node {
+  NodeId id;
+  std::vector<NodeId> inputs;
+  Schema schema;   // of what it emits; empty for Output and Export
+  Params params;
+  SourceSpan span;      // of the tag that made it
+  std::string label;    // the user's name or tag: `$orders`, `!join`
+  bool append_only = false;
+  bool reports_errors = true;  // false for what depends on the error log
+};
+
+struct Plan {
+  std::vector<Node> nodes;
+  std::string name;
+  bool terminate_on_error = false;
+  std::int64_t autocommit_ms = 0;  // 0: default
+  std::uint32_t workers = 0;       // 0: decided by the command
+
+  [[nodiscard]] const Node& node(NodeId id) const { return nodes[id.value]; }
+  NodeId add(Node node) {
+    node.id = NodeId{static_cast<std::uint32_t>(nodes.size())};
+    nodes.push_back(std::move(node));
+    return nodes.back().id;
+  }
+};
+
+[[nodiscard]] std::string_view operator_name(const Params& params);  // `join`, `groupby`, … stable
+// Stable text of the whole plan, for explain and golden files.
+[[nodiscard]] std::string to_text(const Plan& plan);
+
+}  // namespace thalweg::plan

@@ -1,0 +1,123 @@
+// engine/runtime/run.h
+//
+// A running plan: sources on their threads, workers on theirs, sinks on theirs, exported tables that can be read.
+//
+//   starting → running → (ended | stopped | failed)
+//
+// ended    every source has ended (a static run); the last commit is the end commit.
+// stopped  stop() was called: the running commit finished and is visible, later input was not taken.
+// failed   a source or sink gave up, or an ERROR value arose under terminate_on_error; the last closed commit stays
+//          readable.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/base/env.h"
+#include "engine/io/connectors.h"
+#include "engine/operators/operator.h"
+#include "engine/plan/node.h"
+
+namespace thalweg {
+
+struct Frontier {
+  std::uint64_t at = 0;  // smallest time not complete
+  bool done = false;
+  friend bool operator==(const Frontier&, const Frontier&) = default;
+};
+
+struct RunOptions {
+  std::uint32_t workers = 1;
+  std::int64_t autocommit_ms = 100;   // a loaded pipeline closes a commit at least this often
+  bool exports = true;                // keep exported tables readable
+  bool test_times = false;            // `thalweg test`: commits are the times of StaticRows, the end is kEndCommit
+  std::int64_t test_clock_start_ns = 0;
+  std::int64_t test_clock_per_time_ns = 1'000'000;
+  std::uint64_t history_commits = 1000;
+  std::uint64_t history_bytes = 64ULL << 20;
+  std::int64_t history_ns = 600'000'000'000;
+};
+
+enum class RunState : std::uint8_t { kStarting, kRunning, kEnded, kStopped, kFailed };
+
+struct ConnectorStatus {
+  std::string name;       // as in the plan
+  std::string connector;  // `io.csv.read`
+  bool is_source = true;
+  std::uint64_t rows = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t errors = 0;
+  bool ended = false;
+  std::string last_error;
+};
+
+struct OperatorStatus {
+  NodeId node;
+  std::uint64_t rows_in = 0;
+  std::uint64_t rows_out = 0;
+  std::uint64_t busy_ns = 0;
+  StateSize state;
+};
+
+// Rows of an exported table, and the way back to older commits. Safe from any thread.
+class ExportReader {
+ public:
+  virtual ~ExportReader() = default;
+  [[nodiscard]] virtual const std::string& name() const = 0;
+  [[nodiscard]] virtual const Schema& schema() const = 0;
+  [[nodiscard]] virtual Frontier frontier() const = 0;
+  [[nodiscard]] virtual Frontier oldest() const = 0;       // snapshots below this are gone
+  [[nodiscard]] virtual std::uint64_t num_rows() const = 0;
+  // All rows with time < at (default: the frontier), in key order; the frontier they show. kNotFound: history is gone.
+  struct Snapshot {
+    Frontier frontier;
+    std::vector<Batch> batches;
+  };
+  virtual Result<Snapshot> snapshot(std::optional<Frontier> at) = 0;
+  // The row of a key.
+  struct Row {
+    Frontier frontier;
+    std::optional<Batch> row;
+  };
+  virtual Result<Row> lookup(const Key& key) = 0;
+  // What changed in [from, to): one batch per time, oldest first.
+  struct Change {
+    Commit time = 0;
+    Batch batch;
+  };
+  virtual Result<std::vector<Change>> diff(Frontier from, Frontier to) = 0;
+  // Calls back (from an engine thread; be quick) after every commit, also one that did not change the table.
+  virtual std::uint64_t subscribe(std::function<void(Frontier)> on_commit) = 0;
+  virtual void unsubscribe(std::uint64_t id) = 0;
+};
+
+class Run {
+ public:
+  // Checks what only a run can know (files exist, sinks open) and starts. `plan` is copied.
+  static Result<std::unique_ptr<Run>> start(const plan::Plan& plan, const RunOptions& options,
+                                            ConnectorFactory& connectors, const Env& env);
+  virtual ~Run() = default;  // stops
+  virtual void stop() = 0;   // asks; returns at once
+  // Until the run is over, or `timeout_ns` (negative: for ever). True if it is over.
+  virtual bool wait(std::int64_t timeout_ns) = 0;
+  [[nodiscard]] virtual RunState state() const = 0;
+  [[nodiscard]] virtual std::optional<Error> failure() const = 0;
+  [[nodiscard]] virtual Frontier frontier() const = 0;
+  [[nodiscard]] virtual std::vector<std::shared_ptr<ExportReader>> exports() const = 0;
+  [[nodiscard]] virtual std::shared_ptr<ExportReader> find_export(std::string_view name) const = 0;
+  [[nodiscard]] virtual std::vector<ConnectorStatus> connectors() const = 0;
+  [[nodiscard]] virtual std::vector<OperatorStatus> operators() const = 0;
+  // The newest errors (bounded), oldest first, and how many there were in all.
+  [[nodiscard]] virtual std::vector<DataError> errors() const = 0;
+  [[nodiscard]] virtual std::uint64_t num_errors() const = 0;
+  [[nodiscard]] virtual std::uint64_t num_commits() const = 0;
+  // Every source has delivered and the engine has closed all that it found at the start.
+  [[nodiscard]] virtual bool caught_up() const = 0;
+};
+
+}  // namespace thalweg
