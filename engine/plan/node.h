@@ -121,6 +121,7 @@ struct Reducer {
   Type type;                // of the result
   bool skip_nones = false;  // tuple-like, sum-like, min, max, count, …: None arguments are not rows of this reducer
   bool skip_errors = true;
+  bool none_if_empty = false;  // SQL: without a row of this reducer the group stays; the result is None, of counts 0
   double parameter = 0;     // quantile; precision of the approximate count
   std::string separator;    // string_agg
   ExprPtr fold;             // kFold: over [acc, columns of the input]
