@@ -8,6 +8,16 @@
 // bit_and bit_or bit_xor shl shr contains get_item`. Lazy forms (if_else, and, or, coalesce, require, fill_error) are
 // expression kinds, not functions.
 //
+// Conventions for whoever writes calls:
+//   a in b             contains(b, a): the container first, as str.contains
+//   ~x                 bit_not (bool: the same as not)
+//   cast(T, x)         resolve("cast", {a str constant that spells T, x}) gives params {x} and the result; the call in
+//                      the plan is cast over x alone, typed T. declare_type likewise.
+//   (a, b)  [a, b]     make_tuple, make_list
+//   {"k": x}           json.object("k", x, ...); inside it lists are json.array(...)
+//   x[i], x.get(i, d)  get_item, get
+// resolve also types the lazy forms (if_else, and, or, coalesce, require, fill_error) under these names.
+//
 // F1  A kernel gets whole columns and never sees ERROR or Pending cells of its arguments unless `sees_errors`: the
 //     evaluator puts ERROR where an argument has one. It never sees None where its signature says a plain type.
 // F2  A kernel that makes an ERROR reports why, for that row, once.
@@ -41,8 +51,9 @@ struct KernelCall {
   const Type& result;
   std::size_t rows;
   CellErrors& errors;
-  // Rows that need no answer because an argument is ERROR or (for plain signatures) None: null or one flag per row.
-  const std::uint8_t* skip;
+  // Rows that need no answer because an argument is ERROR, Pending or (for plain signatures) None: null, or per row
+  // the tag that the row gets; kValue is a row to compute. See kernel.h: Writer does it.
+  const CellTag* skip;
   // What `prepare` made of the constant arguments (a compiled pattern, a time zone), or null.
   const void* prepared;
 };
