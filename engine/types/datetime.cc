@@ -42,7 +42,8 @@ CivilTime civil_from_ns(std::int64_t ns) {
 }
 
 std::optional<std::int64_t> ns_from_seconds(std::int64_t seconds, std::int64_t ns) {
-  __int128 total = static_cast<__int128>(seconds) * kNsPerSecond + ns;
+  __extension__ using Wide = __int128;
+  Wide total = static_cast<Wide>(seconds) * kNsPerSecond + ns;
   auto result = static_cast<std::int64_t>(total);
   if (result != total) return std::nullopt;
   return result;

@@ -9,7 +9,7 @@
 namespace thalweg {
 namespace {
 
-using Wide = __int128;
+__extension__ using Wide = __int128;
 constexpr Wide kLimit = Wide{1} << 64;
 
 struct Unit {
