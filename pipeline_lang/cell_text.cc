@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "engine/types/datetime.h"
+#include "engine/types/duration.h"
 #include "engine/types/from_text.h"
 #include "pipeline_lang/table_text.h"
 
@@ -297,13 +299,13 @@ std::optional<Value> scalar_of(std::string_view text, const Type& type) {
       return Value::bytes(std::move(out));
     }
     case Kind::kDateTimeNaive:
-      if (const auto t = datetime_from_text(text); t && !t->has_offset) return Value::datetime_naive(t->ns);
+      if (const auto t = parse_datetime(text); t && !t->has_offset) return Value::datetime_naive(t->ns);
       return std::nullopt;
     case Kind::kDateTimeUtc:
-      if (const auto t = datetime_from_text(text); t && t->has_offset) return Value::datetime_utc(t->ns);
+      if (const auto t = parse_datetime(text); t && t->has_offset) return Value::datetime_utc(t->ns);
       return std::nullopt;
     case Kind::kDuration:
-      if (const auto d = duration_from_text(text)) return Value::duration(*d);
+      if (const auto d = parse_duration(text)) return Value::duration(*d);
       return std::nullopt;
     case Kind::kUuid:
       if (const auto id = uuid_from_text(text)) return Value::uuid(*id);

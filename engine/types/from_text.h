@@ -1,6 +1,6 @@
 // engine/types/from_text.h
 //
-// Text read as a value of a type: what cells of text tables, records of connectors, literals and casts agree on.
+// Text read as a value of a type: what cells of text tables, records of connectors, literals and casts agree on. Durations and datetimes: duration.h, datetime.h.
 // Nothing here reports errors: an empty optional is "does not read as that".
 #pragma once
 
@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "engine/types/datetime.h"
+#include "engine/types/duration.h"
 #include "engine/types/key.h"
 
 namespace thalweg {
@@ -20,16 +22,8 @@ namespace thalweg {
 // `true`, `false` in any case.
 [[nodiscard]] std::optional<bool> bool_from_text(std::string_view text);
 
-// Nanoseconds. `1h30m`, `2h3min`, `-2m`, `D`, `1 day 2 hours`, `PT5M`, `1 days 02:00:00.5`; units w d h m s ms us ns,
-// their words, and pandas' D H T S L U N.
-[[nodiscard]] std::optional<std::int64_t> duration_from_text(std::string_view text);
-
-struct ParsedDateTime {
-  std::int64_t ns = 0;      // since the epoch; with an offset in UTC, else the local reading
-  bool has_offset = false;  // `Z` or `+02:00`
-};
-// ISO: a date, then `T` or a blank and a time of day with up to nine fraction digits, then an offset.
-[[nodiscard]] std::optional<ParsedDateTime> datetime_from_text(std::string_view text);
+[[nodiscard]] inline std::optional<std::int64_t> duration_from_text(std::string_view text) { return parse_duration(text); }
+[[nodiscard]] inline std::optional<ParsedDatetime> datetime_from_text(std::string_view text) { return parse_datetime(text); }
 
 // 8-4-4-4-12 hexadecimal digits; `hi` holds the first eight bytes, big-endian.
 [[nodiscard]] std::optional<Key> uuid_from_text(std::string_view text);
