@@ -1,0 +1,13 @@
+// daemon/commands/commands.h
+//
+// One function per command; each returns the exit code. Results go to stdout, diagnostics to stderr.
+#pragma once
+
+#include "daemon/args.h"
+
+namespace thalweg::daemon {
+
+int run_command(const CompletionArgs& args);
+int run_command(const VersionArgs& args);
+
+}  // namespace thalweg::daemon
