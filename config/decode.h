@@ -4,6 +4,7 @@
 // place and the nearest valid name. Also used by sections of the daemon's configuration.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -18,20 +19,26 @@ namespace thalweg::config {
 
 struct DecodeOptions {
   std::string what;  // for messages: "`io.csv.read`"
-  // Makes a path absolute or relative to where it stands; null: left alone.
-  std::string (*resolve_path)(const void* context, const Setting& value) = nullptr;
-  const void* context = nullptr;
+  // Makes a path relative to the file it stands in; empty: left alone.
+  std::function<std::string(const Setting& value)> resolve_path;
 };
 
 // Requires: `given` is a map or null. Errors are appended; the result holds what was right.
 [[nodiscard]] Setting decode(const Setting& given, std::span<const OptionSpec> specs, const DecodeOptions& options,
                              std::vector<Error>& errors);
 
-// `1h30m`, `2h3min`, `-2m`, `D`, `PT5M`, `90 seconds`; nanoseconds. None for a plain number and for what is no duration.
-[[nodiscard]] std::optional<std::int64_t> duration_from_text(std::string_view text);
 // `X.NAME`, `pw.X.name`, `name` against choices, case-insensitive.
 [[nodiscard]] std::optional<std::string> match_choice(std::string_view text, std::span<const std::string> choices);
 
 [[nodiscard]] std::string_view type_text(OptionType type);  // `text`, `int`, …
+
+// A scalar read as a type, whatever it was written as: `5`, `"5"` and an environment's 5 are all ints.
+[[nodiscard]] std::optional<std::string> as_text(const Setting& value);
+[[nodiscard]] std::optional<std::int64_t> as_int(const Setting& value);  // `_` between digits, 0x, 0b, 0o
+[[nodiscard]] std::optional<double> as_float(const Setting& value);
+[[nodiscard]] std::optional<bool> as_bool(const Setting& value);  // true false yes no on off y n
+[[nodiscard]] std::optional<std::int64_t> as_duration(const Setting& value, std::int64_t unit_ns);
+// For messages: `text "abc"`, `a list`, `***` for secrets.
+[[nodiscard]] std::string describe(const Setting& value);
 
 }  // namespace thalweg::config
