@@ -58,6 +58,7 @@ struct FunctionRow {
 [[nodiscard]] std::span<const FunctionRow> array_functions();
 [[nodiscard]] std::span<const FunctionRow> cast_functions();
 [[nodiscard]] std::span<const FunctionRow> compare_functions();
+[[nodiscard]] std::span<const FunctionRow> datetime_functions();
 [[nodiscard]] std::span<const FunctionRow> json_functions();
 [[nodiscard]] std::span<const FunctionRow> key_functions();
 [[nodiscard]] std::span<const FunctionRow> lazy_functions();
