@@ -13,6 +13,7 @@ namespace {
 
 // A file of functions is known to the language by its line here.
 constexpr std::span<const FunctionRow> (*kFamilies[])() = {
+    datetime_functions,
     lazy_functions,
 };
 

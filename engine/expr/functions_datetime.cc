@@ -396,7 +396,7 @@ void add_timestamps(std::vector<FunctionRow>& rows) {
                   .signature = "dt.to_duration(x: int, unit: str) -> duration",
                   .doc = "x units of time: w d h m s ms us ns or their words.",
                   .example = "(90).dt.to_duration(\"m\")",
-                  .example_result = "1h30m",
+                  .example_result = "1h 30m",
                   .is_method = true,
                   .overloads = {{{{"x", Kind::kInt}, {"unit", Kind::kStr}},
                                  Kind::kDuration,
@@ -457,7 +457,7 @@ void add_texts(std::vector<FunctionRow>& rows) {
                   .signature = "duration(text: str) -> duration",
                   .doc = "A length of time: `1h30m`, `2 days`, `-5s`, `PT5M`.",
                   .example = "duration(\"90m\")",
-                  .example_result = "1h30m",
+                  .example_result = "1h 30m",
                   .overloads = {{{{"text", Kind::kStr}},
                                  Kind::kDuration,
                                  {.kernel = duration_of, .prepare = prepare_text<length_of, 0>}}}});
@@ -466,7 +466,7 @@ void add_texts(std::vector<FunctionRow>& rows) {
                                  "nanoseconds=0) -> duration",
                     .doc = "A length of time from numbers of its units.",
                     .example = "timedelta(hours=1, minutes=30)",
-                    .example_result = "1h30m"};
+                    .example_result = "1h 30m"};
   std::vector<Param> params;
   for (string_view name : {"days", "seconds", "microseconds", "milliseconds", "minutes", "hours", "weeks", "nanoseconds"})
     params.push_back({std::string(name), Kind::kFloat, false, Value::of(0.0)});

@@ -59,7 +59,7 @@ class DurationReader {
       ++at_;
       skip_blanks();
     }
-    std::optional<Wide> total = peek() == 'P' || peek() == 'p' ? iso() : units();
+    std::optional<Wide> total = peek() == 'P' || peek() == 'p' ? iso() : units(negative);
     skip_blanks();
     if (!total || at_ != text_.size()) return std::nullopt;
     Wide signed_total = negative ? -*total : *total;
@@ -107,10 +107,11 @@ class DurationReader {
     return text_.substr(begin, at_ - begin);
   }
 
-  std::optional<Wide> units() {
+  std::optional<Wide> units(bool negative) {
     Wide total = 0;
     bool any = false;
     while (at_ < text_.size()) {
+      if (any && negative && peek() == '-') ++at_;  // `-1h -30m`: every part shows the sign of the whole
       Count c;
       if (!count(c)) return std::nullopt;
       if (peek() == ':') {  // a time of day ends the text

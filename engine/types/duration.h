@@ -17,7 +17,7 @@ namespace thalweg {
 
 // `1h30m`, `-2m`, `1s500ms`, `0s`: parse_duration reads it back.
 [[nodiscard]] std::string duration_to_text(std::int64_t ns);
-// As to_string() prints: `1d 3h 4m 5s 123456789ns`, `-1m -30s`, `0s`.
+// As to_string() prints: `1d 3h 4m 5s 123456789ns`, `-1m -30s`, `0s`; this reads back, too.
 [[nodiscard]] std::string duration_to_words(std::int64_t ns);
 
 }  // namespace thalweg

@@ -133,7 +133,7 @@ void append_value(const Value& value, bool inside, std::string& out) {
     }
     case Tag::kDateTimeNaive: return append_datetime(value.as_int(), false, out);
     case Tag::kDateTimeUtc: return append_datetime(value.as_int(), true, out);
-    case Tag::kDuration: out += duration_to_text(value.as_int()); return;
+    case Tag::kDuration: out += duration_to_words(value.as_int()); return;
     case Tag::kJson: out += value.as_text(); return;
     case Tag::kUuid: return append_uuid(value.as_key(), out);
     case Tag::kError: out += "Error"; return;
