@@ -180,21 +180,84 @@ struct OrderedDiff {
   std::uint32_t timestamp = 0;
   Columns values;
   std::optional<std::uint32_t> instance;
-};  // appends one column per value
+};  // appends, per value, that of the row before it (optional; None in the first row); a Project subtracts
 struct Interpolate {
   std::uint32_t timestamp = 0;
   Columns values;  // replaced by float columns
 };
 
 // ---------------------------------------------------------------- time
+//
+// Times are int, float or datetime columns, never optional; a row whose time is ERROR is dropped and logged. Lengths
+// (hop, threshold, …) are ints, floats or durations, of the kind that belongs to the time.
 
+// Where a behavior lets rows through: see peer rules of forget, buffer and ignore_late. A row is due when the clock is
+// at or past `time` + `threshold`. The clock is the maximum of column `clock` over the rows that reach the gate; of
+// column `clock` of input 1 if the node has two inputs (nothing else of input 1 is used).
 enum class GateKind : std::uint8_t { kForget, kBuffer, kFreeze };
 struct TimeGate {
   GateKind kind = GateKind::kFreeze;
-  std::uint32_t time = 0;       // numeric or datetime column, not optional
-  Value threshold;              // of the time's difference type
+  std::uint32_t time = 0;
+  Value threshold;
   std::optional<std::uint32_t> instance;  // one clock per instance
-  bool mark = false;            // kForget: retractions go to the odd time
+  bool mark = false;                      // kForget: retractions go to the odd time
+  std::optional<std::uint32_t> clock;     // default: `time`
+  bool late = false;                      // kFreeze: emits the insertions that it would drop, and nothing else
+};
+
+// Tumbling and sliding windows: one row per window of the row, with start and end appended. Without `duration` windows
+// end at origin + (k + ratio) · hop.
+struct WindowAssign {
+  std::uint32_t time = 0;
+  Value hop;
+  Value duration;          // None: by ratio
+  double ratio = 1;
+  Value origin;            // of the time's type
+  bool from_origin = false;  // no window starts before the origin
+};  // keys: key_of_part(key, index of the window) unless every row has one window
+
+// Appends the session of a row: a pointer that stays while the session grows; with `bounds` its start and end, too.
+struct SessionAssign {
+  Columns instance;
+  std::uint32_t time = 0;
+  Value max_gap;           // neighbours merge if b - a < max_gap; or:
+  ExprPtr predicate;       // bool over [a, b]
+  bool bounds = false;
+  Value delay;             // None, or: nothing of a session is emitted before the clock is at or past start + delay
+  Value emit_after;        // None, or: before the clock is at or past end + max_gap + this (exactly once)
+  Value cutoff;            // None, or: the session is dropped when the clock of earlier batches is at or past
+                           // end + max_gap + cutoff
+  bool mark = false;       // what a cutoff retracts goes to the odd time
+  bool instance_clock = false;
+};
+
+// Rows whose ranges of time overlap, ends included. Bounds of a point are one column.
+struct IntervalJoin {
+  JoinHow how = JoinHow::kInner;
+  Columns left_on, right_on;
+  std::uint32_t left_lower = 0, left_upper = 0, right_lower = 0, right_upper = 0;
+  Columns emit;  // into [columns of left | columns of right | left key | right key]
+};
+
+enum class AsofDirection : std::uint8_t { kBackward, kForward, kNearest };
+// One row per row of the left (kLeft), of the right (kRight) or of either (kOuter), with its peer of the other side.
+struct AsofJoin {
+  JoinHow how = JoinHow::kLeft;
+  AsofDirection direction = AsofDirection::kBackward;
+  Columns left_on, right_on;
+  std::uint32_t left_time = 0, right_time = 0;
+  Value tolerance;               // None: any distance
+  bool tolerance_closed = true;  // a peer at the very distance counts
+  Columns emit;  // into [columns of left | columns of right | left key | right key | side (bool) | t]
+};
+
+// Rows of the left with what the right is at their commit, right updates of the same commit included.
+struct AsofNowJoin {
+  JoinHow how = JoinHow::kInner;  // or kLeft
+  Columns left_on, right_on;
+  JoinKey key = JoinKey::kPair;
+  bool remember = true;           // answers are kept until their left row goes; false for append-only lefts
+  Columns emit;                   // as Join
 };
 
 // ---------------------------------------------------------------- streams
@@ -229,7 +292,8 @@ struct Export {
 
 using Params = std::variant<Source, StaticRows, ErrorLog, Project, Filter, Rekey, Flatten, RemoveErrors,
                             AssertAppendOnly, FilterForgetting, Upsert, Keyed, Ix, Concat, GroupBy, Deduplicate, TopK,
-                            Join, Sort, OrderedDiff, Interpolate, TimeGate, ToStream, StreamToTable, Iterate,
+                            Join, Sort, OrderedDiff, Interpolate, TimeGate, WindowAssign, SessionAssign,
+                            IntervalJoin, AsofJoin, AsofNowJoin, ToStream, StreamToTable, Iterate,
                             LoopInput, Output, Export>;
 
 struct Node {
