@@ -13,8 +13,12 @@ namespace {
 
 // A file of functions is known to the language by its line here.
 constexpr std::span<const FunctionRow> (*kFamilies[])() = {
+    arith_functions,
+    cast_functions,
+    compare_functions,
     datetime_functions,
     lazy_functions,
+    tuple_functions,
 };
 
 struct Table {

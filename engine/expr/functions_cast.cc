@@ -76,14 +76,14 @@ Answer<std::int64_t> text_to_duration(std::string_view text) {
   return *v;
 }
 Answer<std::int64_t> text_to_naive(std::string_view text) {
-  std::optional<ParsedDateTime> v = datetime_from_text(trimmed(text));
-  if (!v || v->has_offset) return no_answer(cannot("datetime_naive", text));
-  return v->ns;
+  std::optional<std::int64_t> v = parse_datetime_naive(trimmed(text));
+  if (!v) return no_answer(cannot("datetime_naive", text));
+  return *v;
 }
 Answer<std::int64_t> text_to_utc(std::string_view text) {
-  std::optional<ParsedDateTime> v = datetime_from_text(trimmed(text));
-  if (!v || !v->has_offset) return no_answer(cannot("datetime_utc", text));
-  return v->ns;
+  std::optional<std::int64_t> v = parse_datetime_utc(trimmed(text));
+  if (!v) return no_answer(cannot("datetime_utc", text));
+  return *v;
 }
 std::string_view same_bytes(std::string_view text) { return text; }
 
