@@ -223,7 +223,7 @@ Result<plan::ExprPtr> Checker::sequence(const Syntax& syntax) {
     for (const auto& item : elements) values.push_back(item->literal);
     return plan::literal(Value::tuple(std::move(values)), std::move(type), span(syntax));
   }
-  return plan::call("make_tuple", std::move(elements), std::move(type), span(syntax));
+  return plan::call(syntax.kind == SyntaxKind::kList ? "make_list" : "make_tuple", std::move(elements), std::move(type), span(syntax));
 }
 
 Result<plan::ExprPtr> Checker::object(const Syntax& syntax) {

@@ -245,6 +245,8 @@ class Parser {
   Parsed power() {
     SyntaxPtr base = PARSE(primary());
     if (!is_symbol("**")) return base;
+    const Level level(depth_);
+    if (level.too_deep()) return too_deep();
     take();
     SyntaxPtr exponent = PARSE(unary());  // binds tighter than a minus to its left, looser to its right
     const std::uint32_t begin = base->begin;

@@ -387,7 +387,7 @@ class ReductionChecker final : public Checker {
     using Checker::Checker;
 
    private:
-    std::optional<Checked> other_call(const std::string& name, const Syntax& call) override {
+    std::optional<Result<plan::ExprPtr>> other_call(const std::string& name, const Syntax& call) override {
       if (!reducer_kind(name)) return std::nullopt;
       return error(call, "a reducer inside a reducer", "reduce twice: a `!groupby` of a `!groupby`");
     }
