@@ -1,0 +1,422 @@
+#include "tests/property/random_plan.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+
+#include "tests/property/random_expr.h"
+#include "tests/property/random_reducer.h"
+#include "tests/support/reference_eval.h"
+
+namespace thalweg::testing {
+namespace {
+
+using plan::Node;
+using plan::Plan;
+
+struct Made {
+  plan::Params params;
+  std::vector<NodeId> inputs;
+  Schema schema;
+  bool unique = true;  // no two rows have one key
+};
+
+const std::vector<Type>& cell_types() {
+  static const std::vector<Type> kTypes = {Kind::kInt,          Type(Kind::kInt, true), Kind::kFloat, Type(Kind::kFloat, true),
+                                           Kind::kStr,          Type(Kind::kStr, true), Kind::kBool,  Kind::kPointer};
+  return kTypes;
+}
+
+class PlanMaker {
+ public:
+  PlanMaker(Random& random, const RandomPlanOptions& options) : random_(random), options_(options) {}
+
+  Plan make() {
+    const std::size_t inputs = 1 + random_.below(options_.inputs_max);
+    for (std::size_t i = 0; i < inputs; ++i) push(make_input());
+    const std::size_t nodes = 1 + random_.below(options_.nodes_max);
+    for (std::size_t tries = 0; tries < nodes * 4 && plan_.nodes.size() < inputs + nodes; ++tries)
+      if (std::optional<Made> made = make_operator()) push_if_small(std::move(*made));
+    add_exports();
+    return std::move(plan_);
+  }
+
+ private:
+  void push(Made made) {
+    Node node;
+    node.inputs = std::move(made.inputs);
+    node.schema = std::move(made.schema);
+    node.params = std::move(made.params);
+    node.label = std::string(plan::operator_name(node.params));
+    for (NodeId input : node.inputs) read_.insert(input.value);
+    plan_.add(std::move(node));
+    unique_.push_back(made.unique);
+  }
+
+  void push_if_small(Made made) {
+    push(std::move(made));
+    const auto tables = reference::evaluate(plan_, UINT64_MAX);
+    std::int64_t peak = reference::num_rows(tables.back());
+    for (std::uint64_t time : commit_times(plan_))
+      peak = std::max(peak, reference::num_rows(reference::evaluate(plan_, time).back()));
+    if (peak <= options_.rows_max) return;
+    plan_.nodes.pop_back();
+    unique_.pop_back();
+  }
+
+  void add_exports() {
+    const std::size_t nodes = plan_.nodes.size();
+    for (std::size_t i = 0; i < nodes; ++i) {
+      if (!options_.export_all && read_.count(static_cast<std::uint32_t>(i)) > 0) continue;
+      Node node;
+      node.inputs = {NodeId{static_cast<std::uint32_t>(i)}};
+      node.params = plan::Export{"n" + std::to_string(i), {}, {}};
+      plan_.add(std::move(node));
+    }
+  }
+
+  // ---------------------------------------------------------------- inputs
+
+  Schema random_schema(std::size_t columns_max) {
+    Schema schema;
+    const std::size_t columns = 1 + random_.below(columns_max);
+    for (std::size_t i = 0; i < columns; ++i) {
+      Type type = random_.chance(12) ? Type::list(Kind::kInt) : random_.one_of(cell_types());
+      schema.columns.push_back({"c" + std::to_string(i), std::move(type)});
+    }
+    return schema;
+  }
+
+  std::vector<Value> random_cells(const Schema& schema) {
+    std::vector<Value> cells;
+    for (const ColumnSpec& column : schema.columns)
+      cells.push_back(random_.chance(2) ? Value::error() : random_value(random_, column.type));
+    return cells;
+  }
+
+  Made make_input() {
+    Made made;
+    made.schema = random_schema(5);
+    auto rows = std::make_shared<std::vector<plan::StaticRow>>();
+    std::map<Key, std::vector<Value>> live;
+    const std::size_t commits = 1 + random_.below(options_.commits_max);
+    std::uint64_t time = 2 + 2 * random_.below(3);
+    for (std::size_t i = 0; i < commits; ++i, time += 2 * (1 + random_.below(2)))
+      add_updates(made.schema, time, live, *rows);
+    made.params = plan::StaticRows{std::move(rows), true};
+    return made;
+  }
+
+  // Each label at most once in a commit; deletions first.
+  void add_updates(const Schema& schema, std::uint64_t time, std::map<Key, std::vector<Value>>& live,
+                   std::vector<plan::StaticRow>& rows) {
+    std::vector<plan::StaticRow> deleted, inserted;
+    std::set<std::int64_t> touched;
+    for (std::size_t n = random_.below(options_.updates_max + 1); n > 0; --n) {
+      const std::int64_t label = random_.between(0, options_.labels - 1);
+      if (!touched.insert(label).second) continue;
+      const Key key = key_of_values({Value::of(label)});
+      auto old = live.find(key);
+      const bool deletes = old != live.end(), inserts = old == live.end() || random_.chance(50);
+      if (deletes) {
+        deleted.push_back({time, -1, key, old->second});
+        live.erase(old);
+      }
+      if (inserts) inserted.push_back({time, 1, key, live[key] = random_cells(schema)});
+    }
+    rows.insert(rows.end(), deleted.begin(), deleted.end());
+    rows.insert(rows.end(), inserted.begin(), inserted.end());
+  }
+
+  // ---------------------------------------------------------------- operators
+
+  NodeId any_table() { return NodeId{static_cast<std::uint32_t>(random_.below(plan_.nodes.size()))}; }
+  const Schema& schema_of(NodeId id) const { return plan_.node(id).schema; }
+  bool unique(NodeId id) const { return unique_[id.value]; }
+
+  std::optional<Made> make_operator() {
+    switch (random_.below(14)) {
+      case 0:
+      case 1: return make_project(any_table());
+      case 2: return make_filter(any_table());
+      case 3:
+      case 4:
+      case 5: return make_groupby(any_table());
+      case 6:
+      case 7: return make_join();
+      case 8: return make_concat();
+      case 9: return make_keyed();
+      case 10: return make_ix();
+      case 11: return make_flatten();
+      case 12: return make_rekey();
+      default: return make_remove_errors();
+    }
+  }
+
+  Made make_project(NodeId input) {
+    const Schema& from = schema_of(input);
+    Made made{plan::Project{}, {input}, {}, unique(input)};
+    plan::Project project;
+    for (std::uint32_t i = 0; i < from.size(); ++i) {
+      if (random_.chance(30)) continue;
+      project.exprs.push_back(plan::column(i, from.columns[i].type));
+      made.schema.columns.push_back({"c" + std::to_string(project.exprs.size()), from.columns[i].type});
+    }
+    const std::size_t computed = 1 + random_.below(3);
+    for (std::size_t i = 0; i < computed; ++i) {
+      const Type& type = random_.one_of(cell_types());
+      project.exprs.push_back(random_expr(random_, from, type, 3));
+      made.schema.columns.push_back({"c" + std::to_string(project.exprs.size()), type});
+    }
+    made.params = std::move(project);
+    return made;
+  }
+
+  Made make_filter(NodeId input) {
+    return {plan::Filter{random_expr(random_, schema_of(input), Kind::kBool, 3)}, {input}, schema_of(input), unique(input)};
+  }
+
+  Made make_remove_errors() {
+    const NodeId input = any_table();
+    return {plan::RemoveErrors{}, {input}, schema_of(input), unique(input)};
+  }
+
+  std::optional<Made> make_groupby(NodeId input) {
+    const Schema& from = schema_of(input);
+    plan::GroupBy group;
+    Made made{plan::GroupBy{}, {input}, {}, true};
+    for (std::uint32_t i = 0; i < from.size() && group.by.size() < 2; ++i)
+      if (random_.chance(35)) group.by.push_back(i);
+    if (random_.chance(15)) group.instance = static_cast<std::uint32_t>(random_.below(from.size()));
+    if (random_.chance(40)) group.sort_by.push_back(static_cast<std::uint32_t>(random_.below(from.size())));
+    for (std::uint32_t column : group.by) made.schema.columns.push_back({"c" + std::to_string(made.schema.size()), from.columns[column].type});
+    if (group.instance) made.schema.columns.push_back({"instance", from.columns[*group.instance].type});
+    const std::size_t reducers = random_.below(4);
+    for (std::size_t i = 0; i < reducers; ++i) {
+      std::optional<plan::Reducer> reducer = random_reducer(random_, from);
+      if (!reducer) continue;
+      made.schema.columns.push_back({"c" + std::to_string(made.schema.size()), reducer->type});
+      group.reducers.push_back(std::move(*reducer));
+    }
+    if (made.schema.size() == 0) return std::nullopt;
+    made.params = std::move(group);
+    return made;
+  }
+
+  std::optional<Made> make_join() {
+    const NodeId left = any_table(), right = any_table();
+    const Schema &a = schema_of(left), &b = schema_of(right);
+    plan::Join join;
+    join.how = random_.one_of(std::vector{plan::JoinHow::kInner, plan::JoinHow::kLeft, plan::JoinHow::kRight, plan::JoinHow::kOuter});
+    join.none_matches = random_.chance(70);
+    const std::size_t keys = random_.chance(10) ? 0 : 1 + random_.below(2);
+    for (std::size_t i = 0; i < keys; ++i) {
+      const auto column = static_cast<std::uint32_t>(random_.below(a.size()));
+      const std::vector<std::uint32_t> partners = columns_of_type(b, a.columns[column].type);
+      if (partners.empty()) continue;
+      join.left_on.push_back(column);
+      join.right_on.push_back(random_.one_of(partners));
+    }
+    if (join.left_on.empty() && keys > 0) return std::nullopt;
+    const bool pads_left = join.how == plan::JoinHow::kRight || join.how == plan::JoinHow::kOuter;
+    const bool pads_right = join.how == plan::JoinHow::kLeft || join.how == plan::JoinHow::kOuter;
+    Made made{plan::Join{}, {left, right}, {}, unique(left) && unique(right)};
+    if (options_.colliding_keys && random_.chance(25)) {
+      if (!pads_left) join.key = plan::JoinKey::kLeft, made.unique = false;
+      else if (!pads_right) join.key = plan::JoinKey::kRight, made.unique = false;
+    }
+    auto emit = [&](std::uint32_t column, Type type) {
+      join.emit.push_back(column);
+      made.schema.columns.push_back({"c" + std::to_string(made.schema.size()), std::move(type)});
+    };
+    for (std::uint32_t i = 0; i < a.size(); ++i)
+      if (random_.chance(60)) emit(i, pads_left ? a.columns[i].type.as_optional() : a.columns[i].type);
+    for (std::uint32_t i = 0; i < b.size(); ++i)
+      if (random_.chance(60))
+        emit(static_cast<std::uint32_t>(a.size() + i), pads_right ? b.columns[i].type.as_optional() : b.columns[i].type);
+    if (random_.chance(30)) emit(static_cast<std::uint32_t>(a.size() + b.size()), Type(Kind::kPointer, true));
+    if (random_.chance(30)) emit(static_cast<std::uint32_t>(a.size() + b.size() + 1), Type(Kind::kPointer, true));
+    if (made.schema.size() == 0) return std::nullopt;
+    made.params = std::move(join);
+    return made;
+  }
+
+  // The table seen through expressions that give exactly these types.
+  NodeId shaped(NodeId input, const Schema& schema) {
+    plan::Project project;
+    for (const ColumnSpec& column : schema.columns) {
+      const std::vector<std::uint32_t> same = columns_of_type(schema_of(input), column.type);
+      project.exprs.push_back(!same.empty() && random_.chance(70) ? plan::column(random_.one_of(same), column.type)
+                                                                  : random_expr(random_, schema_of(input), column.type, 1));
+    }
+    push({std::move(project), {input}, schema, unique(input)});
+    return NodeId{static_cast<std::uint32_t>(plan_.nodes.size() - 1)};
+  }
+
+  static bool shapeable(const Schema& schema) {
+    return std::all_of(schema.columns.begin(), schema.columns.end(), [](const ColumnSpec& column) {
+      return std::find(cell_types().begin(), cell_types().end(), column.type) != cell_types().end();
+    });
+  }
+
+  std::optional<Made> make_concat() {
+    const NodeId first = any_table();
+    const Schema schema = schema_of(first);
+    if (!shapeable(schema)) return std::nullopt;
+    plan::Concat concat;
+    concat.reindex = !options_.colliding_keys || random_.chance(60);
+    std::vector<NodeId> inputs = {first};
+    bool all_unique = unique(first);
+    for (std::size_t n = 1 + random_.below(2); n > 0; --n) {
+      inputs.push_back(shaped(any_table(), schema));
+      all_unique = all_unique && unique(inputs.back());
+    }
+    return Made{concat, std::move(inputs), schema, all_unique && concat.reindex};
+  }
+
+  std::optional<Made> make_keyed() {
+    const NodeId first = any_table();
+    const Schema schema = schema_of(first);
+    plan::Keyed keyed;
+    std::vector<NodeId> inputs = {first};
+    switch (random_.below(5)) {
+      case 0:
+        if (!shapeable(schema)) return std::nullopt;
+        keyed.kind = plan::KeyedKind::kUpdateRows;
+        inputs.push_back(shaped(any_table(), schema));
+        break;
+      case 1: {
+        keyed.kind = plan::KeyedKind::kUpdateCells;
+        const NodeId other = any_table();
+        inputs.push_back(other);
+        for (const ColumnSpec& column : schema.columns) {
+          const std::vector<std::uint32_t> same = columns_of_type(schema_of(other), column.type);
+          keyed.from_other.push_back(same.empty() || random_.chance(30) ? -1 : static_cast<std::int32_t>(random_.one_of(same)));
+        }
+        break;
+      }
+      case 2:
+        keyed.kind = plan::KeyedKind::kIntersect;
+        for (std::size_t n = 1 + random_.below(2); n > 0; --n) inputs.push_back(any_table());
+        break;
+      case 3:
+        keyed.kind = plan::KeyedKind::kDifference;
+        inputs.push_back(any_table());
+        break;
+      default:
+        keyed.kind = plan::KeyedKind::kRestrict;
+        inputs.push_back(any_table());
+    }
+    return Made{std::move(keyed), std::move(inputs), schema, true};
+  }
+
+  std::optional<Made> make_ix() {
+    NodeId table = any_table();
+    if (columns_of_type(schema_of(table), Kind::kPointer).empty()) {
+      const Schema& from = schema_of(table);
+      plan::Project project;
+      Made made{plan::Project{}, {table}, from, unique(table)};
+      for (std::uint32_t i = 0; i < from.size(); ++i) project.exprs.push_back(plan::column(i, from.columns[i].type));
+      project.exprs.push_back(random_expr(random_, from, Kind::kPointer, 1));
+      made.schema.columns.push_back({"pointer", Kind::kPointer});
+      made.params = std::move(project);
+      push(std::move(made));
+      table = NodeId{static_cast<std::uint32_t>(plan_.nodes.size() - 1)};
+    }
+    const NodeId from = any_table();
+    const Schema &a = schema_of(table), &b = schema_of(from);
+    plan::Ix ix;
+    ix.key = random_.one_of(columns_of_type(a, Kind::kPointer));
+    ix.optional = random_.chance(50);
+    Made made{plan::Ix{}, {table, from}, {}, unique(table)};
+    for (std::uint32_t i = 0; i < a.size() + b.size(); ++i) {
+      if (random_.chance(30)) continue;
+      const bool left = i < a.size();
+      Type type = left ? a.columns[i].type : b.columns[i - a.size()].type;
+      if (!left && ix.optional) type = type.as_optional();
+      ix.emit.push_back(i);
+      made.schema.columns.push_back({"c" + std::to_string(made.schema.size()), std::move(type)});
+    }
+    if (ix.emit.empty()) return std::nullopt;
+    made.params = std::move(ix);
+    return made;
+  }
+
+  std::optional<Made> make_flatten() {
+    const NodeId input = any_table();
+    Schema schema = schema_of(input);
+    std::vector<std::uint32_t> candidates;
+    for (std::uint32_t i = 0; i < schema.size(); ++i)
+      if (schema.columns[i].type.is_plain(Kind::kList) || schema.columns[i].type.is_plain(Kind::kStr)) candidates.push_back(i);
+    if (candidates.empty()) return std::nullopt;
+    plan::Flatten flatten;
+    flatten.column = random_.one_of(candidates);
+    flatten.origin_id = random_.chance(40);
+    Type& type = schema.columns[flatten.column].type;
+    if (type.is(Kind::kList)) type = type.element();
+    if (flatten.origin_id) schema.columns.push_back({"origin", Kind::kPointer});
+    return Made{flatten, {input}, std::move(schema), unique(input)};
+  }
+
+  std::optional<Made> make_rekey() {
+    if (!options_.colliding_keys) return std::nullopt;
+    const NodeId input = any_table();
+    return Made{plan::Rekey{random_expr(random_, schema_of(input), Kind::kPointer, 2)}, {input}, schema_of(input), false};
+  }
+
+  Random& random_;
+  const RandomPlanOptions& options_;
+  Plan plan_;
+  std::vector<bool> unique_;
+  std::set<std::uint32_t> read_;
+};
+
+// Gives every row of every input a new time.
+template <class Renew>
+Plan with_times(const Plan& plan, Renew renew) {
+  Plan out = plan;
+  for (Node& node : out.nodes) {
+    auto* input = std::get_if<plan::StaticRows>(&node.params);
+    if (input == nullptr) continue;
+    auto rows = std::make_shared<std::vector<plan::StaticRow>>(*input->rows);
+    renew(*rows);
+    input->rows = std::move(rows);
+  }
+  return out;
+}
+
+}  // namespace
+
+plan::Plan random_plan(Random& random, const RandomPlanOptions& options) { return PlanMaker(random, options).make(); }
+
+std::vector<std::uint64_t> commit_times(const plan::Plan& plan) {
+  std::set<std::uint64_t> times;
+  for (const Node& node : plan.nodes)
+    if (const auto* input = std::get_if<plan::StaticRows>(&node.params))
+      for (const plan::StaticRow& row : *input->rows) times.insert(row.time);
+  return {times.begin(), times.end()};
+}
+
+plan::Plan with_merged_commits(const plan::Plan& plan, Random& random) {
+  const std::uint64_t span = 4 * (1 + random.below(4));
+  return with_times(plan, [&](std::vector<plan::StaticRow>& rows) {
+    for (plan::StaticRow& row : rows) row.time = 2 + row.time / span * span;
+  });
+}
+
+plan::Plan with_split_commits(const plan::Plan& plan, Random& random) {
+  return with_times(plan, [&](std::vector<plan::StaticRow>& rows) {
+    std::uint64_t time = 0;
+    std::size_t cut = 0;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (rows[i].time != time) {  // the first row of its commit
+        time = rows[i].time;
+        cut = i + random.below(5);
+      }
+      rows[i].time = time * 2 + (i >= cut ? 2 : 0);
+    }
+  });
+}
+
+}  // namespace thalweg::testing
