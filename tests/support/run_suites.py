@@ -1,7 +1,7 @@
 """Builds the tree and runs every suite; the work behind `tests/run`.
 
 A suite is one of
-  - a Catch2 program of the build (build/tests/*_tests): one case per TEST_CASE;
+  - a Catch2 program of the build (build/tests/*/*_tests): one case per TEST_CASE;
   - `thalweg test PATH` over pipelines and *.test.yaml files: one case per test in them;
   - an executable in tests/integration/: it prints `N passed, M failed` as its last line.
 A suite that crashes, hangs or prints no result counts as one failed case beside those it reported.
@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 RESULT_LINE = re.compile(r"^(\d+) passed, (\d+) failed$")
 PIPELINE_SUITES = ["config/examples", "tests/golden"]  # folders given to `thalweg test`
-SANITIZED = ["engine_tests", "lang_tests"]
+SANITIZED = ["tests/engine/engine_tests", "tests/pipeline_lang/lang_tests"]
 
 
 class Outcome:
@@ -141,7 +141,7 @@ def main():
         env["THALWEG_PROPERTY_SEED"] = str(options.seed)
 
     started = time.monotonic()
-    targets = [f"tests/{name}" for name in SANITIZED] if options.sanitize else []
+    targets = SANITIZED if options.sanitize else []
     try:
         build = check_build(directory, meson_options, targets, options.jobs)
     except (subprocess.CalledProcessError, FileNotFoundError) as error:
@@ -164,9 +164,10 @@ def main():
     def wanted(name):
         return options.only is None or options.only in name
 
-    for program in sorted((build / "tests").glob("*_tests")):
-        if wanted(program.name) and (not options.sanitize or program.name in SANITIZED):
-            report(run_catch(str(program), [], options.timeout, env))
+    programs = targets or sorted(str(p.relative_to(build)) for p in (build / "tests").glob("*/*_tests"))
+    for program in programs:
+        if wanted(Path(program).name):
+            report(run_catch(str(build / program), [], options.timeout, env))
     if not options.sanitize:
         for folder in PIPELINE_SUITES:
             if wanted(folder) and any((ROOT / folder).rglob("*.yaml")):

@@ -1,0 +1,236 @@
+// Engine = reference after every commit, for random plans and random updates, with 1, 2 and 3 workers, and with the
+// same updates cut into other commits. THALWEG_PROPERTY_CASES says how many plans, THALWEG_PROPERTY_SEED the first.
+#include <catch2/catch.hpp>
+#include <cmath>
+#include <iostream>
+#include <limits>
+#include <set>
+#include <sstream>
+
+#include "engine/runtime/run.h"
+#include "tests/property/random_plan.h"
+#include "tests/support/reference_eval.h"
+
+namespace thalweg::testing {
+namespace {
+
+constexpr std::uint64_t kCasesDefault = 2000;
+constexpr std::int64_t kRunNsMax = 60'000'000'000;
+
+class NoConnectors : public ConnectorFactory {
+ public:
+  Result<std::unique_ptr<Source>> make_source(const plan::Source&, Env&) override {
+    return fail(Code::kInternal, "random plans have no sources");
+  }
+  Result<std::unique_ptr<Sink>> make_sink(const plan::Output&, const Schema&, Env&) override {
+    return fail(Code::kInternal, "random plans have no sinks");
+  }
+};
+
+using Rows = std::map<Key, reference::Row>;
+
+bool agrees(const Value& wanted, const Value& got) {
+  if (wanted.tag() == Value::Tag::kPending) return true;
+  if (wanted.tag() != got.tag()) return false;
+  if (wanted.tag() == Value::Tag::kFloat) {
+    const double a = wanted.as_float(), b = got.as_float();
+    return a == b || (std::isnan(a) && std::isnan(b)) || std::abs(a - b) <= 1e-9 * std::max({1.0, std::abs(a), std::abs(b)});
+  }
+  if (wanted.tag() != Value::Tag::kTuple) return wanted == got;
+  return std::equal(wanted.as_tuple().begin(), wanted.as_tuple().end(), got.as_tuple().begin(), got.as_tuple().end(), agrees);
+}
+
+bool agrees(const reference::Row& wanted, const reference::Row& got) {
+  return std::equal(wanted.begin(), wanted.end(), got.begin(), got.end(),
+                    [](const Value& a, const Value& b) { return agrees(a, b); });
+}
+
+std::string text_of(const Key& key, const reference::Row& row) {
+  std::string out = to_text(key) + ":";
+  for (const Value& value : row) out += " " + (value.is_error() ? std::string("ERROR") : value.to_text());
+  return out + "\n";
+}
+
+// Nothing if the two tables agree.
+std::string difference(const reference::Table& wanted, const Rows& got) {
+  std::string out;
+  std::map<Key, const reference::Row*> expected;
+  for (const auto& [fact, count] : wanted) expected[fact.key] = &fact.row;
+  for (const auto& [key, row] : expected) {
+    auto found = got.find(key);
+    if (found == got.end()) out += "- " + text_of(key, *row);
+    else if (!agrees(*row, found->second)) out += "- " + text_of(key, *row) + "+ " + text_of(key, found->second);
+  }
+  for (const auto& [key, row] : got)
+    if (expected.count(key) == 0) out += "+ " + text_of(key, row);
+  return out;
+}
+
+// Applies the changes of one commit; says what is wrong with them by themselves.
+std::string apply(const Schema& schema, const Batch& batch, Rows& rows) {
+  if (batch.num_rows == 0) return "";
+  const KeyColumn keys = batch.keys.materialised(batch.num_rows);
+  std::string wrong;
+  auto cells = [&](std::size_t row) {
+    reference::Row out;
+    for (std::size_t i = 0; i < schema.size(); ++i) out.push_back(batch.columns[i].value(schema.columns[i].type, row));
+    return out;
+  };
+  for (std::size_t row = 0; row < batch.num_rows; ++row) {
+    if (batch.diff(row) >= 0) continue;
+    auto old = rows.find(keys[row]);
+    if (batch.diff(row) != -1 || old == rows.end() || !(old->second == cells(row)))
+      wrong += "takes away what is not there: " + text_of(keys[row], cells(row));
+    else
+      rows.erase(old);
+  }
+  for (std::size_t row = 0; row < batch.num_rows; ++row) {
+    if (batch.diff(row) < 0) continue;
+    if (batch.diff(row) != 1 || !rows.emplace(keys[row], cells(row)).second)
+      wrong += "adds a second row of a key: " + text_of(keys[row], cells(row));
+  }
+  return wrong;
+}
+
+RunOptions run_options(std::uint32_t workers) {
+  RunOptions options;
+  options.workers = workers;
+  options.test_times = true;
+  options.history_commits = std::numeric_limits<std::uint64_t>::max();
+  options.history_bytes = std::numeric_limits<std::uint64_t>::max();
+  options.history_ns = std::numeric_limits<std::int64_t>::max();
+  return options;
+}
+
+using Answers = std::map<std::uint64_t, std::vector<reference::Table>>;  // by commit time, then node
+
+Answers answers_of(const plan::Plan& plan) {
+  Answers answers;
+  for (std::uint64_t time : commit_times(plan)) answers[time] = reference::evaluate(plan, time);
+  return answers;
+}
+
+// What the first export that is wrong got wrong; nodes are in topological order, so that it names the culprit.
+std::string check_export(const plan::Node& node, Run& run, const Answers& answers) {
+  const auto& name = std::get<plan::Export>(node.params).name;
+  auto reader = run.find_export(name);
+  if (!reader) return "no export " + name + "\n";
+  auto changes = reader->diff(Frontier{}, Frontier{0, true});
+  if (!changes) return name + ": diff: " + changes.error().message + "\n";
+  Rows rows;
+  std::size_t next = 0;
+  std::string wrong;
+  for (const auto& [time, tables] : answers) {
+    for (; next < changes->size() && (*changes)[next].time <= time; ++next) {
+      if ((*changes)[next].time != time && answers.count((*changes)[next].time) == 0)
+        wrong += "changes at time " + std::to_string((*changes)[next].time) + ", where no input does\n";
+      wrong += apply(reader->schema(), (*changes)[next].batch, rows);
+    }
+    wrong += difference(tables[node.id.value], rows);
+    if (!wrong.empty()) return name + " at time " + std::to_string(time) + ":\n" + wrong;
+  }
+  if (next < changes->size()) return name + ": changes after the last commit\n";
+  auto snapshot = reader->snapshot(std::nullopt);
+  if (!snapshot) return name + ": snapshot: " + snapshot.error().message + "\n";
+  Rows final_rows;
+  for (const Batch& batch : snapshot->batches) wrong += apply(reader->schema(), batch, final_rows);
+  wrong += final_rows == rows ? "" : "the snapshot is not the sum of the changes\n";
+  return wrong.empty() ? "" : name + ": " + wrong;
+}
+
+std::string check_run(const plan::Plan& plan, std::uint32_t workers, const Answers& answers) {
+  NoConnectors connectors;
+  const Env env = real_env();
+  auto run = Run::start(plan, run_options(workers), connectors, env);
+  if (!run) return "start: " + run.error().message + "\n";
+  if (!(*run)->wait(kRunNsMax)) return "the run did not end\n";
+  if ((*run)->failure()) return "the run failed: " + (*run)->failure()->message + "\n";
+  for (const plan::Node& node : plan.nodes) {
+    if (!std::holds_alternative<plan::Export>(node.params)) continue;
+    std::string wrong = check_export(node, **run, answers);
+    if (!wrong.empty()) return wrong;
+  }
+  return "";
+}
+
+std::string inputs_text(const plan::Plan& plan) {
+  std::ostringstream out;
+  for (const plan::Node& node : plan.nodes)
+    if (const auto* input = std::get_if<plan::StaticRows>(&node.params)) {
+      out << "n" << node.id.value << ":\n";
+      for (const plan::StaticRow& row : *input->rows)
+        out << "  " << row.time << (row.diff > 0 ? " + " : " - ") << text_of(row.key, row.cells);
+    }
+  return out.str();
+}
+
+// Leaves out rows of the inputs as long as the case still fails: a key at a time, in all its commits.
+plan::Plan shrunk(plan::Plan plan, std::uint32_t workers) {
+  for (plan::Node& node : plan.nodes) {
+    auto* input = std::get_if<plan::StaticRows>(&node.params);
+    if (input == nullptr) continue;
+    std::set<Key> keys;
+    for (const plan::StaticRow& row : *input->rows) keys.insert(row.key);
+    for (const Key& key : keys) {
+      auto kept = input->rows;
+      auto fewer = std::make_shared<std::vector<plan::StaticRow>>();
+      for (const plan::StaticRow& row : *kept)
+        if (row.key != key) fewer->push_back(row);
+      input->rows = std::move(fewer);
+      if (check_run(plan, workers, answers_of(plan)).empty()) input->rows = std::move(kept);
+    }
+  }
+  return plan;
+}
+
+void report(const plan::Plan& plan, std::uint64_t seed, std::uint32_t workers, const std::string& cut) {
+  plan::Plan small = shrunk(plan, workers);
+  std::string wrong = check_run(small, workers, answers_of(small));
+  FAIL("seed " << seed << ", " << workers << " workers, " << cut << "\n"
+               << plan::to_text(small) << inputs_text(small) << wrong);
+}
+
+void check_case(std::uint64_t seed, const RandomPlanOptions& base) {
+  Random random(seed);
+  RandomPlanOptions options = base;
+  options.export_all = random.chance(50);
+  const plan::Plan plan = random_plan(random, options);
+  const std::pair<std::string, plan::Plan> cuts[] = {{"as made", plan},
+                                                     {"merged commits", with_merged_commits(plan, random)},
+                                                     {"split commits", with_split_commits(plan, random)}};
+  std::uint32_t workers = static_cast<std::uint32_t>(seed % 3);
+  for (const auto& [cut, cut_plan] : cuts) {  // each cut with another number of workers, by the seed
+    workers = workers % 3 + 1;
+    if (!check_run(cut_plan, workers, answers_of(cut_plan)).empty()) report(cut_plan, seed, workers, cut);
+  }
+}
+
+void check_cases(std::uint64_t offset, std::uint64_t cases, const RandomPlanOptions& options) {
+  const std::uint64_t first = property_seed();
+  std::cout << "seeds " << first + offset << " to " << first + offset + cases - 1 << "\n";
+  for (std::uint64_t i = 0; i < cases; ++i) check_case(first + offset + i, options);
+}
+
+}  // namespace
+
+TEST_CASE("incremental equals batch after every commit: random plans") {
+  check_cases(0, property_cases(kCasesDefault), {});
+}
+
+TEST_CASE("incremental equals batch after every commit: keys that collide") {
+  RandomPlanOptions options;
+  options.colliding_keys = true;
+  check_cases(1'000'000, property_cases(kCasesDefault) / 4, options);
+}
+
+TEST_CASE("incremental equals batch after every commit: many rows in few commits") {
+  RandomPlanOptions options;
+  options.updates_max = 400;
+  options.labels = 1000;
+  options.commits_max = 3;
+  options.nodes_max = 4;
+  options.rows_max = 20'000;
+  check_cases(2'000'000, property_cases(kCasesDefault) / 50, options);
+}
+
+}  // namespace thalweg::testing
