@@ -1,0 +1,211 @@
+#include "daemon/rest/api.h"
+
+#include <charconv>
+
+#include "daemon/json_writer.h"
+
+namespace thalweg::daemon {
+
+// One request on its way through; shared by those that may answer it later.
+struct Api::Request {
+  Request(net::HttpRequest h, net::HttpReply r) : http(std::move(h)), reply(std::move(r)) {}
+  net::HttpRequest http;
+  net::HttpReply reply;
+  Call call;
+  const Route* route = nullptr;
+  std::int64_t begun_ns = 0;
+};
+
+// A request that waits for a frontier: whoever comes first of the commit, the clock and the end takes it.
+struct Api::Wait {
+  Wait(std::shared_ptr<Request> q, std::shared_ptr<ExportReader> r, Frontier w)
+      : request(std::move(q)), reader(std::move(r)), wanted(w) {}
+  std::shared_ptr<Request> request;
+  std::shared_ptr<ExportReader> reader;
+  Frontier wanted;
+  std::uint64_t subscription = 0;
+  std::atomic<bool> over{false};
+};
+
+namespace {
+
+bool is_address(std::string_view host) {
+  if (host.starts_with('[')) return true;
+  return !host.empty() && host.find_first_not_of("0123456789.") == std::string_view::npos;
+}
+
+// A page of another site can make a browser ask us, but only under that site's name.
+bool is_local_host(std::string_view host) {
+  if (!host.starts_with('[')) host = host.substr(0, host.rfind(':'));
+  return is_address(host) || net::same_field_name(host, "localhost") || host.ends_with(".localhost") || host.empty();
+}
+
+constexpr std::size_t kWaitsMax = 512;
+
+}  // namespace
+
+std::string frontier_text(const Frontier& frontier) {
+  return frontier.done ? "done" : std::to_string(frontier.at);
+}
+
+bool frontier_less(const Frontier& a, const Frontier& b) {
+  if (a.done || b.done) return !a.done && b.done;
+  return a.at < b.at;
+}
+
+void append_frontier(const Frontier& frontier, JsonWriter& json) {
+  json.begin_object();
+  if (frontier.done) json.field("done", true);
+  else json.field("at", frontier.at);
+  json.end_object();
+}
+
+Checked<std::optional<Frontier>> frontier_parameter(const Call& call, std::string_view name) {
+  const std::string* text = call.find(name);
+  if (!text) return std::nullopt;
+  Frontier out;
+  if (*text == "done") {
+    out.done = true;
+    return out;
+  }
+  auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), out.at);
+  if (error != std::errc() || end != text->data() + text->size() || text->empty())
+    return refuse(400, "invalid_parameter",
+                  "`" + std::string(name) + "` is a frontier (a whole number or `done`), not `" + *text + "`");
+  return out;
+}
+
+net::HttpResponse json_response(std::string body) {
+  net::HttpResponse response;
+  response.headers.add("Content-Type", "application/json");
+  response.headers.add("Cache-Control", "no-store");
+  response.body = std::move(body);
+  response.body += "\n";
+  return response;
+}
+
+Api::Api(const PipelineSet& pipelines, net::EventLoop& loop, Env env, ApiOptions options)
+    : pipelines_(pipelines),
+      loop_(loop),
+      env_(std::move(env)),
+      options_(options),
+      counts_(std::make_unique<RouteCount[]>(routes().size() + 1)) {}
+
+Api::~Api() = default;
+
+void Api::handle(net::HttpRequest http, net::HttpReply reply) {
+  auto request = std::make_shared<Request>(std::move(http), std::move(reply));
+  request->begun_ns = env_.clock->monotonic_ns();
+  request->call.request = &request->http;
+  const std::string* host = request->http.headers.find("Host");
+  if (options_.check_host && host && !is_local_host(*host))
+    return finish(*request, refuse(421, "unknown_host", "this listener answers for this machine only, not for `" +
+                                                            *host + "`"));
+  auto target = net::parse_target(request->http.target);
+  if (!target) return finish(*request, refuse(400, "invalid_target", "the request target is malformed"));
+  Match found = match(routes(), request->http.method, target->segments);
+  if (!found.route && !found.allow.empty()) {
+    net::HttpResponse response = to_response(
+        {405, "method_not_allowed", "allowed here: " + found.allow, "", 0, 0});
+    response.headers.add("Allow", found.allow);
+    return finish(*request, std::move(response));
+  }
+  if (!found.route)
+    return finish(*request, refuse(404, "no_such_path", "there is nothing at this path", "see /openapi.json"));
+  request->route = found.route;
+  request->call.path = std::move(found.path);
+  request->call.query = std::move(target->query);
+  if (auto problem = check_query(*request->route, request->call.query))
+    return finish(*request, std::unexpected(std::move(*problem)));
+  if (!request->call.find("min_frontier")) return serve(request);
+
+  auto wanted = frontier_parameter(request->call, "min_frontier");
+  if (!wanted) return finish(*request, std::unexpected(wanted.error()));
+  auto table = table_of(request->call);
+  if (!table) return finish(*request, std::unexpected(table.error()));
+  wait_for_frontier(request, table->reader, **wanted);
+}
+
+void Api::serve(const std::shared_ptr<Request>& request) {
+  finish(*request, (this->*request->route->handler)(request->call));
+}
+
+void Api::finish(const Request& request, Answer answer) {
+  net::HttpResponse response = answer ? std::move(*answer) : to_response(answer.error());
+  std::size_t index = request.route ? static_cast<std::size_t>(request.route - routes().data()) : routes().size();
+  ++counts_[index].by_class[std::min<std::size_t>(response.status / 100, 5)];
+  counts_[index].busy_ns += static_cast<std::uint64_t>(env_.clock->monotonic_ns() - request.begun_ns);
+  response.headers.add("X-Content-Type-Options", "nosniff");
+  request.reply.send(std::move(response));
+}
+
+// ---------------------------------------------------------------- waiting for a frontier
+
+void Api::wait_for_frontier(std::shared_ptr<Request> request, std::shared_ptr<ExportReader> reader, Frontier wanted) {
+  if (!frontier_less(reader->frontier(), wanted)) return serve(request);
+  auto wait = std::make_shared<Wait>(std::move(request), std::move(reader), wanted);
+  {
+    std::lock_guard lock(mutex_);
+    if (waits_.size() >= kWaitsMax)
+      return finish(*wait->request, refuse(503, "too_many_waits", "too many requests wait for a frontier"));
+    waits_.insert(wait);
+    // The callback must not touch what it may outlive: it holds the wait weakly, and the loop is there as long as the
+    // wait is in the set.
+    wait->subscription = wait->reader->subscribe([this, weak = std::weak_ptr(wait)](Frontier now) {
+      auto alive = weak.lock();
+      if (!alive || frontier_less(now, alive->wanted) || alive->over.exchange(true)) return;
+      loop_.handle([this, alive] { end_wait(alive, true); });
+    });
+  }
+  loop_.after(options_.min_frontier_ns_max, [this, weak = std::weak_ptr(wait)] {
+    auto alive = weak.lock();
+    if (alive && !alive->over.exchange(true)) end_wait(alive, false);
+  });
+  // A commit may have come between the first look and the subscription.
+  if (!frontier_less(wait->reader->frontier(), wanted) && !wait->over.exchange(true)) end_wait(wait, true);
+}
+
+void Api::end_wait(const std::shared_ptr<Wait>& wait, bool reached) {
+  {
+    std::lock_guard lock(mutex_);
+    waits_.erase(wait);
+  }
+  wait->reader->unsubscribe(wait->subscription);
+  if (reached) return serve(wait->request);
+  finish(*wait->request, refuse(504, "frontier_not_reached",
+                                "the table did not reach frontier " + frontier_text(wait->wanted) +
+                                    " in time; it is at " + frontier_text(wait->reader->frontier())));
+}
+
+void Api::cancel_waits() {
+  std::unordered_set<std::shared_ptr<Wait>> waits;
+  {
+    std::lock_guard lock(mutex_);
+    waits.swap(waits_);
+  }
+  for (const auto& wait : waits)
+    if (!wait->over.exchange(true)) wait->reader->unsubscribe(wait->subscription);
+}
+
+// ---------------------------------------------------------------- names in paths
+
+Checked<std::shared_ptr<ServedPipeline>> Api::pipeline_of(const Call& call) const {
+  const std::string& name = call.in_path("p");
+  if (auto found = pipelines_.find(name)) return found;
+  std::vector<std::string> known;
+  for (const auto& pipeline : pipelines_.all()) known.push_back(pipeline->name);
+  return refuse(404, "no_such_pipeline", "there is no pipeline `" + name + "`", suggestion(name, known));
+}
+
+Checked<TableAt> Api::table_of(const Call& call) const {
+  auto pipeline = pipeline_of(call);
+  if (!pipeline) return std::unexpected(pipeline.error());
+  const std::string& name = call.in_path("t");
+  if (auto reader = (*pipeline)->run->find_export(name)) return TableAt{*pipeline, std::move(reader)};
+  std::vector<std::string> known;
+  for (const auto& reader : (*pipeline)->run->exports()) known.push_back(reader->name());
+  return refuse(404, "no_such_table", "pipeline `" + (*pipeline)->name + "` exports no table `" + name + "`",
+                suggestion(name, known));
+}
+
+}  // namespace thalweg::daemon

@@ -1,0 +1,188 @@
+// Handlers about the server and its pipelines.
+#include "daemon/graph_view.h"
+#include "daemon/json_writer.h"
+#include "daemon/rest/api.h"
+#include "daemon/rest/metrics.h"
+#include "daemon/rest/page.h"
+#include "daemon/version.h"
+
+namespace thalweg::daemon {
+namespace {
+
+bool is_ready(const ServedPipeline& pipeline) {
+  RunState state = pipeline.run->state();
+  if (state == RunState::kFailed || state == RunState::kStopped) return false;
+  return state == RunState::kEnded || pipeline.run->caught_up();
+}
+
+net::HttpResponse html_response(std::string body) {
+  net::HttpResponse response;
+  response.headers.add("Content-Type", "text/html; charset=utf-8");
+  response.headers.add("Content-Security-Policy", "default-src 'self'; img-src 'self' data:; style-src 'unsafe-inline'; "
+                                                  "script-src 'unsafe-inline'; frame-ancestors 'none'");
+  response.body = std::move(body);
+  return response;
+}
+
+void append_pipeline(const ServedPipeline& pipeline, JsonWriter& json) {
+  const Run& run = *pipeline.run;
+  std::uint64_t rows_in = 0;
+  std::uint64_t rows_out = 0;
+  for (const ConnectorStatus& connector : run.connectors()) (connector.is_source ? rows_in : rows_out) += connector.rows;
+  json.begin_object().field("name", pipeline.name).field("state", state_text(run.state()));
+  json.key("frontier");
+  append_frontier(run.frontier(), json);
+  json.field("caught_up", run.caught_up()).field("workers", static_cast<std::uint64_t>(pipeline.workers));
+  json.field("commits", run.num_commits()).field("rows_in", rows_in).field("rows_out", rows_out);
+  json.field("errors", run.num_errors()).field("started_at", pipeline.started_wall_ns / 1'000'000'000);
+  json.field("failed", run.state() == RunState::kFailed);
+  if (auto failure = run.failure()) json.field("failure", failure->message);
+  json.end_object();
+}
+
+std::string_view kind_text(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kValue: return "value";
+    case ErrorKind::kSkipped: return "skipped";
+    case ErrorKind::kRecord: return "record";
+  }
+  return "value";
+}
+
+void append_error(const ServedPipeline& pipeline, const DataError& error, JsonWriter& json) {
+  json.begin_object().field("time", error.commit).field("kind", kind_text(error.kind)).field("message", error.message);
+  if (error.node.value < pipeline.plan->nodes.size()) {
+    const plan::Node& node = pipeline.plan->node(error.node);
+    json.field("operator", node.label.empty() ? plan::operator_name(node.params) : std::string_view(node.label));
+  }
+  if (pipeline.files && error.span.known()) {
+    LineColumn at = pipeline.files->locate(error.span);
+    json.field("file", pipeline.files->name(error.span.file));
+    json.field("line", static_cast<std::uint64_t>(at.line)).field("column", static_cast<std::uint64_t>(at.column));
+  }
+  if (error.key) json.field("key", to_text(*error.key));
+  json.end_object();
+}
+
+}  // namespace
+
+Answer Api::index(const Call&) { return html_response(std::string(status_page())); }
+
+Answer Api::docs(const Call&) { return html_response(docs_page(routes())); }
+
+Answer Api::health(const Call&) { return json_response(R"({"status":"ok"})"); }
+
+Answer Api::version(const Call&) { return json_response(version_json()); }
+
+Answer Api::openapi(const Call&) { return json_response(openapi_document(routes())); }
+
+Answer Api::ready(const Call&) {
+  std::string body;
+  JsonWriter json(body);
+  bool ready = true;
+  json.begin_object().key("pipelines").begin_array();
+  for (const auto& pipeline : pipelines_.all()) {
+    bool this_one = is_ready(*pipeline);
+    ready = ready && this_one;
+    json.begin_object().field("name", pipeline->name).field("ready", this_one);
+    json.field("state", state_text(pipeline->run->state()));
+    if (auto failure = pipeline->run->failure()) json.field("failure", failure->message);
+    json.end_object();
+  }
+  json.end_array().field("ready", ready).end_object();
+  net::HttpResponse response = json_response(std::move(body));
+  response.status = ready ? 200 : 503;
+  return response;
+}
+
+Answer Api::metrics(const Call&) {
+  net::HttpResponse response;
+  response.headers.add("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+  MetricsText text(response.body);
+  append_process_metrics(text, *env_.disk);
+  append_pipeline_metrics(pipelines_.all(), text);
+  append_http_metrics(routes(), counts_.get(), server_stats_ ? server_stats_() : net::HttpServerStats{}, text);
+  return response;
+}
+
+Answer Api::list_pipelines(const Call&) {
+  std::string body;
+  JsonWriter json(body);
+  json.begin_object().key("pipelines").begin_array();
+  for (const auto& pipeline : pipelines_.all()) append_pipeline(*pipeline, json);
+  json.end_array().end_object();
+  return json_response(std::move(body));
+}
+
+Answer Api::pipeline(const Call& call) {
+  auto pipeline = pipeline_of(call);
+  if (!pipeline) return std::unexpected(pipeline.error());
+  std::string body;
+  JsonWriter json(body);
+  append_pipeline(**pipeline, json);
+  net::HttpResponse response = json_response(std::move(body));
+  response.headers.add("X-Thalweg-Frontier", frontier_text((*pipeline)->run->frontier()));
+  return response;
+}
+
+Answer Api::graph(const Call& call) {
+  auto pipeline = pipeline_of(call);
+  if (!pipeline) return std::unexpected(pipeline.error());
+  const auto live = (*pipeline)->run->operators();
+  return json_response(graph_json(GraphView::of(*(*pipeline)->plan), &live));
+}
+
+Answer Api::frontier(const Call& call) {
+  auto pipeline = pipeline_of(call);
+  if (!pipeline) return std::unexpected(pipeline.error());
+  const Run& run = *(*pipeline)->run;
+  Frontier output = run.frontier();
+  for (const auto& reader : run.exports())
+    if (frontier_less(reader->frontier(), output)) output = reader->frontier();
+  std::string body;
+  JsonWriter json(body);
+  json.begin_object().key("input");
+  append_frontier(run.frontier(), json);
+  json.key("output");
+  append_frontier(output, json);
+  json.field("failed", run.state() == RunState::kFailed).end_object();
+  net::HttpResponse response = json_response(std::move(body));
+  response.headers.add("X-Thalweg-Frontier", frontier_text(output));
+  return response;
+}
+
+Answer Api::errors(const Call& call) {
+  auto pipeline = pipeline_of(call);
+  if (!pipeline) return std::unexpected(pipeline.error());
+  auto limit = call.number("limit", 100, 1000);
+  if (!limit) return std::unexpected(limit.error());
+  const Run& run = *(*pipeline)->run;
+  std::vector<DataError> errors = run.errors();
+  std::size_t first = errors.size() > *limit ? errors.size() - *limit : 0;
+  std::string body;
+  JsonWriter json(body);
+  json.begin_object().field("num_errors", run.num_errors()).key("errors").begin_array();
+  for (std::size_t i = first; i < errors.size(); ++i) append_error(**pipeline, errors[i], json);
+  json.end_array().end_object();
+  return json_response(std::move(body));
+}
+
+Answer Api::connectors(const Call& call) {
+  auto pipeline = pipeline_of(call);
+  if (!pipeline) return std::unexpected(pipeline.error());
+  std::string body;
+  JsonWriter json(body);
+  json.begin_object().key("connectors").begin_array();
+  for (const ConnectorStatus& connector : (*pipeline)->run->connectors()) {
+    json.begin_object().field("name", connector.name).field("connector", connector.connector);
+    json.field("direction", connector.is_source ? "source" : "sink");
+    json.field("rows", connector.rows).field("bytes", connector.bytes).field("errors", connector.errors);
+    json.field("ended", connector.ended);
+    if (!connector.last_error.empty()) json.field("last_error", connector.last_error);
+    json.end_object();
+  }
+  json.end_array().end_object();
+  return json_response(std::move(body));
+}
+
+}  // namespace thalweg::daemon

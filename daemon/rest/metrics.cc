@@ -1,0 +1,183 @@
+#include "daemon/rest/metrics.h"
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "daemon/version.h"
+
+namespace thalweg::daemon {
+namespace {
+
+void append_label_value(std::string_view value, std::string& out) {
+  for (char c : value) {
+    if (c == '\n') {
+      out += "\\n";
+      continue;
+    }
+    if (c == '"' || c == '\\') out.push_back('\\');
+    out.push_back(c);
+  }
+}
+
+// Resident bytes: the second number of /proc/self/statm, in pages.
+std::uint64_t resident_bytes(Disk& disk) {
+  auto file = disk.open_read("/proc/self/statm");
+  if (!file) return 0;
+  char text[128] = {};
+  auto n = (*file)->read_at(0, text, sizeof text - 1);
+  unsigned long long pages = 0;
+  if (!n || std::sscanf(text, "%*u %llu", &pages) != 1) return 0;
+  return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+struct PipelineNumbers {
+  std::string name;
+  std::shared_ptr<ServedPipeline> pipeline;
+  std::vector<ConnectorStatus> connectors;
+  std::vector<OperatorStatus> operators;
+};
+
+std::string label_of(const plan::Plan& plan, NodeId id) {
+  if (id.value >= plan.nodes.size()) return "unknown";
+  const plan::Node& node = plan.node(id);
+  // Two operators of one label are told apart by the line of their series, so the id stays in the label's value.
+  return std::string(plan::operator_name(node.params)) + " " + node.label + " #" + std::to_string(id.value);
+}
+
+template <class Pick>
+void connector_family(const std::vector<PipelineNumbers>& all, std::string_view name, std::string_view help,
+                      bool sources, MetricsText& text, Pick pick) {
+  text.family(name, "counter", help);
+  for (const PipelineNumbers& numbers : all)
+    for (const ConnectorStatus& connector : numbers.connectors)
+      if (connector.is_source == sources)
+        text.sample({{"pipeline", numbers.name}, {"connector", connector.name}, {"kind", connector.connector}},
+                    pick(connector));
+}
+
+template <class Pick>
+void operator_family(const std::vector<PipelineNumbers>& all, std::string_view name, std::string_view type,
+                     std::string_view help, MetricsText& text, Pick pick) {
+  text.family(name, type, help);
+  for (const PipelineNumbers& numbers : all)
+    for (const OperatorStatus& status : numbers.operators)
+      text.sample({{"pipeline", numbers.name}, {"operator", label_of(*numbers.pipeline->plan, status.node)}},
+                  pick(status));
+}
+
+void append_run_metrics(const std::vector<PipelineNumbers>& all, MetricsText& text) {
+  text.family("thalweg_pipeline_up", "gauge", "1 while the pipeline runs or has ended in order");
+  for (const auto& n : all) {
+    RunState state = n.pipeline->run->state();
+    text.sample({{"pipeline", n.name}}, std::uint64_t{state == RunState::kRunning || state == RunState::kEnded});
+  }
+  text.family("thalweg_pipeline_caught_up", "gauge", "1 once everything found at the start is visible");
+  for (const auto& n : all) text.sample({{"pipeline", n.name}}, std::uint64_t{n.pipeline->run->caught_up()});
+  text.family("thalweg_commits_total", "counter", "Commits closed");
+  for (const auto& n : all) text.sample({{"pipeline", n.name}}, n.pipeline->run->num_commits());
+  text.family("thalweg_errors_total", "counter", "Errors of rows and records");
+  for (const auto& n : all) text.sample({{"pipeline", n.name}}, n.pipeline->run->num_errors());
+  text.family("thalweg_table_rows", "gauge", "Rows of an exported table");
+  for (const auto& n : all)
+    for (const auto& reader : n.pipeline->run->exports())
+      text.sample({{"pipeline", n.name}, {"table", reader->name()}}, reader->num_rows());
+}
+
+}  // namespace
+
+void MetricsText::family(std::string_view name, std::string_view type, std::string_view help) {
+  family_ = name;
+  out_ += fmt::format("# HELP {} {}\n# TYPE {} {}\n", name, help, name, type);
+}
+
+void MetricsText::name_and_labels(const Labels& labels) {
+  out_ += family_;
+  if (labels.empty()) return;
+  char separator = '{';
+  for (const auto& [name, value] : labels) {
+    out_.push_back(separator);
+    separator = ',';
+    out_ += name;
+    out_ += "=\"";
+    append_label_value(value, out_);
+    out_.push_back('"');
+  }
+  out_.push_back('}');
+}
+
+void MetricsText::sample(const Labels& labels, std::uint64_t value) {
+  name_and_labels(labels);
+  out_ += fmt::format(" {}\n", value);
+}
+
+void MetricsText::sample(const Labels& labels, double value) {
+  name_and_labels(labels);
+  out_ += fmt::format(" {}\n", value);
+}
+
+void append_process_metrics(MetricsText& text, Disk& disk) {
+  text.family("thalweg_build_info", "gauge", "Version of this server");
+  text.sample({{"version", version_text()}}, std::uint64_t{1});
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  auto seconds = [](const timeval& t) { return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6; };
+  text.family("thalweg_process_cpu_seconds_total", "counter", "CPU time, user and system");
+  text.sample({}, seconds(usage.ru_utime) + seconds(usage.ru_stime));
+  text.family("thalweg_process_resident_bytes", "gauge", "Resident memory");
+  text.sample({}, resident_bytes(disk));
+  text.family("thalweg_process_open_files", "gauge", "Open file descriptors");
+  auto files = disk.list("/proc/self/fd");
+  text.sample({}, static_cast<std::uint64_t>(files ? files->size() : 0));
+}
+
+void append_pipeline_metrics(const std::vector<std::shared_ptr<ServedPipeline>>& pipelines, MetricsText& text) {
+  std::vector<PipelineNumbers> all;
+  for (const auto& p : pipelines) all.push_back({p->name, p, p->run->connectors(), p->run->operators()});
+  append_run_metrics(all, text);
+  auto rows = [](const ConnectorStatus& c) { return c.rows; };
+  auto bytes = [](const ConnectorStatus& c) { return c.bytes; };
+  auto errors = [](const ConnectorStatus& c) { return c.errors; };
+  connector_family(all, "thalweg_source_rows_total", "Rows read", true, text, rows);
+  connector_family(all, "thalweg_source_bytes_total", "Bytes read", true, text, bytes);
+  connector_family(all, "thalweg_source_errors_total", "Bad records read", true, text, errors);
+  connector_family(all, "thalweg_sink_rows_total", "Rows written", false, text, rows);
+  connector_family(all, "thalweg_sink_bytes_total", "Bytes written", false, text, bytes);
+  connector_family(all, "thalweg_sink_errors_total", "Failed writes", false, text, errors);
+  operator_family(all, "thalweg_operator_in_rows_total", "counter", "Rows into an operator", text,
+                  [](const OperatorStatus& s) { return s.rows_in; });
+  operator_family(all, "thalweg_operator_out_rows_total", "counter", "Rows out of an operator", text,
+                  [](const OperatorStatus& s) { return s.rows_out; });
+  operator_family(all, "thalweg_operator_busy_seconds_total", "counter", "Time spent in an operator", text,
+                  [](const OperatorStatus& s) { return static_cast<double>(s.busy_ns) / 1e9; });
+  operator_family(all, "thalweg_operator_state_rows", "gauge", "Rows an operator holds", text,
+                  [](const OperatorStatus& s) { return s.state.rows; });
+  operator_family(all, "thalweg_operator_state_bytes", "gauge", "Bytes an operator holds", text,
+                  [](const OperatorStatus& s) { return s.state.bytes; });
+}
+
+void append_http_metrics(const std::vector<Route>& routes, const Api::RouteCount* counts,
+                         const net::HttpServerStats& server, MetricsText& text) {
+  text.family("thalweg_http_requests_total", "counter", "Requests answered");
+  for (std::size_t i = 0; i <= routes.size(); ++i)
+    for (std::size_t c = 1; c < 6; ++c)
+      if (std::uint64_t n = counts[i].by_class[c])
+        text.sample({{"route", i < routes.size() ? routes[i].path : "none"}, {"status", std::to_string(c) + "xx"}}, n);
+  text.family("thalweg_http_busy_seconds_total", "counter", "Time from request to answer");
+  for (std::size_t i = 0; i < routes.size(); ++i)
+    if (std::uint64_t ns = counts[i].busy_ns) text.sample({{"route", routes[i].path}}, static_cast<double>(ns) / 1e9);
+  text.family("thalweg_http_open_connections", "gauge", "Connections open now");
+  text.sample({}, server.open_connections);
+  text.family("thalweg_http_accepted_connections_total", "counter", "Connections accepted");
+  text.sample({}, server.accepted_connections);
+  text.family("thalweg_http_refused_connections_total", "counter", "Connections over the limit");
+  text.sample({}, server.refused_connections);
+  text.family("thalweg_http_malformed_requests_total", "counter", "Requests that broke the protocol or a limit");
+  text.sample({}, server.malformed_requests);
+  text.family("thalweg_http_stalled_readers_total", "counter", "Readers dropped because they took nothing");
+  text.sample({}, server.stalled_readers);
+  text.family("thalweg_http_sent_bytes_total", "counter", "Bytes sent");
+  text.sample({}, server.sent_bytes);
+}
+
+}  // namespace thalweg::daemon
