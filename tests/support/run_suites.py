@@ -107,6 +107,28 @@ def check_build(directory, options, targets, jobs):
     return build
 
 
+def fuzz(seconds, jobs):
+    """Builds the fuzz targets with clang-19 and runs each for a while, from the seeds in tests/fuzz/seeds."""
+    subprocess.run([str(ROOT / "packaging" / "install"), "--fuzz"], check=True)
+    env = dict(os.environ, CXX="clang++-19", CXXFLAGS="-fsanitize=fuzzer-no-link,address,undefined")
+    build = ROOT / "build-fuzz"
+    if not (build / "build.ninja").exists():
+        subprocess.run(["meson", "setup", str(build), "-Dfuzz=true", "-Db_lundef=false", "-Doptimization=1"],
+                       cwd=ROOT, env=env, check=True)
+    names = sorted(p.stem for p in (ROOT / "tests" / "fuzz").glob("*_fuzz.cc"))
+    subprocess.run(["ninja", "-C", str(build), *(["-j", str(jobs)] if jobs else []),
+                    *(f"tests/fuzz/{name}" for name in names)], check=True)
+    for name in names:
+        corpus, seeds = build / "corpus" / name, ROOT / "tests" / "fuzz" / "seeds" / name
+        corpus.mkdir(parents=True, exist_ok=True)
+        folders = [str(corpus)] + ([str(seeds)] if seeds.exists() else [])
+        started = time.monotonic()
+        output, code = run([str(build / "tests" / "fuzz" / name), f"-max_total_time={seconds}", "-timeout=10",
+                            "-rss_limit_mb=4096", f"-artifact_prefix={build}/", *folders], seconds + 120)
+        yield Outcome(f"fuzz {name}", int(code == 0), int(code != 0), time.monotonic() - started,
+                      output[-8000:] if code else "")
+
+
 def plan_lane(options):
     """Build directory, meson options and targets of the chosen lane."""
     warnings = ["-Dwerror=true"] if options.warnings_as_errors else []
@@ -117,6 +139,16 @@ def plan_lane(options):
     return ("build-ci" if warnings else "build"), warnings
 
 
+def finish(outcomes, started):
+    passed, failed = sum(o.passed for o in outcomes), sum(o.failed for o in outcomes)
+    if not outcomes:
+        print("no suite was run")
+        failed = 1
+    print(f"in {time.monotonic() - started:.0f} s")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
 def main():
     parser = argparse.ArgumentParser(prog="tests/run", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -125,6 +157,8 @@ def main():
     parser.add_argument("--only", metavar="TEXT", help="only suites whose name contains TEXT")
     parser.add_argument("--cases", type=int, help="cases of each property test (default: some thousands in all)")
     parser.add_argument("--seed", type=int, help="seed of the property tests (printed by each)")
+    parser.add_argument("--fuzz", type=int, metavar="SECONDS",
+                        help="only this: run every fuzz target for so long (needs clang-19, installed if missing)")
     parser.add_argument("--timeout", type=int, default=900, help="seconds for one suite")
     parser.add_argument("--jobs", type=int, help="compiler processes")
     parser.add_argument("--warnings-as-errors", action="store_true")
@@ -142,7 +176,13 @@ def main():
 
     started = time.monotonic()
     targets = SANITIZED if options.sanitize else []
+    outcomes = []
     try:
+        if options.fuzz:
+            for outcome in fuzz(options.fuzz, options.jobs):
+                outcomes.append(outcome)
+                print(f"{outcome.name}: {outcome.passed} passed, {outcome.failed} failed\n{outcome.detail}", flush=True)
+            return finish(outcomes, started)
         build = check_build(directory, meson_options, targets, options.jobs)
     except (subprocess.CalledProcessError, FileNotFoundError) as error:
         print(f"the build failed: {error}")
@@ -150,8 +190,6 @@ def main():
         return 1
     print(f"built in {time.monotonic() - started:.0f} s", flush=True)
     env["THALWEG"] = str(build / "daemon" / "thalweg")
-
-    outcomes = []
 
     def report(outcome):
         outcomes.append(outcome)
@@ -176,13 +214,7 @@ def main():
             if script.is_file() and os.access(script, os.X_OK) and wanted(script.name):
                 report(run_counted(f"tests/integration/{script.name}", [str(script)], options.timeout, env))
 
-    passed, failed = sum(o.passed for o in outcomes), sum(o.failed for o in outcomes)
-    if not outcomes:
-        print("no suite was run")
-        failed = 1
-    print(f"in {time.monotonic() - started:.0f} s")
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+    return finish(outcomes, started)
 
 
 if __name__ == "__main__":
