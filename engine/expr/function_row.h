@@ -30,8 +30,10 @@ struct Typed {
   std::vector<Type> params;
   Type result;
   std::vector<int> keep;
+  std::string function;  // the name in the plan, if it is not the row's
 };
 // `args` stand in the order of the row's params, left-out ones filled with their fallback as a constant.
+// Of a variadic row: the positional ones, then one for each param but the first, with its name.
 using Typing = Result<Typed> (*)(std::span<const Argument> args);
 // Null: no kernel for these types.
 using KernelChoice = const KernelInfo* (*)(std::span<const Type> params, const Type& result);
@@ -47,7 +49,7 @@ struct FunctionRow {
 
   std::vector<Overload> overloads;
 
-  // Generic rows. Types of params do not matter; the last one repeats if variadic (named arguments after it).
+  // Generic rows. Types of params do not matter. If variadic, the first one repeats, the others go by name only.
   std::vector<Param> params;
   bool variadic = false;
   Typing typing = nullptr;

@@ -14,10 +14,16 @@ namespace {
 // A file of functions is known to the language by its line here.
 constexpr std::span<const FunctionRow> (*kFamilies[])() = {
     arith_functions,
+    array_functions,
     cast_functions,
     compare_functions,
     datetime_functions,
+    json_functions,
+    key_functions,
     lazy_functions,
+    math_functions,
+    regex_functions,
+    text_functions,
     tuple_functions,
 };
 
@@ -59,32 +65,35 @@ struct Bound {
   std::vector<int> order;  // per parameter, -1: left out
 };
 
+// Parameters that positional arguments fill: all of them, or for a variadic row the first one as often as needed.
 Result<Bound> bind(const FunctionRow& row, const std::vector<Param>& params, bool variadic,
                    std::span<const Argument> args) {
   std::size_t positional = 0;
   while (positional < args.size() && args[positional].name.empty()) ++positional;
-  std::size_t fixed = params.size();
+  if (!variadic && positional > params.size())
+    return fail(Code::kInvalidPipeline, fmt::format("`{}` takes at most {} argument{}, {} given: {}", row.name, params.size(),
+                                                    params.size() == 1 ? "" : "s", positional, row.signature));
+  // Slot of param i: i, or for the named ones of a variadic row behind the positional arguments.
+  if (variadic && positional == 0 && params[0].required)
+    return fail(Code::kInvalidPipeline, fmt::format("`{}` needs at least one argument: {}", row.name, row.signature));
+  auto slot_of = [&](std::size_t param) { return variadic ? param + positional - 1 : param; };
   Bound bound;
-  if (!variadic && positional > fixed)
-    return fail(Code::kInvalidPipeline, fmt::format("`{}` takes at most {} argument{}, {} given: {}", row.name, fixed,
-                                                    fixed == 1 ? "" : "s", positional, row.signature));
-  for (std::size_t i = 0; i < (variadic ? positional : fixed); ++i)
-    bound.order.push_back(i < positional ? static_cast<int>(i) : -1);
+  bound.order.assign(slot_of(params.size()), -1);
+  for (std::size_t i = 0; i < positional; ++i) bound.order[i] = static_cast<int>(i);
   for (std::size_t i = positional; i < args.size(); ++i) {
-    auto it = std::ranges::find(params, args[i].name, [](const Param& p) { return std::string_view(p.name); });
     if (args[i].name.empty())
       return fail(Code::kInvalidPipeline, fmt::format("`{}`: an argument without a name follows one with a name", row.name));
-    if (it == params.end() || variadic)
+    auto it = std::ranges::find(params, args[i].name, [](const Param& p) { return std::string_view(p.name); });
+    if (it == params.end() || (variadic && it == params.begin()))
       return fail(Code::kInvalidPipeline, fmt::format("`{}` has no argument named `{}`: {}", row.name, args[i].name, row.signature));
-    auto& slot = bound.order[static_cast<std::size_t>(it - params.begin())];
+    int& slot = bound.order[slot_of(static_cast<std::size_t>(it - params.begin()))];
     if (slot >= 0)
       return fail(Code::kInvalidPipeline, fmt::format("`{}`: argument `{}` is given twice", row.name, args[i].name));
     slot = static_cast<int>(i);
   }
-  if (!variadic)
-    for (std::size_t i = 0; i < fixed; ++i)
-      if (bound.order[i] < 0 && params[i].required)
-        return fail(Code::kInvalidPipeline, fmt::format("`{}` misses its argument `{}`: {}", row.name, params[i].name, row.signature));
+  for (std::size_t i = variadic ? 1 : 0; i < params.size(); ++i)
+    if (bound.order[slot_of(i)] < 0 && params[i].required)
+      return fail(Code::kInvalidPipeline, fmt::format("`{}` misses its argument `{}`: {}", row.name, params[i].name, row.signature));
   return bound;
 }
 
@@ -158,27 +167,26 @@ Result<Resolved> resolve_overloads(const FunctionRow& row, std::span<const Argum
 
 Result<Resolved> resolve_generic(const FunctionRow& row, std::span<const Argument> args) {
   Bound bound = TRY(bind(row, row.params, row.variadic, args));
+  std::size_t positional = row.variadic ? bound.order.size() - (row.params.size() - 1) : 0;
   std::vector<Argument> ordered;
-  Resolved resolved;
-  resolved.function = row.name;
+  std::vector<Value> defaults;
   for (std::size_t i = 0; i < bound.order.size(); ++i) {
-    if (bound.order[i] >= 0) {
+    bool by_name = i >= positional;
+    const Param& param = row.params[!by_name ? 0 : row.variadic ? i - positional + 1 : i];
+    defaults.push_back(param.fallback);
+    if (bound.order[i] >= 0)
       ordered.push_back(args[static_cast<std::size_t>(bound.order[i])]);
-      resolved.defaults.emplace_back();
-    } else {
-      ordered.push_back({row.params[i].type, &row.params[i].fallback, row.params[i].name});
-      resolved.defaults.push_back(row.params[i].fallback);
-    }
+    else
+      ordered.push_back({param.type, &param.fallback, {}});
+    ordered.back().name = by_name ? std::string_view(param.name) : std::string_view();
   }
   Typed typed = TRY(row.typing(ordered));
+  if (typed.keep.empty() && typed.params.size() == ordered.size())
+    for (std::size_t i = 0; i < ordered.size(); ++i) typed.keep.push_back(static_cast<int>(i));
+  Resolved resolved;
+  resolved.function = typed.function.empty() ? row.name : typed.function;
   resolved.result = std::move(typed.result);
   resolved.params = std::move(typed.params);
-  if (typed.keep.empty()) {
-    resolved.order = std::move(bound.order);
-    return resolved;
-  }
-  std::vector<Value> defaults = std::move(resolved.defaults);
-  resolved.defaults.clear();
   for (int at : typed.keep) {
     resolved.order.push_back(bound.order[static_cast<std::size_t>(at)]);
     resolved.defaults.push_back(defaults[static_cast<std::size_t>(at)]);

@@ -242,7 +242,6 @@ Result<Typed> type_test_none(std::span<const Argument> args) { return Typed{{arg
 // ---------------------------------------------------------------- least and greatest
 
 Result<Typed> type_extreme(std::span<const Argument> args) {
-  if (args.empty()) return fail(Code::kInvalidPipeline, "at least one argument is needed");
   Type type = args[0].type;
   for (const Argument& arg : args) {
     if (arg.type.optional() || arg.type.is(Kind::kNone))

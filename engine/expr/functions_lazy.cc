@@ -32,7 +32,6 @@ Result<Typed> type_logic(std::span<const Argument> args) {
 }
 
 Result<Typed> type_coalesce(std::span<const Argument> args) {
-  if (args.empty()) return fail(Code::kInvalidPipeline, "`coalesce` needs at least one argument");
   Type result = args[0].type;
   bool optional = true;
   for (const Argument& arg : args) {
@@ -47,7 +46,6 @@ Result<Typed> type_coalesce(std::span<const Argument> args) {
 }
 
 Result<Typed> type_require(std::span<const Argument> args) {
-  if (args.empty()) return fail(Code::kInvalidPipeline, "`require` needs a value");
   Typed typed{{}, args[0].type.as_optional(), {}};
   for (const Argument& arg : args) typed.params.push_back(arg.type);
   return typed;

@@ -1,0 +1,58 @@
+#include "connectors/file/output_file.h"
+
+#include <fmt/format.h>
+
+#include "connectors/file/scan.h"
+
+namespace thalweg {
+
+std::string temporary_beside(Env& env, const std::string& path) {
+  std::string directory = parent_directory(path);
+  std::string name = path.substr(path.rfind('/') + 1);  // npos + 1 is 0
+  return fmt::format("{}/.{}.{:016x}.tmp", directory, name, env.rng->next());
+}
+
+Result<std::unique_ptr<OutputFile>> OutputFile::open(Env& env, std::string path, OnExisting on_existing) {
+  TRY(env.disk->make_directories(parent_directory(path)));
+  auto existing = env.disk->stat(path);
+  if (existing && existing->is_directory) return fail(Code::kInvalidArgument, fmt::format("'{}' is a directory", path));
+  if (!existing && existing.error().code != Code::kNotFound) return fail(std::move(existing).error());
+  if (existing && on_existing == OnExisting::kFail)
+    return fail(Code::kInvalidArgument, fmt::format("'{}' exists already (`on_existing: fail`)", path));
+  std::unique_ptr<OutputFile> out(new OutputFile(env, std::move(path)));
+  // What is no regular file (a pipe, /dev/null) cannot be replaced.
+  bool in_place = on_existing == OnExisting::kAppend || (existing && !existing->is_regular);
+  if (!in_place) out->temporary_ = temporary_beside(env, out->path_);
+  out->file_ = TRY(env.disk->open_write(in_place ? out->path_ : out->temporary_,
+                                        in_place ? Disk::WriteMode::kAppend : Disk::WriteMode::kTruncate));
+  if (in_place && existing && existing->is_regular) out->committed_ = out->written_ = TRY(out->file_->size());
+  return out;
+}
+
+OutputFile::~OutputFile() {
+  if (!temporary_.empty()) (void)env_.disk->remove(temporary_);
+}
+
+std::unexpected<Error> OutputFile::undo(Error error) {
+  // The error that matters is the first one.
+  (void)file_->truncate(committed_);
+  written_ = committed_;
+  return fail(std::move(error));
+}
+
+Result<void> OutputFile::append(std::string_view bytes) {
+  if (auto done = file_->append(bytes); !done) return undo(std::move(done).error());
+  written_ += bytes.size();
+  return {};
+}
+
+Result<void> OutputFile::commit() {
+  if (auto synced = file_->sync(); !synced) return undo(std::move(synced).error());
+  committed_ = written_;
+  if (temporary_.empty()) return {};
+  TRY(env_.disk->rename(temporary_, path_));
+  temporary_.clear();
+  return {};
+}
+
+}  // namespace thalweg

@@ -1,0 +1,93 @@
+// connectors/file/source.h
+//
+// Reads files as they are (static) or as they are and change (streaming, see follow.h).
+//
+// S1  The reading thread only reads and cuts; workers parse. Its memory is what deliver() lets it have in flight.
+// S2  Rows have the primary key's key, else one made of source name, path and line (static, append-only streams), or
+//     of source name, path, the bytes of the row and how many equal rows precede it (streams that can retract).
+#pragma once
+
+#include <memory>
+
+#include "connectors/file/block_reader.h"
+#include "connectors/file/settings.h"
+#include "engine/io/source.h"
+
+namespace thalweg {
+
+// What pieces and the reading thread share; read-only but for the policy.
+struct FileSourceShared {
+  FileReadSettings settings;
+  RecordLayout layout;
+  std::string source_name;
+  std::unique_ptr<RecordDecoder> decoder;  // null: by file
+  std::unique_ptr<RecordCutter> cutter;
+  std::unique_ptr<BadRowPolicy> policy;
+  std::shared_ptr<BlockPool> pool;
+};
+
+[[nodiscard]] Result<std::shared_ptr<FileSourceShared>> share_file_source(const plan::Source& source,
+                                                                          FileReadSettings settings);
+
+class FilePiece final : public Piece {
+ public:
+  FilePiece(std::shared_ptr<const FileSourceShared> shared, BlockRef block, std::size_t content_bytes, BlockInfo info)
+      : shared_(std::move(shared)), block_(std::move(block)), content_bytes_(content_bytes), info_(std::move(info)) {}
+  [[nodiscard]] std::size_t bytes() const override { return block_->size(); }
+  void decode(RowSink& out) override;
+
+ private:
+  const std::shared_ptr<const FileSourceShared> shared_;
+  BlockRef block_;
+  std::size_t content_bytes_;  // of a whole file
+  BlockInfo info_;
+};
+
+// One file from some point on.
+class FileWalk {
+ public:
+  FileWalk(std::shared_ptr<const FileSourceShared> shared, SourceContext& context, const std::string& path);
+  // Finds the header where there is one. `line` and `offset` are where to go on in a file whose header is known.
+  Result<void> open(ReadFile& file, std::uint64_t offset, std::uint64_t line, std::shared_ptr<const CsvHeader> header,
+                    std::uint64_t expected_bytes);
+  // The next block; none at the end or while a header is not whole yet.
+  Result<std::optional<BlockReader::Cut>> next(bool final);
+  [[nodiscard]] const std::shared_ptr<const CsvHeader>& header() const { return header_; }
+  [[nodiscard]] std::string_view header_text() const { return header_text_; }
+  [[nodiscard]] BlockReader& reader() { return *reader_; }
+
+ private:
+  // Takes leading noise and the header off a block.
+  void take_header(BlockReader::Cut& cut);
+  void report_absent();
+
+  const std::shared_ptr<const FileSourceShared> shared_;
+  SourceContext& context_;
+  const std::string path_;
+  std::unique_ptr<ByteReader> bytes_;
+  std::unique_ptr<BlockReader> reader_;
+  std::shared_ptr<const CsvHeader> header_;
+  std::string header_text_;
+};
+
+class StaticFileSource final : public Source {
+ public:
+  StaticFileSource(std::shared_ptr<FileSourceShared> shared) : shared_(std::move(shared)) {}
+  Result<void> run(SourceContext& context) override;
+  [[nodiscard]] bool is_static() const override { return true; }
+
+ private:
+  // False: the run is stopping.
+  Result<bool> read_file(SourceContext& context, const FoundFile& file);
+  Result<bool> read_whole(SourceContext& context, const FoundFile& file);
+  const std::shared_ptr<FileSourceShared> shared_;
+};
+
+// The key_source of generated keys.
+[[nodiscard]] std::uint64_t key_source_of(const std::string& source_name, const std::string& path);
+[[nodiscard]] std::shared_ptr<const std::string> metadata_of(const FoundFile& file, std::int64_t seen_ns);
+// The whole file in one block; none if it is larger than `file_bytes_max` (reported).
+[[nodiscard]] Result<std::optional<std::pair<std::shared_ptr<Block>, std::size_t>>> read_whole_file(
+    const FileSourceShared& shared, SourceContext& context, const std::string& path, std::uint64_t size);
+
+}  // namespace thalweg
