@@ -6,7 +6,6 @@
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -55,7 +54,7 @@ struct TestCase {
 
 struct TestFile {
   std::string path;
-  std::shared_ptr<FileTable> files = std::make_shared<FileTable>();
+  FileTable files;
   ast::NodePtr tree;       // null if the file is no YAML
   bool is_pipeline = false;  // it has keys beside `tests:`
   lang::Diagnostics problems;
