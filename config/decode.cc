@@ -107,6 +107,7 @@ class Decoder {
       for (const auto& [name, value] : *entries)
         if (!value.is_null() && find(name, std::span(&spec, 1)) != nullptr) return;  // given, but wrong
     if (spec.required) {
+      if (options_.required_checked) return;
       errors_.push_back(Error{Code::kInvalidPipeline, what + " needs `" + spec.name + "`", given.span, {}});
       if (!spec.doc.empty()) errors_.back().notes.push_back({"`" + spec.name + "`: " + spec.doc, {}});
       return;

@@ -21,6 +21,7 @@ struct DecodeOptions {
   std::string what;  // for messages: "`io.csv.read`"
   // Makes a path relative to the file it stands in; empty: left alone.
   std::function<std::string(const Setting& value)> resolve_path;
+  bool required_checked = false;  // the caller has reported what is missing
 };
 
 // Requires: `given` is a map or null. Errors are appended; the result holds what was right.

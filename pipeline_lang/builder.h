@@ -57,7 +57,8 @@ class Call {
   [[nodiscard]] virtual bool has(std::string_view name) const = 0;
   // Of the argument's value where it is given, else of the tag.
   [[nodiscard]] virtual SourceSpan span_of(std::string_view name) const = 0;
-  // The argument as written, with references to definitions of the file followed; empty where it is not given.
+  // The argument as written, with references to lists, mappings and tags of the file followed; a reference to a scalar
+  // stays one (where an expression is expected its value is a literal). Empty where the argument is not given.
   [[nodiscard]] virtual Located at(std::string_view name) const = 0;
   // Further arguments of an open component, in file order.
   [[nodiscard]] virtual std::vector<NamedNode> others() const = 0;

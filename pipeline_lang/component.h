@@ -84,15 +84,16 @@ struct Component {
   std::string example;  // YAML
   // Null: an Instance whose arguments the user of the value reads. Never returns null.
   std::function<ObjectPtr(Builder&, const Call&)> build;
-  bool open = false;  // takes arguments of any further name (`!sql`: the tables)
+  bool open = false;     // takes arguments of any further name (`!sql`: the tables)
+  std::string text_arg;  // a text behind the tag is this argument: `!secret.env NAME`
 };
 
 using Components = std::vector<Component>;
 
-// Rows by topic; each is defined in the file of its name and called by registry.cc.
-void add_schema_components(Components& out);
-void add_settings_components(Components& out);
-void add_table_components(Components& out);     // select … flatten, table_from_…, empty: tables_*.cc
+// Rows by topic; registry.cc calls each of these.
+void add_schema_components(Components& out);    // schema_components.cc
+void add_settings_components(Components& out);  // settings_components.cc
+void add_table_components(Components& out);     // tables of tables: tables_*.cc
 void add_temporal_components(Components& out);  // windows, behaviors, temporal joins
 void add_reducer_components(Components& out);
 void add_sql_components(Components& out);

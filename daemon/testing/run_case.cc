@@ -5,15 +5,40 @@
 #include <filesystem>
 #include <limits>
 
+#include "daemon/testing/read_file.h"
 #include "daemon/testing/table_check.h"
 #include "engine/runtime/run.h"
 #include "pipeline_lang/compile.h"
+#include "pipeline_lang/yaml_reader.h"
 
 namespace thalweg::testing {
 namespace {
 
 // Why a test failed; nothing if it passed.
-using Verdictless = std::optional<std::string>;
+using Failure = std::optional<std::string>;
+
+class DiscardingSink : public Sink {
+ public:
+  Result<void> open(const SinkContext&) override { return {}; }
+  Result<void> write(std::uint64_t, const Batch&) override { return {}; }
+  Result<void> end(std::uint64_t) override { return {}; }
+  Result<void> close(bool) override { return {}; }
+};
+
+// Real sources, no sinks.
+class TestConnectors : public ConnectorFactory {
+ public:
+  explicit TestConnectors(ConnectorFactory& real) : real_(real) {}
+  Result<std::unique_ptr<Source>> make_source(const plan::Source& source, Env& env) override {
+    return real_.make_source(source, env);
+  }
+  Result<std::unique_ptr<Sink>> make_sink(const plan::Output&, const Schema&, Env&) override {
+    return std::make_unique<DiscardingSink>();
+  }
+
+ private:
+  ConnectorFactory& real_;
+};
 
 bool matches(const std::string& text, const std::string& pattern) {
   RE2::Options options(RE2::Quiet);
@@ -33,7 +58,7 @@ std::string full_text(const Error& error) {
   return text;
 }
 
-Verdictless check_expected_error(const ExpectedError& expected, const lang::Diagnostics& found, const FileTable& files) {
+Failure check_expected_error(const ExpectedError& expected, const lang::Diagnostics& found, const FileTable& files) {
   if (auto bad = bad_pattern(expected.pattern)) return bad;
   if (!found.has_errors()) return "expected an error that matches `" + expected.pattern + "`, but the pipeline is valid";
   for (const lang::Diagnostic& diagnostic : found.all()) {
@@ -58,7 +83,7 @@ RunOptions options_of(const TestCase& test, std::uint32_t workers) {
   return options;
 }
 
-Verdictless check_failure(const std::string& pattern, const std::optional<Error>& failure) {
+Failure check_failure(const std::string& pattern, const std::optional<Error>& failure) {
   if (auto bad = bad_pattern(pattern)) return bad;
   if (!failure) return "expected a run that aborts, but it ended in order";
   if (matches(full_text(*failure), pattern)) return std::nullopt;
@@ -92,7 +117,7 @@ std::string_view key_of(ExpectKind kind) {
   return "";
 }
 
-Verdictless check_expectation(const Expectation& expected, const FileTable& files, const Run& run, const Labels& labels) {
+Failure check_expectation(const Expectation& expected, const FileTable& files, const Run& run, const Labels& labels) {
   std::shared_ptr<ExportReader> table = run.find_export(expected.table.name);
   if (!table)
     return "`" + expected.table.name + "` is no exported table of the pipeline (exported: " + export_names(run) + ")";
@@ -120,9 +145,10 @@ Labels labels_of(const TestCase& test) {
   return labels;
 }
 
-Verdictless run_plan(const TestCase& test, const FileTable& files, const plan::Plan& plan, const TestWorld& world,
+Failure run_plan(const TestCase& test, const FileTable& files, const plan::Plan& plan, const TestWorld& world,
                      std::uint32_t workers) {
-  auto started = Run::start(plan, options_of(test, workers), *world.connectors, world.env);
+  TestConnectors connectors(*world.connectors);
+  auto started = Run::start(plan, options_of(test, workers), connectors, world.env);
   if (!started) {
     if (test.expect_failure) return check_failure(*test.expect_failure, started.error());
     return "the run did not start: " + full_text(started.error());
@@ -142,6 +168,67 @@ Verdictless run_plan(const TestCase& test, const FileTable& files, const plan::P
   return messages + error_lines(run);
 }
 
+// ---------------------------------------------------------------- compiling
+
+Result<ast::NodePtr> pipeline_tree(TestFile& file, const TestCase& test, const TestWorld& world,
+                                   lang::Diagnostics& diagnostics) {
+  if (test.inline_pipeline) return test.inline_pipeline;
+  if (!test.pipeline_file) return file.tree;
+  const std::string path = (std::filesystem::path(file.path).parent_path() / *test.pipeline_file).lexically_normal();
+  std::string text = TRY(read_whole_file(*world.env.disk, path));
+  return read_yaml(*file.files, file.files->add(path, std::move(text)), diagnostics);
+}
+
+lang::CompileOptions compile_options(const TestCase& test, const TestWorld& world) {
+  lang::CompileOptions options;
+  options.catalog = world.catalog;
+  options.disk = world.env.disk.get();
+  options.environment = [&test, &world](const std::string& name) -> std::optional<std::string> {
+    auto given = test.env.find(name);
+    if (given != test.env.end()) return given->second;
+    return world.env.variable ? world.env.variable(name) : std::nullopt;
+  };
+  for (const NamedText& input : test.inputs) options.inputs[input.name] = {input.text, input.span};
+  return options;
+}
+
+Failure compile_and_run(TestFile& file, const TestCase& test, const TestWorld& world) {
+  lang::Diagnostics reading;
+  auto tree = pipeline_tree(file, test, world, reading);
+  if (!tree) return full_text(tree.error());
+  lang::CompileResult compiled;
+  if (*tree && !reading.has_errors()) compiled = lang::compile_tree(*tree, file.files, compile_options(test, world));
+  const lang::Diagnostics& found = reading.has_errors() ? reading : compiled.diagnostics;
+  if (test.expect_error) return check_expected_error(*test.expect_error, found, *file.files);
+  if (found.has_errors()) return lang::render_text(found, *file.files);
+  compiled.plan.terminate_on_error = compiled.settings.terminate_on_error.value_or(false);
+  for (std::uint32_t workers : world.workers.empty() ? test.workers : world.workers)
+    if (auto failure = run_plan(test, *file.files, compiled.plan, world, workers))
+      return "with " + std::to_string(workers) + (workers == 1 ? " worker:\n" : " workers:\n") + *failure;
+  return std::nullopt;
+}
+
 }  // namespace
+
+CaseResult run_case(TestFile& file, const TestCase& test, const TestWorld& world) {
+  CaseResult result{file.path, file.files->locate(test.span).line, test.name, Verdict::kPassed, {}, 0};
+  if (test.problems.has_errors()) {
+    result.verdict = Verdict::kFailed;
+    result.message = lang::render_text(test.problems, *file.files);
+    return result;
+  }
+  if (test.skip) {
+    result.verdict = Verdict::kSkipped;
+    result.message = *test.skip;
+    return result;
+  }
+  const std::int64_t started = world.env.clock->monotonic_ns();
+  if (Failure failure = compile_and_run(file, test, world)) {
+    result.verdict = Verdict::kFailed;
+    result.message = std::move(*failure);
+  }
+  result.seconds = static_cast<double>(world.env.clock->monotonic_ns() - started) / 1e9;
+  return result;
+}
 
 }  // namespace thalweg::testing

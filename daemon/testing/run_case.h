@@ -1,6 +1,7 @@
 // daemon/testing/run_case.h
 //
-// Runs one test: compiles its pipeline, runs it once per number of workers, compares.
+// Runs one test: compiles its pipeline, runs it once per number of workers, compares. A test has no effect outside:
+// the outputs of its pipeline are checked and opened nowhere, their rows are thrown away.
 #pragma once
 
 #include "daemon/testing/test_case.h"

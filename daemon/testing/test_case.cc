@@ -217,8 +217,8 @@ TestCase read_case(const Node& node, std::size_t index, bool is_pipeline) {
 
 void read_test_file(std::string path, std::string text, TestFile& out) {
   out.path = std::move(path);
-  const FileId file = out.files.add(out.path, std::move(text));
-  out.tree = read_yaml(out.files, file, out.problems);
+  const FileId file = out.files->add(out.path, std::move(text));
+  out.tree = read_yaml(*out.files, file, out.problems);
   if (!out.tree || !out.tree->is_mapping()) {
     if (out.tree) out.problems.error(out.tree->span, "the file must be a mapping");
     return;

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -54,7 +55,7 @@ struct TestCase {
 
 struct TestFile {
   std::string path;
-  FileTable files;
+  std::shared_ptr<FileTable> files = std::make_shared<FileTable>();
   ast::NodePtr tree;       // null if the file is no YAML
   bool is_pipeline = false;  // it has keys beside `tests:`
   lang::Diagnostics problems;

@@ -1,0 +1,290 @@
+// Connectors as components: their options as arguments, and the Source and Output nodes they become.
+#include <algorithm>
+
+#include "config/decode.h"
+#include "pipeline_lang/evaluate.h"
+#include "pipeline_lang/tag_call.h"
+
+namespace thalweg::lang {
+namespace {
+
+ArgKind arg_kind(config::OptionType type) {
+  using config::OptionType;
+  switch (type) {
+    case OptionType::kText: return ArgKind::kText;
+    case OptionType::kPath: return ArgKind::kPath;
+    case OptionType::kInt: return ArgKind::kInt;
+    case OptionType::kFloat: return ArgKind::kNumber;
+    case OptionType::kBool: return ArgKind::kBool;
+    case OptionType::kDuration: return ArgKind::kDuration;
+    case OptionType::kEnum: return ArgKind::kEnum;
+    case OptionType::kTextList: return ArgKind::kNames;
+    case OptionType::kMap:
+    case OptionType::kTextMap:
+    case OptionType::kList:
+    case OptionType::kAny: return ArgKind::kLiteral;
+    case OptionType::kTable: return ArgKind::kTable;
+  }
+  return ArgKind::kAny;
+}
+
+// What every reader takes beside its own options.
+const std::vector<ArgSpec>& reader_args() {
+  static const std::vector<ArgSpec> kArgs = {
+      {.name = "schema", .kind = ArgKind::kSchema, .doc = "The columns; inferred from a sample where that is possible."},
+      {.name = "name", .kind = ArgKind::kText, .doc = "What positions and metrics are kept under.",
+       .aliases = {"persistent_id", "unique_name"}},
+      {.name = "id_column", .kind = ArgKind::kNames, .doc = "Primary key columns.", .aliases = {"primary_key", "id_columns"}},
+      {.name = "key_generation", .kind = ArgKind::kEnum, .fallback = "auto",
+       .doc = "Row keys: generated, of one given column, or a hash of several.",
+       .choices = {"auto", "manual", "composite"}},
+      {.name = "session_type", .kind = ArgKind::kEnum,
+       .doc = "upsert: a record replaces the row of its key; native: records are insertions and deletions.",
+       .choices = {"native", "upsert"}},
+  };
+  return kArgs;
+}
+
+const std::vector<ArgSpec>& writer_args() {
+  static const std::vector<ArgSpec> kArgs = {
+      {.name = "table", .kind = ArgKind::kTable, .required = true, .doc = "What is written."},
+      {.name = "name", .kind = ArgKind::kText, .doc = "What metrics are kept under.", .aliases = {"unique_name"}},
+      {.name = "sort_by", .kind = ArgKind::kNames, .doc = "Columns that order the rows of one commit."},
+  };
+  return kArgs;
+}
+
+bool is_ours(std::string_view name, const std::vector<ArgSpec>& ours, const config::ConnectorSpec& connector) {
+  const bool ours_too = std::any_of(ours.begin(), ours.end(), [&](const ArgSpec& spec) { return spec.name == name; }) ||
+                        name == "export" || name == "index" || name == "retain";
+  return ours_too && std::none_of(connector.options.begin(), connector.options.end(),
+                                  [&](const config::OptionSpec& option) { return option.name == name; });
+}
+
+// The connector's own options, checked. Nothing after an error.
+std::optional<Setting> decoded_options(Evaluator& e, const Call& call, const config::ConnectorSpec& connector,
+                                       const std::vector<ArgSpec>& ours) {
+  Setting::Map given;
+  bool fine = true;
+  for (const TagCall::Argument& argument : static_cast<const TagCall&>(call).arguments()) {
+    if (argument.spec == nullptr || is_ours(argument.spec->name, ours, connector)) {
+      fine = fine && argument.spec != nullptr;
+      continue;
+    }
+    argument.asked = true;
+    const ObjectPtr value = e.evaluate(argument.value);
+    std::optional<Setting> one;
+    if (const Table* table = value->as_table(); table != nullptr && argument.spec->kind == ArgKind::kTable)
+      one = Setting(table->name, argument.value.span());
+    else
+      one = e.to_setting(*value, call.span_of(argument.spec->name));
+    fine = fine && one;
+    if (one) given.emplace_back(argument.spec->name, std::move(*one));
+  }
+  std::vector<Error> errors;
+  config::DecodeOptions options;
+  options.what = "`!" + connector.name + "`";
+  options.required_checked = true;
+  options.resolve_path = [&](const Setting& value) {
+    return e.resolve_path(config::as_text(value).value_or(""), value.span.known() ? value.span : call.span());
+  };
+  Setting decoded = config::decode(Setting(std::move(given), call.span()), connector.options, options, errors);
+  for (Error& error : errors) e.diagnostics().report(std::move(error));
+  for (const config::OptionSpec& option : connector.options)
+    if (option.required && decoded.find(option.name) == nullptr) fine = false;
+  if (!fine || !errors.empty()) return std::nullopt;
+  return decoded;
+}
+
+std::string plain_label(const Call& call) {
+  std::string label = call.label();
+  if (label.starts_with('$') || label.starts_with('!')) label.erase(0, 1);
+  return label;
+}
+
+// `id_column` and `key_generation` on top of the schema's primary key.
+bool choose_keys(Evaluator& e, const Call& call, std::vector<plan::SourceField>& fields) {
+  bool fine = true;
+  if (const auto columns = call.names("id_column")) {
+    for (plan::SourceField& field : fields) {
+      const bool named = std::any_of(columns->begin(), columns->end(), [&](const Named& c) { return c.name == field.name; });
+      if (field.primary_key && !named) {
+        e.error(call.span_of("id_column"), "`id_column` and the schema's primary key (`" + field.name + "`) differ");
+        fine = false;
+      }
+      field.primary_key = field.primary_key || named;
+    }
+    std::vector<std::string> names;
+    for (const plan::SourceField& field : fields) names.push_back(field.name);
+    for (const Named& column : *columns)
+      if (std::find(names.begin(), names.end(), column.name) == names.end()) {
+        suggest(e.error(column.span, "unknown column `" + column.name + "`"), column.name, names);
+        fine = false;
+      }
+  }
+  const auto num_keys = std::count_if(fields.begin(), fields.end(), [](const plan::SourceField& f) { return f.primary_key; });
+  if (const auto how = call.choice("key_generation")) {
+    std::string problem;
+    if (*how == "auto" && num_keys > 0) problem = "`auto` generates keys, but a primary key is given";
+    if (*how == "manual" && num_keys != 1)
+      problem = "`manual` takes the key from one column, and " + std::to_string(num_keys) + " are given";
+    if (*how == "composite" && num_keys < 2)
+      problem = "`composite` makes the key of several columns, and " + std::to_string(num_keys) + " are given";
+    if (!problem.empty()) {
+      e.error(call.span_of("key_generation"), problem).note("primary key columns come from the schema or `id_column`");
+      fine = false;
+    }
+  }
+  return fine;
+}
+
+ObjectPtr build_source(Builder& b, const Call& call, const config::ConnectorSpec& connector) {
+  auto& e = static_cast<Evaluator&>(b);
+  if (b.in_loop()) {
+    b.error(call.span(), "`!" + connector.name + "` cannot stand inside a loop; define it outside");
+    return error_object();
+  }
+  auto args = decoded_options(e, call, connector, reader_args());
+  const bool schema_given = call.has("schema");
+  const SchemaObject* schema = call.schema("schema");
+  if (schema_given && schema == nullptr) return error_object();
+  if (!schema_given && connector.needs_schema) {
+    b.error(call.span(), "`!" + connector.name + "` needs the argument `schema`");
+    return error_object();
+  }
+  if (!args) return error_object();
+  std::vector<plan::SourceField> fields;
+  if (schema != nullptr)
+    for (const SchemaColumn& column : schema->columns) fields.push_back(column.field);
+  Result<plan::SourceShape> shape = e.registry().catalog()->describe_source(connector, *args, fields);
+  if (!shape) {
+    e.diagnostics().report(std::move(shape.error()).at(call.span()));
+    return error_object();
+  }
+  for (const std::string& text : shape->warnings)
+    b.warning(call.has("path") ? call.span_of("path") : call.span(), text);
+  if (schema == nullptr) fields = std::move(shape->fields);
+  for (plan::SourceField& field : shape->extra)
+    if (std::none_of(fields.begin(), fields.end(), [&](const plan::SourceField& f) { return f.name == field.name; }))
+      fields.push_back(std::move(field));
+  if (!choose_keys(e, call, fields)) return error_object();
+
+  const bool keyed = std::any_of(fields.begin(), fields.end(), [](const plan::SourceField& f) { return f.primary_key; });
+  bool upsert = keyed && connector.upsert_by_default;
+  if (const auto session = call.choice("session_type")) {
+    upsert = *session == "upsert";
+    if (upsert && !keyed) {
+      b.error(call.span_of("session_type"), "`upsert` replaces rows by their primary key, and there is none")
+          .note("mark columns as `primary_key: true` in the schema, or give `id_column`");
+      return error_object();
+    }
+  }
+  bool append_only = shape->append_only && !upsert;
+  if (schema != nullptr) {
+    append_only = append_only || schema->append_only.value_or(false);
+    append_only = append_only || (!schema->columns.empty() &&
+                                  std::all_of(schema->columns.begin(), schema->columns.end(), [](const SchemaColumn& c) {
+                                    return c.append_only.value_or(false);
+                                  }));
+  }
+  plan::Source source;
+  source.connector = connector.name;
+  source.args = std::move(*args);
+  source.upsert = upsert;
+  source.append_only = append_only;
+  source.name = e.unique_source_name(call.text("name").value_or(plain_label(call)));
+  Schema columns;
+  std::vector<std::string> primary_key;
+  for (const plan::SourceField& field : fields) {
+    columns.columns.push_back({field.name, field.type});
+    if (field.primary_key) primary_key.push_back(field.name);
+  }
+  source.fields = std::move(fields);
+  Table table = b.add(std::move(source), {}, columns, {.span = call.span(), .label = call.label(),
+                                                        .append_only = append_only, .universe = std::nullopt});
+  if (upsert)
+    table = b.add(plan::Upsert{}, {table}, columns, {.span = call.span(), .label = call.label(),
+                                                     .append_only = append_only, .universe = std::nullopt});
+  table.primary_key = std::move(primary_key);
+  return table_object(std::move(table));
+}
+
+ObjectPtr build_sink(Builder& b, const Call& call, const config::ConnectorSpec& connector) {
+  auto& e = static_cast<Evaluator&>(b);
+  if (b.in_loop()) {
+    b.error(call.span(), "`!" + connector.name + "` cannot stand inside a loop");
+    return error_object();
+  }
+  const auto table = call.table("table");
+  auto args = decoded_options(e, call, connector, writer_args());
+  const auto sort_by = call.names("sort_by");
+  if (!table || !args) return error_object();
+  if (sort_by) {
+    Setting::List columns;
+    bool fine = true;
+    for (const Named& column : *sort_by) {
+      if (!table->schema.find(column.name)) {
+        suggest(b.error(column.span, "unknown column `" + column.name + "`"), column.name, table->column_names());
+        fine = false;
+      }
+      columns.push_back(Setting(column.name, column.span));
+    }
+    if (!fine) return error_object();
+    args->as_map()->emplace_back("sort_by", Setting(std::move(columns), call.span_of("sort_by")));
+  }
+  if (const auto checked = e.registry().catalog()->check(connector, *args, table->schema); !checked) {
+    Error error = checked.error();
+    e.diagnostics().report(std::move(error).at(call.span()));
+    return error_object();
+  }
+  plan::Output output;
+  output.connector = connector.name;
+  output.args = std::move(*args);
+  output.name = e.unique_source_name(call.text("name").value_or(plain_label(call)));
+  const Table node = b.add(std::move(output), {*table}, {}, {.span = call.span(), .label = call.label(),
+                                                             .append_only = false, .universe = std::nullopt});
+  return make_object({SinkObject{node.node}, call.span()});
+}
+
+}  // namespace
+
+Component connector_component(const config::ConnectorSpec& connector) {
+  const bool source = connector.role == config::ConnectorSpec::Role::kSource;
+  Component out;
+  out.name = connector.name;
+  out.aliases = connector.aliases;
+  out.kind = source ? ComponentKind::kSource : ComponentKind::kSink;
+  out.doc = connector.doc;
+  out.example = connector.example;
+  for (const config::OptionSpec& option : connector.options) {
+    ArgSpec arg;
+    arg.name = option.name;
+    arg.kind = arg_kind(option.type);
+    arg.required = option.required;
+    arg.fallback = option.fallback;
+    arg.doc = option.doc;
+    arg.aliases = option.aliases;
+    arg.choices = option.choices;
+    arg.example = option.example;
+    arg.secret = option.secret;
+    out.args.push_back(std::move(arg));
+  }
+  for (const ArgSpec& arg : source ? reader_args() : writer_args()) {
+    if (arg.name == "schema" && !connector.takes_schema) continue;
+    const bool own = std::any_of(out.args.begin(), out.args.end(), [&](const ArgSpec& a) { return a.name == arg.name; });
+    if (own) continue;
+    ArgSpec copy = arg;
+    // A connector's own option keeps its name: `primary_key` of a sink is no alias of ours.
+    std::erase_if(copy.aliases, [&](const std::string& alias) {
+      return std::any_of(out.args.begin(), out.args.end(), [&](const ArgSpec& a) { return a.name == alias; });
+    });
+    out.args.push_back(std::move(copy));
+  }
+  const config::ConnectorSpec* spec = &connector;
+  out.build = [spec, source](Builder& b, const Call& call) {
+    return source ? build_source(b, call, *spec) : build_sink(b, call, *spec);
+  };
+  return out;
+}
+
+}  // namespace thalweg::lang

@@ -1,0 +1,11 @@
+// Topics that have no rows yet. A topic's own file takes its line from here.
+#include "pipeline_lang/component.h"
+
+namespace thalweg::lang {
+
+void add_table_components(Components&) {}
+void add_temporal_components(Components&) {}
+void add_reducer_components(Components&) {}
+void add_sql_components(Components&) {}
+
+}  // namespace thalweg::lang
