@@ -155,7 +155,7 @@ void JoinedNames::set_type(bool left, std::uint32_t column, Type type) {
 void JoinedNames::narrow(const plan::Expr& condition) {
   const auto present = not_none_where(condition);
   for (NameScope::Side* side : {&left_, &right_}) {
-    const bool exists = present.contains(side->key->column);
+    const bool exists = side->key->kind == plan::ExprKind::kColumn && present.contains(side->key->column);
     for (auto& name : side->names) {
       Type type = name.expr->type;
       if (exists && name.present) type = *name.present;

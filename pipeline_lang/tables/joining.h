@@ -43,6 +43,8 @@ class JoinedNames {
   void bind(std::string name, plan::ExprPtr expr);
   // Another type for own column `column` of a side: one with a default is never None.
   void set_type(bool left, std::uint32_t column, Type type);
+  // Another expression for `left.id` or `right.id`.
+  void set_key(bool left, plan::ExprPtr key) { (left ? left_ : right_).key = std::move(key); }
   // Rows for which `condition` does not hold are gone.
   void narrow(const plan::Expr& condition);
   [[nodiscard]] NameScope scope(Scope* at) const;
