@@ -22,6 +22,7 @@ struct Parsed {
   VersionArgs version;
   std::vector<std::string> sets;
   std::string check_format = "text";
+  std::string explain_format = "text";
   std::string list_format = "text";
   double until_idle_s = 0;
   bool version_flag = false;
@@ -58,11 +59,8 @@ void add_check(CLI::App& app, Parsed& parsed) {
 void add_explain(CLI::App& app, Parsed& parsed) {
   CLI::App* explain = app.add_subcommand("explain", "Print the operator graph of a pipeline");
   explain->add_option("file", parsed.explain.file, "Pipeline file")->required()->type_name("FILE");
-  explain->add_option("--format", parsed.explain.format, "text, json, dot or mermaid")
-      ->transform(CLI::CheckedTransformer(std::map<std::string, ExplainFormat>{{"text", ExplainFormat::kText},
-                                                                              {"json", ExplainFormat::kJson},
-                                                                              {"dot", ExplainFormat::kDot},
-                                                                              {"mermaid", ExplainFormat::kMermaid}}));
+  explain->add_option("--format", parsed.explain_format, "text, json, dot or mermaid")
+      ->check(CLI::IsMember({"text", "json", "dot", "mermaid"}));
   add_sets(*explain, parsed);
 }
 
@@ -125,6 +123,12 @@ Overrides split_sets(const std::vector<std::string>& sets) {
   return out;
 }
 
+ExplainFormat explain_format(const std::string& text) {
+  if (text == "json") return ExplainFormat::kJson;
+  if (text == "dot") return ExplainFormat::kDot;
+  return text == "mermaid" ? ExplainFormat::kMermaid : ExplainFormat::kText;
+}
+
 std::variant<Command, int> chosen(const CLI::App& app, Parsed& parsed) {
   Overrides overrides = split_sets(parsed.sets);
   if (app.got_subcommand("run")) {
@@ -139,6 +143,7 @@ std::variant<Command, int> chosen(const CLI::App& app, Parsed& parsed) {
   }
   if (app.got_subcommand("explain")) {
     parsed.explain.overrides = std::move(overrides);
+    parsed.explain.format = explain_format(parsed.explain_format);
     return Command(parsed.explain);
   }
   if (app.got_subcommand("test")) return Command(parsed.test);

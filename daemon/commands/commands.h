@@ -7,6 +7,11 @@
 
 namespace thalweg::daemon {
 
+int run_command(const CheckArgs& args);
+int run_command(const ListArgs& args);
+int run_command(const DocsArgs& args);
+int run_command(const JsonSchemaArgs& args);
+int run_command(const SchemaInferArgs& args);
 int run_command(const CompletionArgs& args);
 int run_command(const VersionArgs& args);
 

@@ -79,7 +79,7 @@ Answer Api::openapi(const Call&) { return json_response(openapi_document(routes(
 Answer Api::ready(const Call&) {
   std::string body;
   JsonWriter json(body);
-  bool ready = true;
+  bool ready = !pipelines_.starting();
   json.begin_object().key("pipelines").begin_array();
   for (const auto& pipeline : pipelines_.all()) {
     bool this_one = is_ready(*pipeline);

@@ -29,6 +29,8 @@ class PipelineSet {
   virtual ~PipelineSet() = default;
   [[nodiscard]] virtual std::vector<std::shared_ptr<ServedPipeline>> all() const = 0;  // by name
   [[nodiscard]] virtual std::shared_ptr<ServedPipeline> find(const std::string& name) const = 0;
+  // Pipelines that were asked for are not all there yet: nothing is ready.
+  [[nodiscard]] virtual bool starting() const { return false; }
 };
 
 [[nodiscard]] std::string_view state_text(RunState state);

@@ -1,0 +1,37 @@
+#include "daemon/catalog_impl.h"
+
+#include "connectors/registry.h"
+#include "engine/base/ensure.h"
+
+namespace thalweg::daemon {
+namespace {
+
+const ConnectorDescriptor& descriptor_of(const config::ConnectorSpec& spec) {
+  for (const ConnectorDescriptor& descriptor : all_connectors())
+    if (descriptor.spec.name == spec.name && descriptor.spec.role == spec.role) return descriptor;
+  UNREACHABLE();
+}
+
+}  // namespace
+
+std::vector<const config::ConnectorSpec*> ConnectorCatalog::connectors() const {
+  std::vector<const config::ConnectorSpec*> out;
+  for (const ConnectorDescriptor& descriptor : all_connectors()) out.push_back(&descriptor.spec);
+  return out;
+}
+
+Result<plan::SourceShape> ConnectorCatalog::describe_source(const config::ConnectorSpec& connector, const Setting& args,
+                                                            const std::vector<plan::SourceField>& schema) const {
+  const ConnectorDescriptor& descriptor = descriptor_of(connector);
+  if (!descriptor.describe) return plan::SourceShape{.fields = schema};
+  return descriptor.describe(args, schema, env_);
+}
+
+Result<void> ConnectorCatalog::check(const config::ConnectorSpec& connector, const Setting& args,
+                                     const Schema& schema) const {
+  const ConnectorDescriptor& descriptor = descriptor_of(connector);
+  if (!descriptor.check) return {};
+  return descriptor.check(args, schema);
+}
+
+}  // namespace thalweg::daemon

@@ -1,0 +1,24 @@
+// daemon/catalog_impl.h
+//
+// The registries of connectors as the language sees them.
+#pragma once
+
+#include "engine/base/env.h"
+#include "pipeline_lang/catalog.h"
+
+namespace thalweg::daemon {
+
+class ConnectorCatalog : public lang::Catalog {
+ public:
+  explicit ConnectorCatalog(Env& env) : env_(env) {}
+  [[nodiscard]] std::vector<const config::ConnectorSpec*> connectors() const override;
+  [[nodiscard]] Result<plan::SourceShape> describe_source(const config::ConnectorSpec& connector, const Setting& args,
+                                                          const std::vector<plan::SourceField>& schema) const override;
+  [[nodiscard]] Result<void> check(const config::ConnectorSpec& connector, const Setting& args,
+                                   const Schema& schema) const override;
+
+ private:
+  Env& env_;
+};
+
+}  // namespace thalweg::daemon

@@ -1,0 +1,44 @@
+#include <cstdio>
+
+#include "daemon/commands/commands.h"
+#include "daemon/console.h"
+#include "daemon/load.h"
+
+namespace thalweg::daemon {
+namespace {
+
+// Arrays of diagnostics, one per file, as one array.
+void append_array(std::string_view array, std::string& out) {
+  std::size_t begin = array.find('[');
+  std::size_t end = array.rfind(']');
+  if (begin == std::string_view::npos || end == std::string_view::npos) return;
+  std::string_view inside = array.substr(begin + 1, end - begin - 1);
+  if (inside.find('{') == std::string_view::npos) return;
+  if (!out.empty()) out += ",";
+  out += inside;
+}
+
+}  // namespace
+
+int run_command(const CheckArgs& args) {
+  Env env = real_env();
+  Loader loader(env);
+  bool valid = true;
+  std::string json;
+  for (const std::string& path : args.files) {
+    lang::CompileResult compiled = loader.load(path, args.overrides);
+    valid = valid && compiled.ok();
+    if (args.json) {
+      append_array(lang::render_json(compiled.diagnostics, *compiled.files), json);
+      continue;
+    }
+    print_diagnostics(compiled.diagnostics, *compiled.files);
+    if (compiled.ok()) std::printf("%s: ok\n", path.c_str());
+    else std::printf("%s: %zu error%s\n", path.c_str(), compiled.diagnostics.num_errors(),
+                     compiled.diagnostics.num_errors() == 1 ? "" : "s");
+  }
+  if (args.json) std::printf("{\"valid\":%s,\"diagnostics\":[%s]}\n", valid ? "true" : "false", json.c_str());
+  return valid ? kExitOk : kExitInvalid;
+}
+
+}  // namespace thalweg::daemon

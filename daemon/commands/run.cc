@@ -1,0 +1,190 @@
+#include <cstdio>
+#include <optional>
+
+#include "connectors/registry.h"
+#include "daemon/commands/commands.h"
+#include "daemon/console.h"
+#include "daemon/load.h"
+#include "daemon/log.h"
+#include "daemon/progress.h"
+#include "daemon/rest/rest_server.h"
+#include "daemon/run_set.h"
+#include "daemon/signals.h"
+
+namespace thalweg::daemon {
+namespace {
+
+constexpr std::int64_t kTickNs = 100'000'000;
+
+// One `thalweg run`, from its files to its exit code.
+class RunCommand {
+ public:
+  explicit RunCommand(const RunArgs& args) : args_(args), env_(real_env()), loader_(env_) {}
+
+  int run() {
+    std::optional<net::Address> address;
+    if (!args_.listen.empty()) {
+      address = net::parse_address(args_.listen);
+      if (!address || !may_listen(*address)) return kExitUsage;
+    }
+    if (int exit_code = load(); exit_code != kExitOk) return exit_code;
+    if (address)
+      if (int exit_code = listen(*address); exit_code != kExitOk) return exit_code;
+    signals_.on_stop([this] { stop_all(); });
+    int exit_code = start();
+    if (exit_code == kExitOk) exit_code = wait();
+    signals_.on_stop(nullptr);
+    server_.reset();
+    return exit_code;
+  }
+
+ private:
+  struct Loaded {
+    std::string name;
+    lang::CompileResult compiled;
+  };
+
+  bool may_listen(const net::Address& address) const {
+    if (address.is_loopback()) return true;
+    complain("--listen " + args_.listen +
+             ": without auth only this machine may ask; use 127.0.0.1, [::1] or unix:PATH");
+    return false;
+  }
+
+  int load() {
+    bool valid = true;
+    for (const std::string& path : args_.files) {
+      lang::CompileResult compiled = loader_.load(path, args_.overrides);
+      print_diagnostics(compiled.diagnostics, *compiled.files);
+      valid = valid && compiled.ok();
+      std::string name = pipeline_name(compiled, path);
+      for (const Loaded& other : loaded_)
+        if (other.name == name) {
+          complain("two pipelines have the name `" + name + "`");
+          valid = false;
+        }
+      loaded_.push_back({std::move(name), std::move(compiled)});
+    }
+    return valid ? kExitOk : kExitInvalid;
+  }
+
+  // Before anything runs: a taken port must not leave half a run behind.
+  int listen(const net::Address& address) {
+    auto server = RestServer::listen(address, runs_, env_);
+    if (!server) {
+      complain(server.error().message);
+      return kExitFailed;
+    }
+    server_ = std::move(*server);
+    if (!args_.quiet) log(LogLevel::kInfo, "listening", {{"address", server_->address().to_text()}});
+    return kExitOk;
+  }
+
+  int start() {
+    factory_ = make_connector_factory();
+    for (Loaded& loaded : loaded_) {
+      auto pipeline = std::make_shared<ServedPipeline>();
+      pipeline->name = loaded.name;
+      pipeline->files = loaded.compiled.files;
+      pipeline->workers = workers_of(loaded.compiled);
+      pipeline->started_wall_ns = env_.clock->wall_ns();
+      plan::Plan plan = std::move(loaded.compiled.plan);
+      plan.name = loaded.name;
+      plan.terminate_on_error = loaded.compiled.settings.terminate_on_error.value_or(true);
+      auto run = Run::start(plan, options_of(*pipeline), *factory_, env_);
+      if (!run) return start_failed(run.error(), *pipeline);
+      pipeline->plan = std::make_shared<const plan::Plan>(std::move(plan));
+      pipeline->run = std::move(*run);
+      runs_.add(std::move(pipeline));
+    }
+    runs_.all_started();
+    if (signals_.stopped()) stop_all();
+    return kExitOk;
+  }
+
+  [[nodiscard]] std::uint32_t workers_of(const lang::CompileResult& compiled) const {
+    if (args_.workers > 0) return args_.workers;
+    return compiled.plan.workers > 0 ? compiled.plan.workers : 1;
+  }
+
+  static RunOptions options_of(const ServedPipeline& pipeline) {
+    RunOptions options;
+    options.workers = pipeline.workers;
+    options.locate = [files = pipeline.files](const SourceSpan& span, std::string& file, std::int64_t& line,
+                                              std::int64_t& column) {
+      if (!span.known()) return;
+      LineColumn at = files->locate(span);
+      file = files->name(span.file);
+      line = at.line;
+      column = at.column;
+    };
+    return options;
+  }
+
+  int start_failed(const Error& error, const ServedPipeline& pipeline) {
+    print_error(error, pipeline.files.get());
+    stop_all();
+    wait_for_all();
+    return error.code == Code::kInvalidPipeline || error.code == Code::kInvalidArgument ? kExitInvalid : kExitFailed;
+  }
+
+  void stop_all() {
+    for (const auto& pipeline : runs_.all()) pipeline->run->stop();
+  }
+
+  void wait_for_all() {
+    for (const auto& pipeline : runs_.all()) pipeline->run->wait(-1);
+  }
+
+  int wait() {
+    Progress progress(runs_, env_.clock, stderr_is_terminal());
+    for (const auto& pipeline : runs_.all()) {
+      while (!pipeline->run->wait(kTickNs)) {
+        if (!args_.quiet) progress.tick();
+        if (is_idle(progress)) stop_all();
+      }
+    }
+    progress.clear_line();
+    bool failed = false;
+    for (const auto& pipeline : runs_.all()) {
+      failed = failed || pipeline->run->state() == RunState::kFailed;
+      if (auto failure = pipeline->run->failure()) print_error(*failure, pipeline->files.get());
+    }
+    if (!args_.quiet) progress.summary();
+    return failed ? kExitFailed : kExitOk;
+  }
+
+  // --until-idle: everything was read and nothing came for that long.
+  bool is_idle(const Progress& progress) {
+    if (!args_.until_idle_s) return false;
+    std::int64_t now_ns = env_.clock->monotonic_ns();
+    std::uint64_t rows = progress.rows_in();
+    bool caught_up = true;
+    for (const auto& pipeline : runs_.all()) caught_up = caught_up && pipeline->run->caught_up();
+    if (rows != idle_rows_ || !caught_up || idle_since_ns_ == 0) {
+      idle_rows_ = rows;
+      idle_since_ns_ = now_ns;
+    }
+    return static_cast<double>(now_ns - idle_since_ns_) / 1e9 >= *args_.until_idle_s;
+  }
+
+  const RunArgs& args_;
+  StopSignals signals_;  // first: every thread inherits its mask
+  Env env_;
+  Loader loader_;
+  std::vector<Loaded> loaded_;
+  std::unique_ptr<ConnectorFactory> factory_;
+  RunSet runs_;
+  std::unique_ptr<RestServer> server_;
+  std::uint64_t idle_rows_ = 0;
+  std::int64_t idle_since_ns_ = 0;
+};
+
+}  // namespace
+
+int run_command(const RunArgs& args) {
+  set_up_log(args.quiet ? LogLevel::kWarning : LogLevel::kInfo, LogFormat::kText);
+  return RunCommand(args).run();
+}
+
+}  // namespace thalweg::daemon
