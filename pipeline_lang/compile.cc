@@ -42,6 +42,7 @@ class Compilation {
     export_error_table();
     for (const auto& [name, table] : evaluator_.further_exports()) export_one(name, table);
     evaluator_.report_unused();
+    result_.inferred = evaluator_.inferred();
     result_.plan.name = result_.settings.name.value_or("");
     result_.plan.terminate_on_error = result_.settings.terminate_on_error.value_or(false);
     result_.plan.autocommit_ms = result_.settings.autocommit_duration_ms.value_or(0);
@@ -154,9 +155,12 @@ class Compilation {
   // ---- plain keys
 
   void top_level(const ast::Entry& entry) {
-    if (is_setting(entry) && entry.key != result_.settings.error_table) return;
     const auto found = scope_->plain.find(entry.key);
     if (found == scope_->plain.end()) return;
+    if (is_setting(entry)) {  // unless its value, by way of a `$name`, is a table or an output after all
+      const ObjectPtr& known = found->second->value;
+      if (known == nullptr || (known->as_table() == nullptr && known->as_sink() == nullptr)) return;
+    }
     const ObjectPtr value = evaluator_.value_of(*found->second);
     if (value->is_error() || value->as_sink() != nullptr) return;
     if (const Table* table = value->as_table()) {

@@ -56,6 +56,13 @@ struct PipelineSettings {
   Setting::Map others;  // further plain settings (`search_topk`, `auth`, …) as data
 };
 
+// The columns that were guessed for a source without `schema:`; `check` and `explain` print them.
+struct InferredSchema {
+  std::string name;
+  Schema schema;
+  SourceSpan span;
+};
+
 // Something that is served: a server or a RAG component.
 struct Served {
   std::string key;
@@ -66,6 +73,7 @@ struct CompileResult {
   plan::Plan plan;  // complete only if ok()
   std::vector<ExportInfo> exports;
   std::vector<Served> served;
+  std::vector<InferredSchema> inferred;
   PipelineSettings settings;
   std::shared_ptr<FileTable> files;
   Diagnostics diagnostics;

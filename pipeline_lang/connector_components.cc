@@ -163,6 +163,7 @@ ObjectPtr build_source(Builder& b, const Call& call, const config::ConnectorSpec
   }
   for (const std::string& text : shape->warnings)
     b.warning(call.has("path") ? call.span_of("path") : call.span(), text);
+  const bool inferred = schema == nullptr && shape->inferred;
   if (schema == nullptr) fields = std::move(shape->fields);
   for (plan::SourceField& field : shape->extra)
     if (std::none_of(fields.begin(), fields.end(), [&](const plan::SourceField& f) { return f.name == field.name; }))
@@ -206,6 +207,8 @@ ObjectPtr build_source(Builder& b, const Call& call, const config::ConnectorSpec
     table = b.add(plan::Upsert{}, {table}, columns, {.span = call.span(), .label = call.label(),
                                                      .append_only = append_only, .universe = std::nullopt});
   table.primary_key = std::move(primary_key);
+  table.inferred = inferred;
+  if (inferred) e.note_inferred({table.name, table.schema, call.span()});
   return table_object(std::move(table));
 }
 

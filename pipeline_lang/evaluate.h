@@ -103,6 +103,8 @@ class Evaluator : public Builder {
   [[nodiscard]] const Registry& registry() const { return registry_; }
   [[nodiscard]] const CompileOptions& options() const { return options_; }
   [[nodiscard]] const std::vector<std::pair<Named, Table>>& further_exports() const { return exports_; }
+  void note_inferred(InferredSchema schema) { inferred_.push_back(std::move(schema)); }
+  [[nodiscard]] const std::vector<InferredSchema>& inferred() const { return inferred_; }
   // The scope inside a mapping.
   Scope* enter(const ast::Node& mapping, Scope* scope);
   std::optional<Setting> to_setting(const Object& object, SourceSpan at);
@@ -134,6 +136,7 @@ class Evaluator : public Builder {
   ObjectPtr with_export_settings(ObjectPtr object, const TagCall& call);
   ObjectPtr cycle(const Definition& definition, SourceSpan at);
   ObjectPtr replaced(const Definition& definition);
+  std::optional<Table> as_if_built(Located where);
   void undefined(std::string_view name, Scope* scope, SourceSpan at);
   Table import(const Table& table, Frame& into);
   void check_unreached(const ast::Node& node, Scope* scope);
@@ -164,6 +167,7 @@ class Evaluator : public Builder {
   std::unordered_map<MemoKey, Scope*, MemoHash> entered_;
   std::vector<std::shared_ptr<TagCall>> all_calls_;
   std::vector<std::pair<Named, Table>> exports_;
+  std::vector<InferredSchema> inferred_;
   std::set<std::string> source_names_;
   std::string error_table_;
   std::optional<Table> error_log_;

@@ -167,6 +167,26 @@ std::string Evaluator::unique_source_name(const std::string& wanted) {
   return name;
 }
 
+// The table that a source would be, built into a plan that is thrown away; nothing if that fails, without a word.
+std::optional<Table> Evaluator::as_if_built(Located where) {
+  const std::size_t mark = diagnostics_.all().size();
+  plan::Plan scratch;
+  Frame* const here = frame_;
+  plan::Plan* const plan = frames_.front().plan;
+  frames_.front().plan = &scratch;
+  const auto names = source_names_;
+  const auto inferred = inferred_;
+  const ObjectPtr object = evaluate(where);
+  source_names_ = names;
+  inferred_ = inferred;
+  frames_.front().plan = plan;
+  frame_ = here;
+  values_.erase({where.node, where.scope});
+  diagnostics_.drop_after(mark);
+  if (const Table* table = object->as_table()) return *table;
+  return std::nullopt;
+}
+
 // A test gives the rows that a source would read; the types stay those that its schema declares.
 ObjectPtr Evaluator::replaced(const Definition& definition) {
   const ReplacedInput& input = options_.inputs.at(definition.name);
@@ -185,6 +205,16 @@ ObjectPtr Evaluator::replaced(const Definition& definition) {
           columns.push_back({column.field.name, column.field.type, column.field.default_value});
           if (column.field.primary_key) options.primary_key.push_back(column.field.name);
         }
+        options.declared = &columns;
+      }
+    }
+    const Component* component = registry_.find(where.node->tag);
+    if (options.declared == nullptr && component != nullptr && component->kind == ComponentKind::kSource) {
+      // The columns may be fixed by the connector's format (`data: str`).
+      const auto table = as_if_built(where);
+      if (table && !table->inferred) {
+        for (const ColumnSpec& column : table->schema.columns) columns.push_back({column.name, column.type, Value::none()});
+        options.primary_key = table->primary_key;
         options.declared = &columns;
       }
     }

@@ -56,6 +56,7 @@ struct Table {
   std::string name;         // for messages: `$orders`, `!join`
   SourceSpan span;          // of the tag that made it
   std::vector<std::string> primary_key;  // of the schema it was read with; empty if generated
+  bool inferred = false;    // its columns are a guess from a sample
   // Settings of the export, from the arguments that every table tag takes.
   bool may_export = true;
   std::vector<std::vector<std::string>> indexes;

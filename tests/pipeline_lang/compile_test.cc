@@ -1,6 +1,7 @@
 #include <catch2/catch.hpp>
 
 #include "pipeline_lang/compile.h"
+#include "pipeline_lang/docs.h"
 #include "pipeline_lang/scalar.h"
 #include "tests/pipeline_lang/fake_catalog.h"
 
@@ -254,4 +255,40 @@ TEST_CASE("the error table is a table of the file and an export") {
   REQUIRE(result.exports.size() == 1);
   CHECK(result.exports[0].name == "errors");
   for (const auto& node : result.plan.nodes) CHECK_FALSE(node.reports_errors);
+}
+
+TEST_CASE("every row of the registry is documented from its row") {
+  FakeCatalog catalog;
+  const Registry registry(&catalog);
+  for (const Component* component : registry.all()) {
+    INFO(component->name);
+    CHECK(registry.find("pw." + component->name) == component);
+    CHECK(docs_text(registry, component->name).has_value());
+  }
+  for (const std::string& topic : list_topics()) CHECK(list_text(registry, topic).has_value());
+  CHECK_FALSE(list_text(registry, "tbles").has_value());
+  CHECK_FALSE(docs_text(registry, "slect").has_value());
+  CHECK_THAT(json_schema(registry), Catch::Contains("\"io.csv.read\""));
+}
+
+TEST_CASE("long paths and families of the peer lead to the same row") {
+  FakeCatalog catalog;
+  const Registry registry(&catalog);
+  const Component* read = registry.find("io.csv.read");
+  REQUIRE(read != nullptr);
+  CHECK(registry.find("pw.io.csv.read") == read);
+  CHECK(registry.find("pathway.io.csv.read") == read);
+  CHECK(registry.find("pw:io.csv.read") == read);
+  CHECK(registry.find("pw.io.csv:read") == read);
+  CHECK(registry.find("io.rdkafka.read") == registry.find("io.kafka.read"));
+  CHECK(registry.find("persistence.Backends.filesystem") == registry.find("pw.persistence.Backend.filesystem"));
+}
+
+TEST_CASE("a thousand definitions in a row are built, a hundred thousand are refused") {
+  Compiled compile;
+  std::string text = "$a0: x.csv\n";
+  for (int i = 1; i <= 1000; ++i) text += "$a" + std::to_string(i) + ": $a" + std::to_string(i - 1) + "\n";
+  CHECK(compile(text + "t: !io.csv.read {path: $a1000}\n").ok());
+  for (int i = 1001; i <= 20000; ++i) text += "$a" + std::to_string(i) + ": $a" + std::to_string(i - 1) + "\n";
+  CHECK_FALSE(compile(text + "t: !io.csv.read {path: $a20000}\n").ok());
 }
