@@ -41,6 +41,8 @@ struct RunOptions {
   std::uint64_t history_commits = 1000;
   std::uint64_t history_bytes = 64ULL << 20;
   std::int64_t history_ns = 600'000'000'000;
+  // For the error table: file, line and column of a span.
+  std::function<void(const SourceSpan&, std::string& file, std::int64_t& line, std::int64_t& column)> locate;
 };
 
 enum class RunState : std::uint8_t { kStarting, kRunning, kEnded, kStopped, kFailed };

@@ -42,6 +42,7 @@ Column KeyColumn::as_column(std::size_t rows) const {
 Batch Batch::gather(std::span<const std::uint32_t> rows) const {
   Batch out;
   out.num_rows = rows.size();
+  out.order = order;
   out.columns.reserve(columns.size());
   for (const Column& column : columns) out.columns.push_back(column.gather(rows));
   out.keys = keys.gather(rows);
@@ -56,6 +57,7 @@ Batch Batch::gather(std::span<const std::uint32_t> rows) const {
 Batch Batch::slice(std::size_t begin, std::size_t end) const {
   Batch out;
   out.num_rows = end - begin;
+  out.order = order;
   out.columns.reserve(columns.size());
   for (const Column& column : columns) out.columns.push_back(column.slice(begin, end));
   out.keys = keys.slice(begin, end);

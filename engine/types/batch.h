@@ -60,6 +60,7 @@ struct Batch {
   std::vector<Column> columns;
   KeyColumn keys;
   std::shared_ptr<const std::vector<Diff>> diffs;  // null: all +1
+  std::uint64_t order = 0;  // arrival of the piece it was decoded from; only upserts look at it
 
   [[nodiscard]] bool empty() const { return num_rows == 0; }
   [[nodiscard]] Diff diff(std::size_t row) const { return diffs ? (*diffs)[row] : 1; }

@@ -1,0 +1,222 @@
+#include "engine/runtime/exports.h"
+
+#include <algorithm>
+#include <numeric>
+
+namespace thalweg {
+
+namespace {
+
+std::vector<Type> types_of(const Schema& schema) {
+  std::vector<Type> types;
+  for (const ColumnSpec& column : schema.columns) types.push_back(column.type);
+  return types;
+}
+
+std::size_t bytes_of(const Batch& batch) {
+  std::size_t bytes = batch.num_rows * (sizeof(Key) + sizeof(Diff));
+  for (const Column& column : batch.columns) {
+    bytes += column.size() * phys_bytes(column.phys());
+    if (column.phys() != Phys::kView) continue;
+    Cells<StrView> views = column.views();
+    for (std::size_t i = 0; i < column.size(); ++i)
+      if (!views[i].is_inline()) bytes += views[i].size();
+  }
+  return bytes;
+}
+
+constexpr std::uint64_t kDone = ~std::uint64_t{0};
+std::uint64_t as_number(const Frontier& frontier) { return frontier.done ? kDone : frontier.at; }
+
+Batch sorted_by_key(const Batch& batch) {
+  std::vector<std::uint32_t> order(batch.num_rows);
+  std::iota(order.begin(), order.end(), 0U);
+  std::ranges::sort(order, [&](std::uint32_t a, std::uint32_t b) { return batch.keys[a] < batch.keys[b]; });
+  return batch.gather(order);
+}
+
+// The state before `newer`: rows whose keys no later delta touched, and the first deleted row of the others.
+Batch roll_back(const RowStore& rows, const std::vector<ExportShard::Delta>& newer) {
+  struct Old {
+    const Batch* batch = nullptr;  // null: the key was not there
+    std::uint32_t row = 0;
+  };
+  std::unordered_map<Key, Old> touched;
+  for (const ExportShard::Delta& delta : newer) {
+    for (bool deletions : {true, false})
+      for (std::uint32_t i = 0; i < delta.batch.num_rows; ++i)
+        if ((delta.batch.diff(i) < 0) == deletions)
+          touched.try_emplace(delta.batch.keys[i], deletions ? Old{&delta.batch, i} : Old{});
+  }
+  std::vector<std::uint32_t> kept;
+  for (std::uint32_t id = 0; id < rows.end(); ++id)
+    if (rows.alive(id) && (touched.empty() || !touched.contains(rows.key(id)))) kept.push_back(id);
+  std::vector<Batch> parts;
+  parts.push_back(rows.gather(kept));
+  for (const auto& [key, old] : touched) {
+    if (!old.batch) continue;
+    Batch row = old.batch->gather(std::span(&old.row, 1));
+    row.diffs = nullptr;
+    parts.push_back(std::move(row));
+  }
+  return Batch::concat(std::move(parts));
+}
+
+}  // namespace
+
+ExportShard::ExportShard(const Schema& schema) : rows_(types_of(schema)) {}
+
+void ExportShard::close(Commit commit, std::int64_t now_ns, const std::function<void(const Key&)>& on_duplicate) {
+  if (!rows_.has_staged()) return;
+  std::lock_guard lock(mutex_);
+  Batch delta = rows_.settle(on_duplicate);
+  if (delta.empty()) return;
+  std::size_t bytes = bytes_of(delta);
+  delta_bytes_ += bytes;
+  deltas_.push_back({commit, std::move(delta), bytes, now_ns});
+}
+
+void ExportShard::trim(std::uint64_t published, const RunOptions& limits, std::int64_t now_ns) {
+  std::lock_guard lock(mutex_);
+  while (!deltas_.empty() && deltas_.front().time < published) {
+    const Delta& oldest = deltas_.front();
+    bool keep = deltas_.size() <= limits.history_commits && delta_bytes_ <= limits.history_bytes &&
+                now_ns - oldest.closed_ns <= limits.history_ns;
+    if (keep) return;
+    oldest_ = oldest.time + 1;
+    delta_bytes_ -= oldest.bytes;
+    deltas_.pop_front();
+  }
+}
+
+StateSize ExportShard::state() const {
+  std::lock_guard lock(mutex_);
+  return {rows_.size(), rows_.bytes() + delta_bytes_};
+}
+
+std::size_t ExportShard::num_rows() const {
+  std::lock_guard lock(mutex_);
+  return rows_.size();
+}
+
+ExportShard::View ExportShard::view(std::uint64_t at) const {
+  std::lock_guard lock(mutex_);
+  View view{rows_.rows().share(), {}};
+  for (const Delta& delta : deltas_)
+    if (delta.time >= at) view.newer.push_back(delta);
+  return view;
+}
+
+std::vector<ExportShard::Delta> ExportShard::deltas(std::uint64_t from, std::uint64_t to) const {
+  std::lock_guard lock(mutex_);
+  std::vector<Delta> out;
+  for (const Delta& delta : deltas_)
+    if (delta.time >= from && delta.time < to) out.push_back(delta);
+  return out;
+}
+
+std::optional<Batch> ExportShard::lookup(const Key& key, std::uint64_t at) const {
+  std::lock_guard lock(mutex_);
+  for (const Delta& delta : deltas_) {
+    if (delta.time < at) continue;
+    bool inserted = false;
+    for (std::uint32_t i = 0; i < delta.batch.num_rows; ++i) {
+      if (delta.batch.keys[i] != key) continue;
+      if (delta.batch.diff(i) < 0) {
+        Batch row = delta.batch.gather(std::span(&i, 1));
+        row.diffs = nullptr;
+        return row;
+      }
+      inserted = true;
+    }
+    if (inserted) return std::nullopt;
+  }
+  auto id = rows_.find(key);
+  if (!id) return std::nullopt;
+  return rows_.rows().gather(std::span(&*id, 1));
+}
+
+// ---------------------------------------------------------------- table
+
+ExportTable::ExportTable(std::string name, Schema schema, std::uint32_t workers)
+    : name_(std::move(name)), schema_(std::move(schema)) {
+  for (std::uint32_t i = 0; i < workers; ++i) shards_.push_back(std::make_unique<ExportShard>(schema_));
+}
+
+void ExportTable::publish(Frontier frontier) {
+  std::lock_guard lock(mutex_);
+  frontier_ = frontier;
+  for (const auto& [id, callback] : callbacks_) callback(frontier);
+}
+
+Frontier ExportTable::frontier() const {
+  std::lock_guard lock(mutex_);
+  return frontier_;
+}
+
+Frontier ExportTable::oldest() const {
+  std::uint64_t oldest = 0;
+  for (const auto& shard : shards_) oldest = std::max(oldest, shard->oldest());
+  return {oldest, false};
+}
+
+std::uint64_t ExportTable::num_rows() const {
+  std::uint64_t rows = 0;
+  for (const auto& shard : shards_) rows += shard->num_rows();
+  return rows;
+}
+
+Result<ExportReader::Snapshot> ExportTable::snapshot(std::optional<Frontier> at) {
+  Frontier newest = frontier();
+  Frontier wanted = at.value_or(newest);
+  if (as_number(wanted) > as_number(newest))
+    return fail(Code::kUnavailable, "frontier " + std::to_string(wanted.at) + " is not reached yet; the table is at " + std::to_string(newest.at));
+  Snapshot out{wanted, {}};
+  for (const auto& shard : shards_) {
+    ExportShard::View view = shard->view(as_number(wanted));
+    // Looked at after the view was taken: history that was trimmed meanwhile is noticed.
+    if (shard->oldest() > as_number(wanted))
+      return fail(Code::kNotFound, "frontier " + std::to_string(wanted.at) + " is older than the retained history; the oldest is " +
+                                       std::to_string(oldest().at));
+    Batch rows = roll_back(view.rows, view.newer);
+    if (!rows.empty()) out.batches.push_back(sorted_by_key(rows));
+  }
+  if (out.batches.size() > 1) {
+    Batch all = sorted_by_key(Batch::concat(std::move(out.batches)));
+    out.batches.clear();
+    out.batches.push_back(std::move(all));
+  }
+  return out;
+}
+
+Result<ExportReader::Row> ExportTable::lookup(const Key& key) {
+  Frontier newest = frontier();
+  std::uint32_t worker = shard_of_key(key) * static_cast<std::uint32_t>(shards_.size()) / kVirtualShards;
+  return Row{newest, shards_[worker]->lookup(key, as_number(newest))};
+}
+
+Result<std::vector<ExportReader::Change>> ExportTable::diff(Frontier from, Frontier to) {
+  std::uint64_t end = std::min(as_number(to), as_number(frontier()));
+  if (oldest().at > as_number(from))
+    return fail(Code::kNotFound, "frontier " + std::to_string(from.at) + " is older than the retained history; the oldest is " +
+                                     std::to_string(oldest().at));
+  std::map<Commit, std::vector<Batch>> by_time;
+  for (const auto& shard : shards_)
+    for (ExportShard::Delta& delta : shard->deltas(as_number(from), end)) by_time[delta.time].push_back(std::move(delta.batch));
+  std::vector<Change> changes;
+  for (auto& [time, parts] : by_time) changes.push_back({time, Batch::concat(std::move(parts))});
+  return changes;
+}
+
+std::uint64_t ExportTable::subscribe(std::function<void(Frontier)> on_commit) {
+  std::lock_guard lock(mutex_);
+  callbacks_.emplace(next_callback_, std::move(on_commit));
+  return next_callback_++;
+}
+
+void ExportTable::unsubscribe(std::uint64_t id) {
+  std::lock_guard lock(mutex_);
+  callbacks_.erase(id);
+}
+
+}  // namespace thalweg

@@ -1,0 +1,87 @@
+// engine/runtime/exports.h
+//
+// Exported tables: one shard per worker, read from any thread at one published frontier.
+//
+// X1  Readers see a frontier only after every shard has closed all commits below it.
+// X2  rows at F = rows now minus the deltas of [F, now); what a shard is ahead of the published frontier is in its
+//     deltas too.
+// X3  History never grows past its bounds (commits, bytes, age); the oldest readable frontier only moves forward.
+// Threads  the owning worker applies a commit under the shard's mutex; readers hold it only while they take
+//          references to segments and deltas, and do all their work outside.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <map>
+#include <mutex>
+
+#include "engine/runtime/run.h"
+#include "engine/state/keyed_rows.h"
+
+namespace thalweg {
+
+class ExportShard {
+ public:
+  explicit ExportShard(const Schema& schema);
+
+  // ---- owning worker
+  void stage(Batch chunk) { rows_.stage(std::move(chunk)); }  // not visible to readers: needs no lock
+  void close(Commit commit, std::int64_t now_ns, const std::function<void(const Key&)>& on_duplicate);
+  void trim(std::uint64_t published, const RunOptions& limits, std::int64_t now_ns);
+  [[nodiscard]] StateSize state() const;
+
+  // ---- readers
+  struct Delta {
+    Commit time = 0;
+    Batch batch;
+    std::size_t bytes = 0;
+    std::int64_t closed_ns = 0;
+  };
+  struct View {
+    RowStore rows;
+    std::vector<Delta> newer;  // with time >= the asked one, oldest first
+  };
+  [[nodiscard]] View view(std::uint64_t at) const;
+  [[nodiscard]] std::vector<Delta> deltas(std::uint64_t from, std::uint64_t to) const;
+  [[nodiscard]] std::optional<Batch> lookup(const Key& key, std::uint64_t at) const;
+  [[nodiscard]] std::uint64_t oldest() const { return oldest_.load(); }
+  [[nodiscard]] std::size_t num_rows() const;
+
+ private:
+  mutable std::mutex mutex_;
+  KeyedRows rows_;            // settled part guarded by mutex_
+  std::deque<Delta> deltas_;  // guarded by mutex_
+  std::size_t delta_bytes_ = 0;
+  std::atomic<std::uint64_t> oldest_{0};  // smallest readable frontier
+};
+
+class ExportTable : public ExportReader {
+ public:
+  ExportTable(std::string name, Schema schema, std::uint32_t workers);
+
+  [[nodiscard]] ExportShard& shard(std::uint32_t worker) { return *shards_[worker]; }
+  // All shards have closed everything below `frontier`.
+  void publish(Frontier frontier);
+
+  [[nodiscard]] const std::string& name() const override { return name_; }
+  [[nodiscard]] const Schema& schema() const override { return schema_; }
+  [[nodiscard]] Frontier frontier() const override;
+  [[nodiscard]] Frontier oldest() const override;
+  [[nodiscard]] std::uint64_t num_rows() const override;
+  Result<Snapshot> snapshot(std::optional<Frontier> at) override;
+  Result<Row> lookup(const Key& key) override;
+  Result<std::vector<Change>> diff(Frontier from, Frontier to) override;
+  std::uint64_t subscribe(std::function<void(Frontier)> on_commit) override;
+  void unsubscribe(std::uint64_t id) override;
+
+ private:
+  const std::string name_;
+  const Schema schema_;
+  std::vector<std::unique_ptr<ExportShard>> shards_;
+  mutable std::mutex mutex_;
+  Frontier frontier_;                                                 // guarded by mutex_
+  std::map<std::uint64_t, std::function<void(Frontier)>> callbacks_;  // guarded by mutex_
+  std::uint64_t next_callback_ = 1;
+};
+
+}  // namespace thalweg

@@ -1,0 +1,174 @@
+#include "engine/runtime/ingest.h"
+
+#include <algorithm>
+
+namespace thalweg {
+
+Ingest::Ingest(Env& env, std::int64_t autocommit_ms, std::function<void()> wake_workers)
+    : env_(env), autocommit_ns_(autocommit_ms * 1'000'000), wake_workers_(std::move(wake_workers)) {}
+
+std::uint32_t Ingest::add_source(bool held) {
+  sources_.push_back(std::make_unique<SourceState>());
+  sources_.back()->held = held;
+  return static_cast<std::uint32_t>(sources_.size() - 1);
+}
+
+namespace {
+
+// A batch's own bytes, near enough for backpressure.
+std::size_t batch_bytes(const Batch& batch) {
+  std::size_t bytes = batch.num_rows * (sizeof(Key) + sizeof(Diff));
+  for (const Column& column : batch.columns) bytes += column.size() * phys_bytes(column.phys());
+  return bytes;
+}
+
+}  // namespace
+
+bool Ingest::deliver(std::uint32_t id, std::unique_ptr<Piece> piece, Batch batch) {
+  Entry entry;
+  entry.bytes = piece ? piece->bytes() : batch_bytes(batch);
+  entry.piece = std::move(piece);
+  entry.batch = std::move(batch);
+  {
+    std::unique_lock lock(mutex_);
+    SourceState& source = *sources_[id];
+    room_.wait(lock, [&] { return stopping_ || source.queued_bytes < kQueuedBytesMax; });
+    if (stopping_) return false;
+    source.queued_bytes += entry.bytes;
+    source.queue.push_back(std::move(entry));
+  }
+  wake_workers_();
+  return true;
+}
+
+void Ingest::end_transaction(std::uint32_t id, std::string position) {
+  {
+    std::lock_guard lock(mutex_);
+    SourceState& source = *sources_[id];
+    // Nothing since the last end: only the position moves on.
+    if (!source.queue.empty() && source.queue.back().is_end) {
+      source.queue.back().position = std::move(position);
+      return;
+    }
+    if (source.queue.empty() && !source.in_transaction) {
+      source.position = std::move(position);
+      return;
+    }
+    Entry entry;
+    entry.is_end = true;
+    entry.position = std::move(position);
+    source.queue.push_back(std::move(entry));
+    ++source.ends_queued;
+  }
+  wake_workers_();
+}
+
+void Ingest::end_source(std::uint32_t id) {
+  {
+    std::lock_guard lock(mutex_);
+    SourceState& source = *sources_[id];
+    source.ended = true;
+    Entry entry;
+    entry.is_end = true;
+    entry.position = source.position;
+    source.queue.push_back(std::move(entry));
+    ++source.ends_queued;
+  }
+  wake_workers_();
+}
+
+bool Ingest::may_enter(const SourceState& source, bool sealed) const {
+  if (source.queue.empty() || source.queue.front().is_end) return false;
+  if (source.in_transaction) return true;
+  if (sealed) return false;
+  return source.held || source.ends_queued > 0 || source.queued_bytes > kEarlyBytes;
+}
+
+void Ingest::pop_ends(SourceState& source) {
+  while (!source.queue.empty() && source.queue.front().is_end) {
+    source.position = std::move(source.queue.front().position);
+    source.queue.pop_front();
+    --source.ends_queued;
+    if (!source.held || source.ended) source.in_transaction = false;
+  }
+}
+
+Ingest::Taken Ingest::take(Item& out) {
+  std::unique_lock lock(mutex_);
+  if (abandoned_) return Taken::kAbandoned;
+  if (!open_) return Taken::kClosed;
+  bool sealed = env_.clock->monotonic_ns() - opened_ns_ > autocommit_ns_;
+  bool waiting = false;
+  for (std::size_t i = 0; i < sources_.size(); ++i) {
+    std::size_t id = (cursor_ + i) % sources_.size();
+    SourceState& source = *sources_[id];
+    pop_ends(source);
+    if (may_enter(source, sealed)) {
+      Entry entry = std::move(source.queue.front());
+      source.queue.pop_front();
+      bool was_full = source.queued_bytes >= kQueuedBytesMax;
+      source.queued_bytes -= entry.bytes;
+      source.in_transaction = true;
+      cursor_ = source.held ? id : id + 1;
+      out.source = static_cast<std::uint32_t>(id);
+      out.order = source.next_order++;
+      out.piece = std::move(entry.piece);
+      out.batch = std::move(entry.batch);
+      lock.unlock();
+      if (was_full) room_.notify_all();
+      return Taken::kItem;
+    }
+    bool more_to_come = source.in_transaction || (source.held && !source.ended);
+    waiting |= more_to_come;
+  }
+  if (waiting && stopping_) {
+    abandoned_ = true;
+    lock.unlock();
+    wake_workers_();
+    return Taken::kAbandoned;
+  }
+  if (waiting) return Taken::kWait;
+  open_ = false;
+  return Taken::kClosed;
+}
+
+bool Ingest::has_work() {
+  std::lock_guard lock(mutex_);
+  return std::ranges::any_of(sources_, [&](const auto& source) {
+    return may_enter(*source, false) || (source->ended && !source->queue.empty() && source->queue.size() > source->ends_queued);
+  });
+}
+
+bool Ingest::all_ended() {
+  std::lock_guard lock(mutex_);
+  return std::ranges::all_of(sources_, [](const auto& source) {
+    return source->ended && source->queue.size() == source->ends_queued;
+  });
+}
+
+void Ingest::open_commit() {
+  std::lock_guard lock(mutex_);
+  open_ = true;
+  opened_ns_ = env_.clock->monotonic_ns();
+}
+
+void Ingest::stop() {
+  {
+    std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  room_.notify_all();
+  wake_workers_();
+}
+
+bool Ingest::stopping() {
+  std::lock_guard lock(mutex_);
+  return stopping_;
+}
+
+bool Ingest::ended(std::uint32_t id) {
+  std::lock_guard lock(mutex_);
+  return sources_[id]->ended;
+}
+
+}  // namespace thalweg

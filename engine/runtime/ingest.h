@@ -1,0 +1,97 @@
+// engine/runtime/ingest.h
+//
+// Where input becomes commits. Sources put pieces and transaction ends into their queues; workers take pieces of the
+// open commit and decode them.
+//
+// I1  A transaction is in one commit. A commit may hold many.
+// I2  A commit closes as soon as nothing more of it is waiting: a quiet pipeline answers at once, a loaded one batches
+//     by itself, for at most `autocommit_ms` (then no new transaction is let in).
+// I3  What waits undecoded is bounded: deliver() blocks above kQueuedBytesMax per source.
+// I4  Everything that a static source gives is in one commit, let in piece by piece.
+// Threads  one mutex; taken once per piece, never per row.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "engine/io/source.h"
+
+namespace thalweg {
+
+class Ingest {
+ public:
+  static constexpr std::size_t kQueuedBytesMax = 16U << 20;
+  static constexpr std::size_t kEarlyBytes = 4U << 20;  // a transaction larger than this is let in before its end
+
+  struct Item {
+    std::uint32_t source = 0;
+    std::uint64_t order = 0;
+    std::unique_ptr<Piece> piece;  // or
+    Batch batch;
+  };
+
+  // `wake_workers` is called when a worker may have something to do.
+  Ingest(Env& env, std::int64_t autocommit_ms, std::function<void()> wake_workers);
+  // `held`: all that the source gives goes into one commit.
+  std::uint32_t add_source(bool held);
+
+  // ---- source threads
+  bool deliver(std::uint32_t source, std::unique_ptr<Piece> piece, Batch batch);
+  void end_transaction(std::uint32_t source, std::string position);
+  void end_source(std::uint32_t source);
+
+  // ---- workers
+  // kAbandoned: the run stops and part of a transaction is missing; nothing of this commit may become visible.
+  enum class Taken : std::uint8_t { kItem, kWait, kClosed, kAbandoned };
+  Taken take(Item& out);
+
+  // ---- the coordinating worker
+  [[nodiscard]] bool has_work();    // a commit may be opened
+  [[nodiscard]] bool all_ended();   // and nothing is left
+  void open_commit();
+
+  void stop();
+  [[nodiscard]] bool stopping();
+  [[nodiscard]] bool ended(std::uint32_t source);
+
+ private:
+  struct Entry {
+    std::unique_ptr<Piece> piece;
+    Batch batch;
+    std::size_t bytes = 0;
+    bool is_end = false;
+    std::string position;
+  };
+  struct SourceState {
+    bool held = false;
+    bool ended = false;
+    bool in_transaction = false;       // part of one is in the open commit
+    std::deque<Entry> queue;
+    std::size_t queued_bytes = 0;
+    std::size_t ends_queued = 0;
+    std::uint64_t next_order = 0;
+    std::string position;
+  };
+  [[nodiscard]] bool may_enter(const SourceState& source, bool sealed) const;
+  void pop_ends(SourceState& source);
+
+  Env& env_;
+  const std::int64_t autocommit_ns_;
+  const std::function<void()> wake_workers_;
+  std::mutex mutex_;
+  std::condition_variable room_;
+  std::vector<std::unique_ptr<SourceState>> sources_;  // guarded by mutex_, as is all below
+  std::size_t cursor_ = 0;
+  bool open_ = false;
+  std::int64_t opened_ns_ = 0;
+  bool stopping_ = false;
+  bool abandoned_ = false;
+};
+
+}  // namespace thalweg

@@ -1,0 +1,305 @@
+#include "engine/runtime/run.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "engine/runtime/shared.h"
+#include "engine/runtime/worker.h"
+
+namespace thalweg {
+
+namespace {
+
+// What one source sees of the run. Sleeps on an eventfd that stop() makes readable.
+class SourceThread : public SourceContext {
+ public:
+  SourceThread(RunShared& shared, std::uint32_t id, std::unique_ptr<Source> source)
+      : shared_(shared), id_(id), source_(std::move(source)), stop_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+  ~SourceThread() override {
+    stop();
+    if (thread_.joinable()) thread_.join();
+    ::close(stop_fd_);
+  }
+
+  void start() {
+    thread_ = std::thread([this] { body(); });
+  }
+  void stop() {
+    stopping_ = true;
+    std::uint64_t one = 1;
+    [[maybe_unused]] ssize_t written = ::write(stop_fd_, &one, sizeof one);
+  }
+
+  bool deliver(std::unique_ptr<Piece> piece) override { return shared_.ingest->deliver(id_, std::move(piece), {}); }
+  bool deliver(Batch batch) override { return shared_.ingest->deliver(id_, nullptr, std::move(batch)); }
+  void commit(std::string position) override { shared_.ingest->end_transaction(id_, std::move(position)); }
+  void idle() override {
+    {
+      std::lock_guard lock(shared_.mutex);
+      shared_.source_idle[id_] = true;
+    }
+    shared_.changed.notify_all();
+  }
+  void bad_record(BadRecord record) override {
+    shared_.source_errors[id_].fetch_add(1);
+    DataError error{.kind = ErrorKind::kRecord,
+                    .message = record.position.empty() ? record.message : record.position + ": " + record.message,
+                    .node = shared_.source_nodes[id_],
+                    .span = shared_.plan.node(shared_.source_nodes[id_]).span,
+                    .key = std::nullopt,
+                    .commit = 0};
+    std::lock_guard lock(shared_.mutex);
+    if (shared_.errors.size() >= RunShared::kErrorsMax) shared_.errors.pop_front();
+    shared_.errors.push_back(std::move(error));
+    ++shared_.error_count;
+  }
+  void warn(std::string message) override {
+    std::lock_guard lock(shared_.mutex);
+    shared_.source_messages[id_] = std::move(message);
+  }
+  [[nodiscard]] bool stopping() const override { return stopping_; }
+  bool wait(std::int64_t ns, int wake_fd) override {
+    pollfd fds[2] = {{stop_fd_, POLLIN, 0}, {wake_fd, POLLIN, 0}};
+    timespec timeout{ns / 1'000'000'000, ns % 1'000'000'000};
+    ::ppoll(fds, wake_fd >= 0 ? 2 : 1, &timeout, nullptr);
+    return !stopping_;
+  }
+  [[nodiscard]] Env& env() override { return shared_.env; }
+  [[nodiscard]] const std::string& resume_position() const override { return resume_position_; }
+
+ private:
+  void body() {
+    Result<void> done = source_->run(*this);
+    if (!done) {
+      warn(done.error().message);
+      SourceSpan span = shared_.plan.node(shared_.source_nodes[id_]).span;
+      shared_.fail_run(std::move(done).error().at(span));
+    }
+    idle();
+    shared_.ingest->end_source(id_);
+  }
+
+  RunShared& shared_;
+  const std::uint32_t id_;
+  const std::unique_ptr<Source> source_;
+  const int stop_fd_;
+  const std::string resume_position_;
+  std::thread thread_;
+  std::atomic<bool> stopping_{false};
+};
+
+class RunImpl : public Run {
+ public:
+  RunImpl(const plan::Plan& plan, const RunOptions& options, const Env& env) {
+    shared_.plan = plan;
+    shared_.options = options;
+    shared_.env = env;
+  }
+  ~RunImpl() override {
+    RunImpl::stop();
+    if (supervisor_.joinable()) supervisor_.join();
+  }
+
+  Result<void> build(ConnectorFactory& connectors) {
+    shared_.graph = TRY(build_graph(shared_.plan));
+    shared_.after_errors = depends_on_error_log(shared_.plan);
+    std::uint32_t workers = std::max<std::uint32_t>(1, shared_.options.workers);
+    std::size_t nodes = shared_.plan.nodes.size();
+    shared_.exchange = std::make_unique<Exchange>(workers);
+    shared_.ingest = std::make_unique<Ingest>(shared_.env, shared_.options.autocommit_ms, [this] { shared_.exchange->wake_all(); });
+    shared_.counters = std::vector<NodeCounters>(workers * nodes);
+    shared_.egress.resize(nodes);
+    shared_.exports.resize(nodes);
+    for (const plan::Node& node : shared_.plan.nodes) TRY(build_node(node, connectors, workers));
+    std::size_t sources = shared_.source_nodes.size();
+    shared_.source_rows = std::vector<std::atomic<std::uint64_t>>(sources);
+    shared_.source_errors = std::vector<std::atomic<std::uint64_t>>(sources);
+    shared_.source_bytes = std::vector<std::atomic<std::uint64_t>>(sources);
+    shared_.source_messages.resize(sources);
+    shared_.source_idle.resize(sources);
+    for (std::uint32_t i = 0; i < workers; ++i) {
+      workers_.push_back(std::make_unique<Worker>(shared_, WorkerId{i}));
+      TRY(workers_.back()->build());
+    }
+    for (const auto& egress : shared_.egress)
+      if (egress) TRY(egress->open());
+    return {};
+  }
+
+  void start_threads() {
+    state_ = RunState::kRunning;
+    for (const auto& source : sources_) source->start();
+    supervisor_ = std::thread([this] { supervise(); });
+  }
+
+  void stop() override {
+    stopped_ = true;
+    for (const auto& source : sources_) source->stop();
+    shared_.ingest->stop();
+  }
+
+  bool wait(std::int64_t timeout_ns) override {
+    std::unique_lock lock(shared_.mutex);
+    auto over = [&] { return over_; };
+    if (timeout_ns < 0) {
+      shared_.changed.wait(lock, over);
+      return true;
+    }
+    return shared_.changed.wait_for(lock, std::chrono::nanoseconds(timeout_ns), over);
+  }
+
+  [[nodiscard]] RunState state() const override { return state_; }
+  [[nodiscard]] std::optional<Error> failure() const override {
+    std::lock_guard lock(shared_.mutex);
+    return shared_.failure;
+  }
+  [[nodiscard]] Frontier frontier() const override {
+    std::lock_guard lock(shared_.mutex);
+    return shared_.frontier;
+  }
+  [[nodiscard]] std::vector<std::shared_ptr<ExportReader>> exports() const override {
+    std::vector<std::shared_ptr<ExportReader>> out;
+    for (const auto& table : shared_.exports)
+      if (table) out.push_back(table);
+    return out;
+  }
+  [[nodiscard]] std::shared_ptr<ExportReader> find_export(std::string_view name) const override {
+    for (const auto& table : shared_.exports)
+      if (table && table->name() == name) return table;
+    return nullptr;
+  }
+  [[nodiscard]] std::vector<ConnectorStatus> connectors() const override;
+  [[nodiscard]] std::vector<OperatorStatus> operators() const override;
+  [[nodiscard]] std::vector<DataError> errors() const override {
+    std::lock_guard lock(shared_.mutex);
+    return {shared_.errors.begin(), shared_.errors.end()};
+  }
+  [[nodiscard]] std::uint64_t num_errors() const override { return shared_.error_count; }
+  [[nodiscard]] std::uint64_t num_commits() const override { return shared_.commits; }
+  [[nodiscard]] bool caught_up() const override {
+    std::lock_guard lock(shared_.mutex);
+    bool idle = std::ranges::all_of(shared_.source_idle, [](bool one) { return one; });
+    return idle && !shared_.ingest->has_work() && (shared_.commits > 0 || shared_.source_nodes.empty());
+  }
+
+ private:
+  Result<void> build_node(const plan::Node& node, ConnectorFactory& connectors, std::uint32_t workers) {
+    if (const auto* source = std::get_if<plan::Source>(&node.params)) {
+      Result<std::unique_ptr<Source>> made = connectors.make_source(*source, shared_.env);
+      if (!made) return fail(std::move(made).error().at(node.span));
+      bool held = (*made)->is_static() || shared_.options.test_times;
+      std::uint32_t id = shared_.ingest->add_source(held);
+      shared_.source_nodes.push_back(node.id);
+      sources_.push_back(std::make_unique<SourceThread>(shared_, id, std::move(*made)));
+    } else if (const auto* rows = std::get_if<plan::StaticRows>(&node.params)) {
+      add_scripts(node, *rows);
+    } else if (const auto* output = std::get_if<plan::Output>(&node.params)) {
+      const Schema& schema = shared_.plan.node(node.inputs[0]).schema;
+      Result<std::unique_ptr<Sink>> made = connectors.make_sink(*output, schema, shared_.env);
+      if (!made) return fail(std::move(made).error().at(node.span));
+      SourceSpan span = node.span;
+      shared_.egress[node.id.value] = std::make_unique<Egress>(
+          std::move(*made), schema, output->name, shared_.env,
+          [this, span](Error error) { shared_.fail_run(std::move(error).at(span)); });
+    } else if (const auto* table = std::get_if<plan::Export>(&node.params)) {
+      if (shared_.options.exports)
+        shared_.exports[node.id.value] =
+            std::make_shared<ExportTable>(table->name, shared_.plan.node(node.inputs[0]).schema, workers);
+    }
+    return {};
+  }
+
+  void add_scripts(const plan::Node& node, const plan::StaticRows& rows) {
+    std::map<std::uint64_t, BatchBuilder> by_time;
+    if (rows.rows)
+      for (const plan::StaticRow& row : *rows.rows)
+        by_time.try_emplace(row.time, node.schema).first->second.push(row.key, row.cells, row.diff);
+    for (auto& [time, builder] : by_time) shared_.scripts[time].emplace_back(node.id, builder.finish());
+  }
+
+  // Waits for the workers, then for the sinks, and says how it ended.
+  void supervise() {
+    std::vector<std::thread> threads;
+    for (const auto& worker : workers_) threads.emplace_back([&worker] { worker->run(); });
+    for (std::thread& thread : threads) thread.join();
+    for (const auto& source : sources_) source->stop();
+    shared_.ingest->stop();
+    bool clean = !shared_.abandon;
+    for (const auto& egress : shared_.egress)
+      if (egress) egress->close(clean);
+    {
+      std::lock_guard lock(shared_.mutex);
+      if (shared_.failure) state_ = RunState::kFailed;
+      else if (shared_.frontier.done) state_ = RunState::kEnded;
+      else state_ = RunState::kStopped;
+      over_ = true;
+    }
+    shared_.changed.notify_all();
+  }
+
+  mutable RunShared shared_;
+  std::vector<std::unique_ptr<SourceThread>> sources_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::thread supervisor_;
+  std::atomic<RunState> state_{RunState::kStarting};
+  std::atomic<bool> stopped_{false};
+  bool over_ = false;  // guarded by shared_.mutex
+};
+
+std::vector<ConnectorStatus> RunImpl::connectors() const {
+  std::vector<ConnectorStatus> out;
+  for (std::uint32_t i = 0; i < shared_.source_nodes.size(); ++i) {
+    const plan::Node& node = shared_.plan.node(shared_.source_nodes[i]);
+    const auto& source = std::get<plan::Source>(node.params);
+    ConnectorStatus status{.name = source.name, .connector = source.connector, .is_source = true};
+    status.rows = shared_.source_rows[i];
+    status.bytes = shared_.source_bytes[i];
+    status.errors = shared_.source_errors[i];
+    status.ended = shared_.ingest->ended(i);
+    std::lock_guard lock(shared_.mutex);
+    status.last_error = shared_.source_messages[i];
+    out.push_back(std::move(status));
+  }
+  for (const plan::Node& node : shared_.plan.nodes) {
+    const auto* output = std::get_if<plan::Output>(&node.params);
+    if (!output || !shared_.egress[node.id.value]) continue;
+    ConnectorStatus status{.name = output->name, .connector = output->connector, .is_source = false};
+    status.rows = shared_.egress[node.id.value]->rows();
+    out.push_back(std::move(status));
+  }
+  return out;
+}
+
+std::vector<OperatorStatus> RunImpl::operators() const {
+  std::vector<OperatorStatus> out;
+  std::size_t nodes = shared_.plan.nodes.size();
+  for (const plan::Node& node : shared_.plan.nodes) {
+    OperatorStatus status{.node = node.id};
+    for (std::size_t at = node.id.value; at < shared_.counters.size(); at += nodes) {
+      const NodeCounters& counter = shared_.counters[at];
+      status.rows_in += counter.rows_in;
+      status.rows_out += counter.rows_out;
+      status.busy_ns += counter.busy_ns;
+      status.state.rows += counter.state_rows;
+      status.state.bytes += counter.state_bytes;
+    }
+    out.push_back(status);
+  }
+  return out;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Run>> Run::start(const plan::Plan& plan, const RunOptions& options, ConnectorFactory& connectors,
+                                        const Env& env) {
+  auto run = std::make_unique<RunImpl>(plan, options, env);
+  TRY(run->build(connectors));
+  run->start_threads();
+  return run;
+}
+
+}  // namespace thalweg

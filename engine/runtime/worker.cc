@@ -1,0 +1,528 @@
+#include "engine/runtime/worker.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace thalweg {
+
+// ---------------------------------------------------------------- what operators see
+
+class Worker::Context : public OperatorContext {
+ public:
+  Context(Worker& worker, NodeId node) : worker_(worker), node_(node) {}
+  void emit(Batch batch) override { worker_.emit_from(node_, std::move(batch)); }
+  [[nodiscard]] Commit commit() const override { return worker_.spec_.time; }
+  [[nodiscard]] bool is_end() const override { return worker_.spec_.is_end; }
+  void report(ErrorKind kind, std::string message, SourceSpan where, std::optional<Key> key) override {
+    worker_.report(node_, kind, std::move(message), where, key);
+  }
+  [[nodiscard]] Env& env() override { return worker_.shared_.env; }
+  [[nodiscard]] WorkerId worker() const override { return worker_.id_; }
+  [[nodiscard]] std::uint32_t num_workers() const override { return worker_.num_workers(); }
+  [[nodiscard]] std::vector<std::string> all_to_all(std::string mine) override { return worker_.all_to_all(std::move(mine)); }
+  [[nodiscard]] bool stopping() const override { return worker_.abandoned(); }
+
+ private:
+  Worker& worker_;
+  NodeId node_;
+};
+
+Worker::Worker(RunShared& shared, WorkerId id) : shared_(shared), id_(id) {
+  nodes_.resize(shared.plan.nodes.size());
+  answers_.resize(num_workers());
+}
+
+Worker::~Worker() = default;
+
+Result<void> Worker::build() {
+  for (const plan::Node& node : shared_.plan.nodes) {
+    Node& mine = nodes_[node.id.value];
+    mine.open_from.resize(node.inputs.size());
+    if (const OperatorDescriptor* descriptor = shared_.graph.descriptors[node.id.value])
+      mine.op = TRY(descriptor->make(node, shared_.plan));
+  }
+  return {};
+}
+
+// ---------------------------------------------------------------- which commit is next
+
+void Worker::run() { id_.value == 0 ? coordinate() : follow(); }
+
+CommitSpec Worker::next_commit() {
+  WakeFlag& wake = shared_.exchange->wake(id_.value);
+  for (;;) {
+    std::uint32_t seen = wake.seen();
+    if (abandoned()) return {.over = true};
+    bool stopping = shared_.ingest->stopping();
+    if (!stopping && !shared_.scripts.empty()) return {.time = shared_.scripts.begin()->first, .has_script = true};
+    std::uint64_t last = 0;
+    {
+      std::lock_guard lock(shared_.mutex);
+      last = shared_.frontier.at;
+    }
+    auto wall_ms = static_cast<std::uint64_t>(shared_.env.clock->wall_ns() / 1'000'000) & ~std::uint64_t{1};
+    std::uint64_t next = shared_.options.test_times ? std::max<std::uint64_t>(last, 2) : std::max({last, wall_ms, std::uint64_t{2}});
+    if (shared_.ingest->has_work()) return {.time = next};
+    if (!stopping && shared_.ingest->all_ended())
+      return {.time = shared_.options.test_times ? kEndCommit : next, .is_end = true, .takes_input = false};
+    if (stopping) return {.over = true};
+    wake.wait(seen);
+  }
+}
+
+void Worker::announce(const CommitSpec& spec) {
+  shared_.running.store(num_workers(), std::memory_order_release);
+  shared_.odd_wanted.store(0, std::memory_order_release);
+  if (spec.takes_input && !spec.over) shared_.ingest->open_commit();
+  {
+    std::lock_guard lock(shared_.mutex);
+    shared_.spec = spec;
+    ++shared_.generation;
+  }
+  if (num_workers() > 1) shared_.exchange->wake_all();
+}
+
+void Worker::coordinate() {
+  for (;;) {
+    CommitSpec spec = next_commit();
+    announce(spec);
+    if (spec.over) return;
+    if (!run_commit(spec)) break;
+    if (shared_.odd_wanted.load() > 0) {
+      CommitSpec odd{.time = spec.time + 1, .is_odd = true, .takes_input = false};
+      announce(odd);
+      if (!run_commit(odd)) break;
+    }
+    publish(spec);
+    if (spec.has_script) shared_.scripts.erase(shared_.scripts.begin());
+    if (spec.is_end) break;
+  }
+  announce({.over = true});
+}
+
+void Worker::follow() {
+  WakeFlag& wake = shared_.exchange->wake(id_.value);
+  std::uint64_t done = 0;
+  for (;;) {
+    std::uint32_t seen = wake.seen();
+    CommitSpec spec;
+    {
+      std::lock_guard lock(shared_.mutex);
+      if (shared_.generation == done) spec.time = 0;
+      else spec = shared_.spec;
+      if (shared_.generation != done) done = shared_.generation;
+      else spec.over = false;
+    }
+    if (spec.over) return;
+    if (spec.time == 0) {
+      wake.wait(seen);
+      continue;
+    }
+    run_commit(spec);
+  }
+}
+
+// ---------------------------------------------------------------- one commit
+
+bool Worker::run_commit(const CommitSpec& spec) {
+  spec_ = spec;
+  commit_errors_.clear();
+  error_rows_ = 0;
+  start_nodes();
+  bool complete = feed(spec) && close_nodes();
+  if (complete) finish_commit(spec);
+  WakeFlag& first = shared_.exchange->wake(0);
+  if (shared_.running.fetch_sub(1, std::memory_order_acq_rel) == 1) first.wake();
+  if (id_.value != 0) return complete;
+  for (;;) {  // W2
+    std::uint32_t seen = first.seen();
+    if (shared_.running.load(std::memory_order_acquire) == 0) break;
+    first.wait(seen);
+  }
+  return complete && !abandoned();
+}
+
+void Worker::start_nodes() {
+  for (const plan::Node& node : shared_.plan.nodes) {
+    Node& mine = nodes_[node.id.value];
+    mine.closed = false;
+    const auto& incoming = shared_.graph.incoming[node.id.value];
+    for (std::size_t i = 0; i < incoming.size(); ++i)
+      mine.open_from[i] = shared_.graph.edges[incoming[i]].exchanges ? num_workers() : 1;
+  }
+}
+
+bool Worker::feed(const CommitSpec& spec) {
+  if (spec.is_odd) {
+    for (NodeId id : shared_.graph.order) {
+      Node& node = nodes_[id.value];
+      if (!node.op || !node.op->wants_odd()) continue;
+      Context context(*this, id);
+      node.op->start_odd(context);
+    }
+    return true;
+  }
+  if (spec.has_script && id_.value == 0) push_script(spec);
+  if (!spec.takes_input) return true;
+  WakeFlag& wake = shared_.exchange->wake(id_.value);
+  for (;;) {
+    std::uint32_t seen = wake.seen();
+    if (abandoned()) return false;
+    bool received = drain_inboxes();
+    Ingest::Item item;
+    switch (shared_.ingest->take(item)) {
+      case Ingest::Taken::kItem: decode(std::move(item)); break;
+      case Ingest::Taken::kClosed:
+        if (num_workers() > 1) shared_.exchange->wake_all();  // others may sleep, waiting for more input
+        return true;
+      case Ingest::Taken::kAbandoned: shared_.abandon = true; return false;
+      case Ingest::Taken::kWait:
+        if (!received) wake.wait(seen);
+        break;
+    }
+  }
+}
+
+bool Worker::close_nodes() {
+  WakeFlag& wake = shared_.exchange->wake(id_.value);
+  for (NodeId id : shared_.graph.order) {
+    for (;;) {
+      std::uint32_t seen = wake.seen();
+      if (abandoned()) return false;
+      bool received = drain_inboxes();
+      bool ready = std::ranges::all_of(nodes_[id.value].open_from, [](std::uint32_t open) { return open == 0; });
+      if (ready) break;
+      if (!received) wake.wait(seen);
+    }
+    close_node(id);
+    if (abandoned()) return false;
+    nodes_[id.value].closed = true;
+    for (std::uint32_t e : shared_.graph.outgoing[id.value]) {
+      const Edge& edge = shared_.graph.edges[e];
+      edge_closed(e);
+      if (!edge.exchanges) continue;
+      for (std::uint32_t to = 0; to < num_workers(); ++to)
+        if (to != id_.value)
+          shared_.exchange->send(id_.value, to, {.what = Message::What::kEdgeClosed, .edge = e, .batch = {}, .text = {}});
+    }
+  }
+  return true;
+}
+
+void Worker::edge_closed(std::uint32_t e) {
+  const Edge& edge = shared_.graph.edges[e];
+  const auto& incoming = shared_.graph.incoming[edge.to.value];
+  auto at = static_cast<std::size_t>(std::ranges::find(incoming, e) - incoming.begin());
+  --nodes_[edge.to.value].open_from[at];
+}
+
+void Worker::close_node(NodeId id) {
+  Node& node = nodes_[id.value];
+  const plan::Node& planned = shared_.plan.node(id);
+  if (std::holds_alternative<plan::ErrorLog>(planned.params)) return emit_error_log(id);
+  if (const auto* output = std::get_if<plan::Output>(&planned.params)) return close_output(id, *output);
+  if (std::holds_alternative<plan::Export>(planned.params)) {
+    if (!shared_.exports[id.value]) return;
+    shared_.exports[id.value]->shard(id_.value).close(spec_.time, shared_.env.clock->monotonic_ns(), [&](const Key& key) {
+      report(id, ErrorKind::kValue, "duplicate key: " + to_text(key), planned.span, key);
+    });
+    return;
+  }
+  if (!node.op) return;
+  Context context(*this, id);
+  std::int64_t start = shared_.env.clock->monotonic_ns();
+  node.op->close(context);
+  NodeCounters& counter = shared_.counter(id_, id);
+  counter.busy_ns.fetch_add(static_cast<std::uint64_t>(shared_.env.clock->monotonic_ns() - start), std::memory_order_relaxed);
+}
+
+namespace {
+
+// Rows without ERROR cells. Those with one are told to `on_error` if they are insertions.
+Batch without_errors(Batch batch, const std::function<void(const Batch&, std::size_t)>& on_error) {
+  bool tagged = std::ranges::any_of(batch.columns, [](const Column& column) { return column.has_tags(); });
+  if (!tagged) return batch;
+  std::vector<std::uint32_t> kept;
+  kept.reserve(batch.num_rows);
+  for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
+    if (!batch.row_has_error(row)) kept.push_back(row);
+    else if (batch.diff(row) > 0) on_error(batch, row);
+  }
+  return kept.size() == batch.num_rows ? batch : batch.gather(kept);
+}
+
+}  // namespace
+
+void Worker::close_output(NodeId id, const plan::Output& /*output*/) {
+  Node& node = nodes_[id.value];
+  Egress* egress = shared_.egress[id.value].get();
+  if (!egress || egress->discards()) return;
+  if (!node.staged.empty()) {
+    Batch all = consolidate(Batch::concat(std::exchange(node.staged, {})));
+    all = without_errors(std::move(all), [&](const Batch& batch, std::size_t row) {
+      std::optional<Key> key;
+      if (batch.keys.written()) key = batch.keys[row];
+      report(id, ErrorKind::kSkipped, "Error value encountered in output, skipping the row", shared_.plan.node(id).span, key);
+    });
+    egress->write(spec_.time, std::move(all));
+  }
+  if (id_.value == 0) egress->end(spec_.time);
+}
+
+void Worker::finish_commit(const CommitSpec& spec) {
+  bool wants_odd = false;
+  for (const plan::Node& node : shared_.plan.nodes) {
+    Node& mine = nodes_[node.id.value];
+    if (!mine.op) continue;
+    wants_odd |= !spec.is_odd && mine.op->wants_odd();
+  }
+  if (wants_odd) shared_.odd_wanted.fetch_add(1);
+  std::int64_t now = shared_.env.clock->monotonic_ns();
+  std::uint64_t published = 0;
+  {
+    std::lock_guard lock(shared_.mutex);
+    published = shared_.frontier.at;
+    for (DataError& error : commit_errors_) {
+      if (shared_.errors.size() >= RunShared::kErrorsMax) shared_.errors.pop_front();
+      shared_.errors.push_back(error);
+    }
+  }
+  shared_.error_count += commit_errors_.size();
+  for (const auto& table : shared_.exports)
+    if (table) table->shard(id_.value).trim(published, shared_.options, now);
+}
+
+void Worker::publish(const CommitSpec& spec) {
+  Frontier frontier{spec.is_end ? spec.time : spec.time + 2, spec.is_end};
+  for (const auto& table : shared_.exports)
+    if (table) table->publish(frontier);
+  {
+    std::lock_guard lock(shared_.mutex);
+    shared_.frontier = frontier;
+  }
+  ++shared_.commits;
+  shared_.changed.notify_all();
+}
+
+// ---------------------------------------------------------------- input
+
+void Worker::push_script(const CommitSpec& spec) {
+  auto found = shared_.scripts.find(spec.time);
+  if (found == shared_.scripts.end()) return;
+  for (auto& [node, batch] : found->second) emit_from(node, std::move(batch));
+}
+
+namespace {
+
+class DecodedRows : public RowSink {
+ public:
+  DecodedRows(std::function<void(Batch)> rows, std::function<void(BadRecord)> bad) : rows_(std::move(rows)), bad_(std::move(bad)) {}
+  void rows(Batch batch) override { rows_(std::move(batch)); }
+  void bad_record(BadRecord record) override { bad_(std::move(record)); }
+
+ private:
+  std::function<void(Batch)> rows_;
+  std::function<void(BadRecord)> bad_;
+};
+
+}  // namespace
+
+void Worker::decode(Ingest::Item item) {
+  NodeId node = shared_.source_nodes[item.source];
+  std::uint64_t sub_order = 0;
+  auto take = [&](Batch batch) {
+    // Pieces are numbered; chunks within a piece come after one another.
+    batch.order = (item.order << 20) + sub_order++;
+    shared_.source_rows[item.source].fetch_add(batch.num_rows, std::memory_order_relaxed);
+    emit_from(node, std::move(batch));
+  };
+  if (!item.piece) return take(std::move(item.batch));
+  shared_.source_bytes[item.source].fetch_add(item.piece->bytes(), std::memory_order_relaxed);
+  DecodedRows sink(take, [&](const BadRecord& record) {
+    shared_.source_errors[item.source].fetch_add(1, std::memory_order_relaxed);
+    report(node, ErrorKind::kRecord, record.position.empty() ? record.message : record.position + ": " + record.message,
+           shared_.plan.node(node).span, std::nullopt);
+  });
+  item.piece->decode(sink);
+}
+
+// ---------------------------------------------------------------- rows on their way
+
+void Worker::emit_from(NodeId node, Batch batch) {
+  if (batch.empty()) return;
+  shared_.counter(id_, node).rows_out.fetch_add(batch.num_rows, std::memory_order_relaxed);
+  const auto& outgoing = shared_.graph.outgoing[node.value];
+  constexpr std::size_t kCutAbove = kChunkRows + kChunkRows / 2;
+  if (batch.num_rows > kCutAbove) {
+    for (std::size_t begin = 0; begin < batch.num_rows; begin += kChunkRows) {
+      Batch chunk = batch.slice(begin, std::min(begin + kChunkRows, batch.num_rows));
+      for (std::uint32_t e : outgoing) send(shared_.graph.edges[e], chunk);
+    }
+    return;
+  }
+  for (std::size_t i = 0; i < outgoing.size(); ++i) {
+    const Edge& edge = shared_.graph.edges[outgoing[i]];
+    if (i + 1 == outgoing.size()) send(edge, std::move(batch));
+    else send(edge, batch);
+  }
+}
+
+void Worker::send(const Edge& edge, Batch batch) {
+  std::uint32_t workers = num_workers();
+  if (workers == 1 || !edge.exchanges) return push(edge.to, edge.port, std::move(batch));
+  auto to_worker = [&](std::uint32_t to, Batch part) {
+    if (to == id_.value) push(edge.to, edge.port, std::move(part));
+    else shared_.exchange->send(id_.value, to, {.what = Message::What::kRows, .edge = edge.id, .batch = std::move(part), .text = {}});
+  };
+  if (edge.route.by == Route::By::kOne) return to_worker(0, std::move(batch));
+  if (edge.route.by == Route::By::kAll) {
+    batch.materialise_keys();
+    for (std::uint32_t to = 0; to < workers; ++to) to_worker(to, batch);
+    return;
+  }
+  std::vector<std::uint32_t> targets;
+  route_rows(edge.route, batch, workers, targets);
+  std::vector<std::vector<std::uint32_t>> rows(workers);
+  for (std::uint32_t row = 0; row < batch.num_rows; ++row) rows[targets[row]].push_back(row);
+  // Others first: they can start while this worker goes on with its own part.
+  for (std::uint32_t step = 1; step <= workers; ++step) {
+    std::uint32_t to = (id_.value + step) % workers;
+    if (rows[to].empty()) continue;
+    to_worker(to, rows[to].size() == batch.num_rows ? batch : batch.gather(rows[to]));
+  }
+}
+
+void Worker::push(NodeId id, std::uint32_t port, Batch batch) {
+  Node& node = nodes_[id.value];
+  shared_.counter(id_, id).rows_in.fetch_add(batch.num_rows, std::memory_order_relaxed);
+  if (node.op) {
+    Context context(*this, id);
+    node.op->push(port, std::move(batch), context);
+    return;
+  }
+  if (const auto& table = shared_.exports[id.value]) return table->shard(id_.value).stage(std::move(batch));
+  Egress* egress = shared_.egress[id.value].get();
+  if (!egress) return;
+  if (egress->discards()) return egress->count_discarded(batch.num_rows);
+  // S2: what only grows needs no consolidation and no room.
+  const plan::Node& planned = shared_.plan.node(id);
+  bool grows = !planned.inputs.empty() && shared_.plan.node(planned.inputs[0]).append_only && !batch.diffs;
+  if (!grows) {
+    node.staged.push_back(std::move(batch));
+    return;
+  }
+  batch = without_errors(std::move(batch), [&](const Batch& rows, std::size_t row) {
+    std::optional<Key> key;
+    if (rows.keys.written()) key = rows.keys[row];
+    report(id, ErrorKind::kSkipped, "Error value encountered in output, skipping the row", planned.span, key);
+  });
+  egress->write(spec_.time, std::move(batch));
+}
+
+bool Worker::drain_inboxes() {
+  bool any = false;
+  std::uint32_t workers = num_workers();
+  if (workers == 1) return false;
+  Message message;
+  for (std::uint32_t from = 0; from < workers; ++from)
+    while (from != id_.value && shared_.exchange->receive(id_.value, from, message)) {
+      any = true;
+      if (message.what == Message::What::kAllToAll) answers_[from].push_back(std::move(message.text));
+      else receive(std::move(message));
+      message = {};
+    }
+  return any;
+}
+
+void Worker::receive(Message message) {
+  if (message.what == Message::What::kEdgeClosed) return edge_closed(message.edge);
+  const Edge& edge = shared_.graph.edges[message.edge];
+  push(edge.to, edge.port, std::move(message.batch));
+}
+
+std::vector<std::string> Worker::all_to_all(std::string mine) {
+  std::uint32_t workers = num_workers();
+  std::vector<std::string> all(workers);
+  for (std::uint32_t to = 0; to < workers; ++to)
+    if (to != id_.value)
+      shared_.exchange->send(id_.value, to, {.what = Message::What::kAllToAll, .edge = 0, .batch = {}, .text = mine});
+  all[id_.value] = std::move(mine);
+  WakeFlag& wake = shared_.exchange->wake(id_.value);
+  for (std::uint32_t from = 0; from < workers; ++from) {
+    if (from == id_.value) continue;
+    while (answers_[from].empty()) {
+      std::uint32_t seen = wake.seen();
+      if (abandoned()) return all;
+      if (!drain_inboxes()) wake.wait(seen);
+    }
+    all[from] = std::move(answers_[from].front());
+    answers_[from].pop_front();
+  }
+  return all;
+}
+
+// ---------------------------------------------------------------- errors
+
+void Worker::report(NodeId node, ErrorKind kind, std::string message, SourceSpan where, std::optional<Key> key) {
+  DataError error{.kind = kind, .message = std::move(message), .node = node, .span = where, .key = key, .commit = spec_.time};
+  if (!error.span.known()) error.span = shared_.plan.node(node).span;
+  if (shared_.plan.terminate_on_error && kind != ErrorKind::kRecord)
+    shared_.fail_run(Error{Code::kDataError, error.message, error.span, {}});
+  commit_errors_.push_back(std::move(error));
+}
+
+namespace {
+
+std::string_view kind_text(ErrorKind kind) {
+  switch (kind) {
+    case ErrorKind::kValue: return "value";
+    case ErrorKind::kSkipped: return "skipped";
+    case ErrorKind::kRecord: return "record";
+  }
+  UNREACHABLE();
+}
+
+}  // namespace
+
+void Worker::emit_error_log(NodeId id) {
+  const plan::Node& node = shared_.plan.node(id);
+  const auto& log = std::get<plan::ErrorLog>(node.params);
+  BatchBuilder builder(node.schema);
+  for (const DataError& error : commit_errors_) {
+    if (shared_.after_errors[error.node.value]) continue;
+    if (!log.all && std::ranges::find(log.operators, error.node) == log.operators.end()) continue;
+    std::string file;
+    std::int64_t line = 0;
+    std::int64_t column = 0;
+    if (shared_.options.locate) shared_.options.locate(error.span, file, line, column);
+    const plan::Node& at = shared_.plan.node(error.node);
+    std::vector<Value> row{Value::of(static_cast<std::int64_t>(error.commit)),
+                           Value::str(std::string(kind_text(error.kind))),
+                           Value::str(error.message),
+                           Value::str(at.label.empty() ? std::string(plan::operator_name(at.params)) : at.label),
+                           Value::str(file),
+                           Value::of(line),
+                           Value::of(column),
+                           error.key ? Value::of(*error.key) : Value::none(),
+                           Value::str(shared_.plan.name)};
+    // The count keeps equal errors apart; the worker keeps those of different workers apart.
+    std::vector<Value> identity = row;
+    identity.push_back(Value::of(static_cast<std::int64_t>(error_rows_++)));
+    identity.push_back(Value::of(static_cast<std::int64_t>(id_.value)));
+    builder.push(key_of_values(identity), row);
+  }
+  if (builder.num_rows() > 0) emit_from(id, builder.finish());
+}
+
+void RunShared::fail_run(Error error) {
+  {
+    std::lock_guard lock(mutex);
+    if (!failure) failure = std::move(error);
+  }
+  abandon = true;
+  if (ingest) ingest->stop();
+  if (exchange) exchange->wake_all();
+  changed.notify_all();
+}
+
+}  // namespace thalweg

@@ -1,0 +1,74 @@
+// engine/runtime/worker.h
+//
+// One worker: its copy of every operator, and the loop that runs commits.
+//
+// A commit on one worker: take pieces and push their rows down the graph until the input of the commit is closed,
+// while emptying the inboxes; then close the nodes in graph order, each when all its input edges are closed.
+//
+// W1  A node is closed once per commit, after all rows of all workers for it were pushed.
+// W2  Worker 0 decides which commit comes next; it starts none before all workers have closed the last.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/runtime/shared.h"
+
+namespace thalweg {
+
+class Worker {
+ public:
+  Worker(RunShared& shared, WorkerId id);
+  ~Worker();
+  Result<void> build();  // makes the operators
+  void run();            // the thread's body
+
+ private:
+  class Context;
+  struct Node {
+    std::unique_ptr<Operator> op;
+    std::vector<std::uint32_t> open_from;   // by input edge: how many workers have not closed it in this commit
+    bool closed = false;
+    std::vector<Batch> staged;              // outputs that need the whole commit
+  };
+
+  void coordinate();                        // worker 0
+  void follow();                            // the others
+  [[nodiscard]] CommitSpec next_commit();
+  bool run_commit(const CommitSpec& spec);  // false: abandoned
+  void announce(const CommitSpec& spec);
+  void finish_commit(const CommitSpec& spec);
+  void publish(const CommitSpec& spec);
+
+  void start_nodes();
+  bool feed(const CommitSpec& spec);
+  bool close_nodes();
+  void close_node(NodeId id);
+  void close_output(NodeId id, const plan::Output& output);
+  void push_script(const CommitSpec& spec);
+  void decode(Ingest::Item item);
+  void emit_error_log(NodeId id);
+
+  void emit_from(NodeId node, Batch batch);
+  void send(const Edge& edge, Batch batch);
+  void push(NodeId node, std::uint32_t port, Batch batch);
+  bool drain_inboxes();
+  void edge_closed(std::uint32_t edge);
+  void receive(Message message);
+  void report(NodeId node, ErrorKind kind, std::string message, SourceSpan where, std::optional<Key> key);
+  std::vector<std::string> all_to_all(std::string mine);
+  [[nodiscard]] bool abandoned() const { return shared_.abandon.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint32_t num_workers() const { return shared_.exchange->workers(); }
+
+  RunShared& shared_;
+  const WorkerId id_;
+  std::vector<Node> nodes_;
+  CommitSpec spec_;
+  std::vector<DataError> commit_errors_;
+  std::uint64_t error_rows_ = 0;                   // of this commit, for keys of the error table
+  std::vector<std::deque<std::string>> answers_;   // all_to_all: by sender
+  std::vector<std::uint32_t> targets_;             // scratch of send
+};
+
+}  // namespace thalweg
