@@ -57,6 +57,8 @@ class OperatorContext {
   [[nodiscard]] virtual bool is_end() const = 0;
   // Logged (and counted); ends the run under terminate_on_error unless `kind` is kRecord.
   virtual void report(ErrorKind kind, std::string message, SourceSpan where, std::optional<Key> key) = 0;
+  // Ends the run: what the user asserted does not hold.
+  virtual void fail(Error error) = 0;
   [[nodiscard]] virtual Env& env() = 0;
   [[nodiscard]] virtual WorkerId worker() const = 0;
   [[nodiscard]] virtual std::uint32_t num_workers() const = 0;

@@ -16,6 +16,7 @@ class Worker::Context : public OperatorContext {
   void report(ErrorKind kind, std::string message, SourceSpan where, std::optional<Key> key) override {
     worker_.report(node_, kind, std::move(message), where, key);
   }
+  void fail(Error error) override { worker_.shared_.fail_run(std::move(error)); }
   [[nodiscard]] Env& env() override { return worker_.shared_.env; }
   [[nodiscard]] WorkerId worker() const override { return worker_.id_; }
   [[nodiscard]] std::uint32_t num_workers() const override { return worker_.num_workers(); }

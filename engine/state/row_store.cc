@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 
+#include "engine/types/encoding.h"
+
 namespace thalweg {
 
 RowStore::RowStore(std::vector<Type> types, bool with_keys)
@@ -174,17 +176,59 @@ bool RowStore::row_equals(std::uint32_t id, std::span<const Column* const> colum
   return true;
 }
 
+namespace {
+
+template <class T>
+int order(const T& a, const T& b) {
+  return a < b ? -1 : (b < a ? 1 : 0);
+}
+int order(double a, double b) {
+  bool a_nan = a != a;
+  bool b_nan = b != b;
+  if (a_nan || b_nan) return static_cast<int>(a_nan) - static_cast<int>(b_nan);
+  return a < b ? -1 : (b < a ? 1 : 0);
+}
+// None, values, ERROR, Pending: as Column::compare_cells has it.
+int rank_of(CellTag tag) {
+  constexpr int kRank[] = {1, 0, 2, 3};
+  return kRank[static_cast<std::size_t>(tag)];
+}
+int order_views(const Type& type, const StrView& a, const StrView& b) {
+  if (a == b) return 0;
+  if (type.is_encoded()) return compare_encoded(a.view(), b.view());
+  return order(a.view().compare(b.view()), 0);
+}
+
+}  // namespace
+
 int RowStore::compare(std::size_t column, std::uint32_t a, std::uint32_t b) const {
-  // Single comparisons are rare next to hash probes; one-row gathers keep the order defined in one place.
-  std::array<std::uint32_t, 2> ids{a, b};
-  Column pair = gather(column, ids);
-  return Column::compare_cells(types_[column], pair, 0, pair, 1);
+  CellTag tag_a = tag(column, a);
+  CellTag tag_b = tag(column, b);
+  if (tag_a != tag_b) return order(rank_of(tag_a), rank_of(tag_b));
+  if (tag_a != CellTag::kValue) return 0;
+  switch (types_[column].phys()) {
+    case Phys::kU8: return order(cell<std::uint8_t>(column, a), cell<std::uint8_t>(column, b));
+    case Phys::kI64: return order(cell<std::int64_t>(column, a), cell<std::int64_t>(column, b));
+    case Phys::kF64: return order(cell<double>(column, a), cell<double>(column, b));
+    case Phys::kU128: return order(cell<Key>(column, a), cell<Key>(column, b));
+    case Phys::kView: return order_views(types_[column], cell<StrView>(column, a), cell<StrView>(column, b));
+  }
+  UNREACHABLE();
 }
 
 int RowStore::compare(std::size_t column, std::uint32_t a, const Column& other, std::size_t row) const {
-  std::array<std::uint32_t, 1> ids{a};
-  Column mine = gather(column, ids);
-  return Column::compare_cells(types_[column], mine, 0, other, row);
+  CellTag tag_a = tag(column, a);
+  CellTag tag_b = other.tag(row);
+  if (tag_a != tag_b) return order(rank_of(tag_a), rank_of(tag_b));
+  if (tag_a != CellTag::kValue) return 0;
+  switch (types_[column].phys()) {
+    case Phys::kU8: return order(cell<std::uint8_t>(column, a), other.u8()[row]);
+    case Phys::kI64: return order(cell<std::int64_t>(column, a), other.i64()[row]);
+    case Phys::kF64: return order(cell<double>(column, a), other.f64()[row]);
+    case Phys::kU128: return order(cell<Key>(column, a), other.u128()[row]);
+    case Phys::kView: return order_views(types_[column], cell<StrView>(column, a), other.views()[row]);
+  }
+  UNREACHABLE();
 }
 
 Value RowStore::value(std::size_t column, std::uint32_t id) const {

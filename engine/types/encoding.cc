@@ -224,6 +224,34 @@ void encode(const Value& value, std::string& out) {
   }
 }
 
+void encode_cell(const Type& type, const Column& column, std::size_t row, std::string& out) {
+  switch (column.tag(row)) {
+    case CellTag::kNone: return encode_none(out);
+    case CellTag::kError: out += static_cast<char>(kMarkError); return;
+    case CellTag::kPending: out += static_cast<char>(kMarkPending); return;
+    case CellTag::kValue: break;
+  }
+  auto put_int = [&](Mark mark) { put_marked(mark, static_cast<std::uint64_t>(column.i64()[row]), out); };
+  switch (type.kind()) {
+    case Kind::kNone: return encode_none(out);
+    case Kind::kBool: return encode_bool(column.u8()[row] != 0, out);
+    case Kind::kInt: return put_int(kMarkInt);
+    case Kind::kFloat: return encode_float(column.f64()[row], out);
+    case Kind::kPointer: return put_key(kMarkPointer, column.u128()[row], out);
+    case Kind::kUuid: return put_key(kMarkUuid, column.u128()[row], out);
+    case Kind::kStr: return put_text(kMarkStr, column.views()[row].view(), out);
+    case Kind::kBytes: return put_text(kMarkBytes, column.views()[row].view(), out);
+    case Kind::kJson: return put_text(kMarkJson, column.views()[row].view(), out);
+    case Kind::kDateTimeNaive: return put_int(kMarkNaive);
+    case Kind::kDateTimeUtc: return put_int(kMarkUtc);
+    case Kind::kDuration: return put_int(kMarkDuration);
+    case Kind::kTuple:
+    case Kind::kList:
+    case Kind::kArray:
+    case Kind::kAny: out += column.views()[row].view(); return;
+  }
+}
+
 std::string encode(const Value& value) {
   std::string out;
   encode(value, out);

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "engine/types/column.h"
 #include "engine/types/value.h"
 
 namespace thalweg {
@@ -24,6 +25,9 @@ void encode(const Value& value, std::string& out);
 [[nodiscard]] Value decode_all(std::string_view bytes);
 // Compares two encoded values in the order of `compare` without building them.
 [[nodiscard]] int compare_encoded(std::string_view a, std::string_view b);
+
+// One cell of a column of this type; what encode(column.value(type, row)) gives, without the value.
+void encode_cell(const Type& type, const Column& column, std::size_t row, std::string& out);
 
 // Writers for the data path.
 void encode_none(std::string& out);

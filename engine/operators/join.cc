@@ -1,0 +1,440 @@
+// engine/operators/join.cc
+//
+// Joins by equality of columns, and the lookup `ix`, over one index that holds the rows of both sides by join key.
+//
+// J1  Matches are bilinear: a chunk of one side meets what the other side has so far, in any order of chunks.
+// J2  Padding comes at close, from how many partners a key had before the commit and has after it.
+// J3  A row whose join key has an ERROR (or a None that matches nothing) has no partner; an ERROR is logged.
+// J4  Results keyed by one side go through a keyed table, so that several partners of a row are an ERROR, not a mess.
+#include <algorithm>
+
+#include "engine/operators/registry.h"
+#include "engine/state/join_index.h"
+#include "engine/state/keyed_rows.h"
+
+namespace thalweg::operators {
+
+namespace {
+
+using plan::JoinHow;
+using plan::JoinKey;
+
+constexpr std::size_t kPrefetchAhead = 12;
+
+// A column of the result: of which side, and which of the columns kept for it; or that side's row key.
+struct OutColumn {
+  int side = 0;
+  bool is_key = false;
+  std::size_t kept = 0;
+};
+
+struct JoinSpec {
+  std::array<plan::Columns, 2> on;
+  std::array<plan::Columns, 2> kept;  // columns of the input that are stored
+  std::vector<OutColumn> out;
+  std::vector<Type> key_types;
+  std::array<std::vector<Type>, 2> kept_types;
+  Schema schema;
+  SourceSpan span;
+  std::array<bool, 2> pads{};          // rows of this side without partner appear
+  bool none_matches = true;
+  JoinKey key = JoinKey::kPair;
+  bool by_right_key = false;           // ix: the right side is found by its row key
+  bool misses_are_errors = false;      // ix: a miss is ERROR, not None
+};
+
+JoinSpec spec_of(const plan::Columns& emit, const Schema& left, const Schema& right) {
+  JoinSpec spec;
+  std::array<const Schema*, 2> schemas{&left, &right};
+  std::size_t split = left.size();
+  std::size_t end = left.size() + right.size();
+  for (std::uint32_t index : emit) {
+    OutColumn out;
+    if (index >= end) {
+      out.side = index == end ? 0 : 1;
+      out.is_key = true;
+    } else {
+      out.side = index < split ? 0 : 1;
+      auto column = static_cast<std::uint32_t>(out.side == 0 ? index : index - split);
+      plan::Columns& kept = spec.kept[static_cast<std::size_t>(out.side)];
+      auto at = std::ranges::find(kept, column);
+      out.kept = static_cast<std::size_t>(at - kept.begin());
+      if (at == kept.end()) {
+        kept.push_back(column);
+        spec.kept_types[static_cast<std::size_t>(out.side)].push_back(schemas[static_cast<std::size_t>(out.side)]->columns[column].type);
+      }
+    }
+    spec.out.push_back(out);
+  }
+  return spec;
+}
+
+class Join : public Operator {
+ public:
+  explicit Join(JoinSpec spec)
+      : spec_(std::move(spec)), index_(spec_.key_types, spec_.kept_types) {
+    std::vector<Type> types;
+    for (const ColumnSpec& column : spec_.schema.columns) types.push_back(column.type);
+    if (spec_.key != JoinKey::kPair && !spec_.by_right_key) keyed_.emplace(types);
+  }
+
+  void push(std::size_t port, Batch batch, OperatorContext& context) override {
+    batch.materialise_keys();
+    if (spec_.by_right_key && port == 1) {
+      if (!lookup_) lookup_.emplace(types_of(batch));
+      right_staged_.push_back(std::move(batch));
+      return;
+    }
+    take(static_cast<int>(port), std::move(batch), context);
+  }
+  void close(OperatorContext& context) override;
+  [[nodiscard]] StateSize state() const override { return {index_.num_rows(), index_.bytes()}; }
+
+ private:
+  struct Staged {
+    Batch batch;
+    std::vector<std::uint32_t> entries;  // by row; kNone: has no partner for ever
+  };
+  struct Touched {
+    std::uint32_t entry;
+    std::array<std::int64_t, 2> before;
+  };
+
+  static std::vector<Type> types_of(const Batch& batch);
+  std::vector<const Column*> key_columns(int side, const Batch& batch, Column& key_column) const;
+  std::vector<const Column*> kept_columns(int side, const Batch& batch) const;
+  [[nodiscard]] bool can_match(std::span<const Column* const> key, std::uint32_t row, bool& error) const;
+  void take(int side, Batch batch, OperatorContext& context);
+  void touch(std::uint32_t entry);
+  void match(int side, const Batch& batch, std::uint32_t row, std::uint32_t entry);
+  void flush_matches(int side, const Batch& batch, OperatorContext& context);
+  Batch assemble(int side, const Batch& batch, std::span<const std::uint32_t> rows, std::span<const std::uint32_t> partners) const;
+  void emit(Batch batch, OperatorContext& context);
+  void pad_rows(int side, const Batch& batch, const std::vector<std::uint32_t>& rows, std::vector<Diff> diffs, OperatorContext& context);
+  void pad_side(int side, OperatorContext& context);
+  Batch stored_rows(int side, std::span<const std::uint32_t> ids) const;
+  void settle_lookup(OperatorContext& context);
+  void end_commit();
+
+  const JoinSpec spec_;
+  JoinIndex index_;
+  std::optional<KeyedRows> keyed_;    // J4
+  std::optional<KeyedRows> lookup_;   // ix: the table looked into
+  std::vector<Batch> right_staged_;
+
+  // Of the running commit:
+  std::array<std::vector<Staged>, 2> staged_;
+  std::vector<Touched> touched_;
+  std::vector<std::uint32_t> touched_at_;  // by entry: position in touched_, or kNone
+  std::vector<std::uint32_t> match_rows_;
+  std::vector<std::uint32_t> match_partners_;
+  std::vector<Diff> match_diffs_;
+};
+
+std::vector<Type> Join::types_of(const Batch& batch) {
+  // Only the physical shape matters to a keyed table that is never compared in order.
+  std::vector<Type> types;
+  for (const Column& column : batch.columns) {
+    switch (column.phys()) {
+      case Phys::kU8: types.push_back(Type(Kind::kBool, true)); break;
+      case Phys::kI64: types.push_back(Type(Kind::kInt, true)); break;
+      case Phys::kF64: types.push_back(Type(Kind::kFloat, true)); break;
+      case Phys::kU128: types.push_back(Type(Kind::kPointer, true)); break;
+      case Phys::kView: types.push_back(Type(Kind::kBytes, true)); break;
+    }
+  }
+  return types;
+}
+
+std::vector<const Column*> Join::key_columns(int side, const Batch& batch, Column& key_column) const {
+  if (side == 1 && spec_.by_right_key) {
+    key_column = batch.keys.as_column(batch.num_rows);
+    return {&key_column};
+  }
+  std::vector<const Column*> out;
+  for (std::uint32_t column : spec_.on[static_cast<std::size_t>(side)]) out.push_back(&batch.columns[column]);
+  return out;
+}
+
+std::vector<const Column*> Join::kept_columns(int side, const Batch& batch) const {
+  std::vector<const Column*> out;
+  for (std::uint32_t column : spec_.kept[static_cast<std::size_t>(side)]) out.push_back(&batch.columns[column]);
+  return out;
+}
+
+bool Join::can_match(std::span<const Column* const> key, std::uint32_t row, bool& error) const {
+  for (const Column* column : key) {
+    CellTag tag = column->tag(row);
+    if (tag == CellTag::kError) {
+      error = true;
+      return false;
+    }
+    if (tag == CellTag::kNone && !spec_.none_matches) return false;
+  }
+  return true;
+}
+
+void Join::touch(std::uint32_t entry) {
+  if (entry >= touched_at_.size()) touched_at_.resize(std::max<std::size_t>(entry + 1, touched_at_.size() * 2), JoinIndex::kNone);
+  if (touched_at_[entry] != JoinIndex::kNone) return;
+  touched_at_[entry] = static_cast<std::uint32_t>(touched_.size());
+  touched_.push_back({entry, {index_.count(0, entry), index_.count(1, entry)}});
+}
+
+void Join::take(int side, Batch batch, OperatorContext& context) {
+  std::size_t n = batch.num_rows;
+  Column key_column;
+  std::vector<const Column*> key = key_columns(side, batch, key_column);
+  std::vector<const Column*> kept = kept_columns(side, batch);
+  std::vector<std::uint64_t> hashes(n, 0);
+  for (const Column* column : key) column->hash_into(hashes);
+
+  bool pads = spec_.pads[static_cast<std::size_t>(side)];
+  std::vector<std::uint32_t> entries(pads ? n : 0, JoinIndex::kNone);
+  std::vector<std::uint32_t> lone;
+  std::vector<Diff> lone_diffs;
+  for (std::uint32_t row = 0; row < n; ++row) {
+    if (row + kPrefetchAhead < n) index_.prefetch(hashes[row + kPrefetchAhead]);
+    bool error = false;
+    if (!can_match(key, row, error)) {
+      if (error && batch.diff(row) > 0 && !spec_.by_right_key)
+        context.report(ErrorKind::kSkipped, "Error value encountered in join condition, skipping the row", spec_.span, batch.keys[row]);
+      lone.push_back(row);
+      lone_diffs.push_back(batch.diff(row));
+      continue;
+    }
+    std::uint32_t entry = index_.find_or_add(key, row, hashes[row]);
+    touch(entry);
+    if (pads) entries[row] = entry;
+    match(side, batch, row, entry);
+    index_.change(side, entry, kept, row, batch.keys[row], batch.diff(row));
+    if (match_rows_.size() >= kChunkRows) flush_matches(side, batch, context);
+  }
+  flush_matches(side, batch, context);
+  if (!pads) return;
+  if (!lone.empty()) pad_rows(side, batch, lone, std::move(lone_diffs), context);
+  staged_[static_cast<std::size_t>(side)].push_back({std::move(batch), std::move(entries)});
+}
+
+void Join::match(int side, const Batch& batch, std::uint32_t row, std::uint32_t entry) {
+  int other = 1 - side;
+  for (std::uint32_t id = index_.head(other, entry); id != JoinIndex::kNone; id = index_.next(other, id)) {
+    match_rows_.push_back(row);
+    match_partners_.push_back(id);
+    match_diffs_.push_back(batch.diff(row) * index_.row_count(other, id));
+  }
+}
+
+void Join::flush_matches(int side, const Batch& batch, OperatorContext& context) {
+  if (match_rows_.empty()) return;
+  Batch out = assemble(side, batch, match_rows_, match_partners_);
+  if (std::ranges::any_of(match_diffs_, [](Diff d) { return d != 1; })) out.set_diffs(match_diffs_);
+  match_rows_.clear();
+  match_partners_.clear();
+  match_diffs_.clear();
+  emit(std::move(out), context);
+}
+
+// Rows of `batch` (side `side`) beside stored rows of the other side; without partners the other side is None or ERROR.
+Batch Join::assemble(int side, const Batch& batch, std::span<const std::uint32_t> rows, std::span<const std::uint32_t> partners) const {
+  int other = 1 - side;
+  bool padded = partners.empty();
+  Batch out;
+  out.num_rows = rows.size();
+  KeyColumn own_keys = batch.keys.gather(rows);
+  KeyColumn other_keys = padded ? KeyColumn() : index_.rows(other).gather_keys(partners);
+  for (std::size_t c = 0; c < spec_.out.size(); ++c) {
+    const OutColumn& from = spec_.out[c];
+    const Type& type = spec_.schema.columns[c].type;
+    if (from.side == side) {
+      out.columns.push_back(from.is_key ? own_keys.as_column(rows.size())
+                                        : batch.columns[spec_.kept[static_cast<std::size_t>(side)][from.kept]].gather(rows));
+    } else if (padded) {
+      Value missing = spec_.misses_are_errors ? Value::error() : Value::none();
+      out.columns.push_back(Column::constant(type, missing, rows.size()).flattened());
+    } else {
+      out.columns.push_back(from.is_key ? other_keys.as_column(rows.size()) : index_.rows(other).gather(from.kept, partners));
+    }
+  }
+  std::vector<Key> keys(rows.size());
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    std::optional<Key> left;
+    std::optional<Key> right;
+    (side == 0 ? left : right) = own_keys[i];
+    if (!padded) (side == 0 ? right : left) = other_keys[i];
+    switch (spec_.key) {
+      case JoinKey::kPair: keys[i] = key_of_pair(left, right); break;
+      case JoinKey::kLeft: keys[i] = left ? *left : key_of_pair(left, right); break;
+      case JoinKey::kRight: keys[i] = right ? *right : key_of_pair(left, right); break;
+    }
+  }
+  out.keys = KeyColumn(std::move(keys));
+  return out;
+}
+
+void Join::emit(Batch batch, OperatorContext& context) {
+  if (keyed_) keyed_->stage(std::move(batch));
+  else context.emit(std::move(batch));
+}
+
+void Join::pad_rows(int side, const Batch& batch, const std::vector<std::uint32_t>& rows, std::vector<Diff> diffs, OperatorContext& context) {
+  Batch out = assemble(side, batch, rows, {});
+  if (spec_.misses_are_errors) {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const Column& pointer = batch.columns[spec_.on[0][0]];
+      if (diffs[i] > 0 && pointer.is_value(rows[i]))
+        context.report(ErrorKind::kValue, "key missing in output table: " + to_text(pointer.u128()[rows[i]]), spec_.span, out.keys[i]);
+    }
+  }
+  out.set_diffs(std::move(diffs));
+  emit(std::move(out), context);
+}
+
+Batch Join::stored_rows(int side, std::span<const std::uint32_t> ids) const {
+  const RowStore& store = index_.rows(side);
+  const plan::Columns& kept = spec_.kept[static_cast<std::size_t>(side)];
+  std::uint32_t width = 0;
+  for (std::uint32_t column : kept) width = std::max(width, column + 1);
+  for (std::uint32_t column : spec_.on[static_cast<std::size_t>(side)]) width = std::max(width, column + 1);
+  Batch batch;
+  batch.num_rows = ids.size();
+  batch.columns.resize(width);
+  for (std::size_t i = 0; i < kept.size(); ++i) batch.columns[kept[i]] = store.gather(i, ids);
+  batch.keys = store.gather_keys(ids);
+  return batch;
+}
+
+// J2. With c0 and c1 partners before and after: rows that are new and have none appear; when the last partner left all
+// rows appear; when the first came the rows from before disappear.
+void Join::pad_side(int side, OperatorContext& context) {
+  int other = 1 - side;
+  auto s = static_cast<std::size_t>(side);
+  auto o = static_cast<std::size_t>(other);
+  std::vector<Batch> parts;
+  bool disappear = false;
+  std::vector<std::uint32_t> ids;
+  std::vector<Diff> id_diffs;
+  for (const Touched& touched : touched_) {
+    bool had = touched.before[o] > 0;
+    bool has = index_.count(other, touched.entry) > 0;
+    if (had == has || (!had && touched.before[s] == 0)) continue;
+    for (std::uint32_t id = index_.head(side, touched.entry); id != JoinIndex::kNone; id = index_.next(side, id)) {
+      ids.push_back(id);
+      id_diffs.push_back(has ? -index_.row_count(side, id) : index_.row_count(side, id));
+    }
+    disappear |= has;
+  }
+  if (!ids.empty() || disappear) {
+    Batch stored = stored_rows(side, ids);
+    std::vector<std::uint32_t> rows(ids.size());
+    for (std::uint32_t i = 0; i < rows.size(); ++i) rows[i] = i;
+    Batch out = assemble(side, stored, rows, {});
+    out.set_diffs(std::move(id_diffs));
+    parts.push_back(std::move(out));
+  }
+  for (const Staged& chunk : staged_[s]) {
+    std::vector<std::uint32_t> rows;
+    std::vector<Diff> diffs;
+    for (std::uint32_t row = 0; row < chunk.entries.size(); ++row) {
+      std::uint32_t entry = chunk.entries[row];
+      if (entry == JoinIndex::kNone) continue;
+      const Touched& touched = touched_[touched_at_[entry]];
+      bool had = touched.before[o] > 0;
+      bool has = index_.count(other, entry) > 0;
+      if (had || (has && touched.before[s] == 0)) continue;
+      rows.push_back(row);
+      diffs.push_back(chunk.batch.diff(row));
+    }
+    if (rows.empty()) continue;
+    Batch out = assemble(side, chunk.batch, rows, {});
+    out.set_diffs(std::move(diffs));
+    parts.push_back(std::move(out));
+  }
+  if (parts.empty()) return;
+  Batch all = consolidate(Batch::concat(std::move(parts)));
+  if (spec_.misses_are_errors)
+    for (std::uint32_t i = 0; i < all.num_rows; ++i)
+      if (all.diff(i) > 0)
+        context.report(ErrorKind::kValue, "key missing in output table, for the row " + to_text(all.keys[i]), spec_.span, all.keys[i]);
+  if (!all.empty()) emit(std::move(all), context);
+}
+
+void Join::settle_lookup(OperatorContext& context) {
+  if (right_staged_.empty()) return;
+  for (Batch& batch : std::exchange(right_staged_, {})) lookup_->stage(std::move(batch));
+  Batch delta = lookup_->settle([&](const Key& key) {
+    context.report(ErrorKind::kValue, "duplicate key: " + to_text(key), spec_.span, key);
+  });
+  if (!delta.empty()) take(1, std::move(delta), context);
+}
+
+void Join::close(OperatorContext& context) {
+  settle_lookup(context);
+  for (int side : {0, 1})
+    if (spec_.pads[static_cast<std::size_t>(side)]) pad_side(side, context);
+  end_commit();
+  if (!keyed_ || !keyed_->has_staged()) return;
+  Batch delta = keyed_->settle([&](const Key& key) {
+    context.report(ErrorKind::kValue, "duplicate key: " + to_text(key), spec_.span, key);
+  });
+  if (!delta.empty()) context.emit(std::move(delta));
+}
+
+void Join::end_commit() {
+  for (const Touched& touched : touched_) {
+    touched_at_[touched.entry] = JoinIndex::kNone;
+    index_.drop_if_empty(touched.entry);
+  }
+  touched_.clear();
+  staged_[0].clear();
+  staged_[1].clear();
+  index_.maintain();
+}
+
+Result<std::unique_ptr<Operator>> make_join(const plan::Node& node, const plan::Plan& plan) {
+  const auto& params = std::get<plan::Join>(node.params);
+  const Schema& left = plan.node(node.inputs[0]).schema;
+  const Schema& right = plan.node(node.inputs[1]).schema;
+  JoinSpec spec = spec_of(params.emit, left, right);
+  spec.on = {params.left_on, params.right_on};
+  for (std::uint32_t column : params.left_on) spec.key_types.push_back(left.columns[column].type);
+  spec.pads = {params.how == JoinHow::kLeft || params.how == JoinHow::kOuter,
+               params.how == JoinHow::kRight || params.how == JoinHow::kOuter};
+  spec.none_matches = params.none_matches;
+  spec.key = params.key;
+  spec.schema = node.schema;
+  spec.span = node.span;
+  return std::make_unique<Join>(std::move(spec));
+}
+
+Result<std::unique_ptr<Operator>> make_ix(const plan::Node& node, const plan::Plan& plan) {
+  const auto& params = std::get<plan::Ix>(node.params);
+  JoinSpec spec = spec_of(params.emit, plan.node(node.inputs[0]).schema, plan.node(node.inputs[1]).schema);
+  spec.on = {plan::Columns{params.key}, plan::Columns{}};
+  spec.key_types = {Type(Kind::kPointer)};
+  spec.pads = {true, false};
+  spec.none_matches = false;
+  spec.key = JoinKey::kLeft;
+  spec.by_right_key = true;
+  spec.misses_are_errors = !params.optional;
+  spec.schema = node.schema;
+  spec.span = node.span;
+  return std::make_unique<Join>(std::move(spec));
+}
+
+std::vector<Route> join_routes(const plan::Node& node) {
+  const auto& params = std::get<plan::Join>(node.params);
+  if (params.left_on.empty()) return {Route{Route::By::kOne, {}}, Route{Route::By::kOne, {}}};
+  return {Route{Route::By::kColumns, params.left_on}, Route{Route::By::kColumns, params.right_on}};
+}
+
+std::vector<Route> ix_routes(const plan::Node& node) {
+  return {Route{Route::By::kPointer, {std::get<plan::Ix>(node.params).key}}, Route{Route::By::kKey, {}}};
+}
+
+}  // namespace
+
+const OperatorDescriptor kJoin{.name = "join", .routes = join_routes, .output_route = spread_unknown, .make = make_join};
+const OperatorDescriptor kIx{.name = "ix", .routes = ix_routes, .output_route = spread_unknown, .make = make_ix};
+
+}  // namespace thalweg::operators

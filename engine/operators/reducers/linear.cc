@@ -1,0 +1,302 @@
+// engine/operators/reducers/linear.cc
+//
+// Reducers whose state is a sum: count, sum, avg, the variances, bool_and and bool_or. Insertion adds, deletion
+// subtracts; nothing else is kept.
+#include <cmath>
+#include <limits>
+#include <map>
+
+#include "engine/operators/reducers/reducer.h"
+#include "engine/state/exact_sum.h"
+#include "engine/types/encoding.h"
+
+namespace thalweg {
+
+namespace {
+
+using plan::ReducerKind;
+
+class Count : public Reducer {
+ public:
+  void reserve(std::size_t groups) override { counts_.resize(groups); }
+  void update(const ReducerRows& rows) override {
+    for (std::size_t i = 0; i < rows.rows.size(); ++i) counts_[rows.groups[i]] += rows.diffs[i];
+  }
+  Column results(std::span<const std::uint32_t> groups, const ReducerErrors&) override {
+    std::vector<std::int64_t> out(groups.size());
+    for (std::size_t i = 0; i < groups.size(); ++i) out[i] = counts_[groups[i]];
+    return Column::from_vector<std::int64_t>(Phys::kI64, std::move(out));
+  }
+  void clear(std::uint32_t group) override { counts_[group] = 0; }
+  [[nodiscard]] std::size_t bytes() const override { return counts_.capacity() * sizeof(std::int64_t); }
+
+ private:
+  std::vector<std::int64_t> counts_;
+};
+
+// Sums and averages of ints: 128 bits, ERROR only if the result does not fit.
+class IntSum : public Reducer {
+ public:
+  IntSum(std::uint32_t column, bool average) : column_(column), average_(average) {}
+  void reserve(std::size_t groups) override {
+    sums_.resize(groups);
+    if (average_) counts_.resize(groups);
+  }
+  void update(const ReducerRows& rows) override {
+    Cells<std::int64_t> cells = rows.batch.columns[column_].i64();
+    for (std::size_t i = 0; i < rows.rows.size(); ++i)
+      sums_[rows.groups[i]] += static_cast<__int128>(cells[rows.rows[i]]) * rows.diffs[i];
+    if (!average_) return;
+    for (std::size_t i = 0; i < rows.rows.size(); ++i) counts_[rows.groups[i]] += rows.diffs[i];
+  }
+  Column results(std::span<const std::uint32_t> groups, const ReducerErrors& errors) override {
+    ColumnBuilder out(average_ ? Phys::kF64 : Phys::kI64, groups.size());
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      __int128 sum = sums_[groups[i]];
+      if (average_) {
+        out.push_float(static_cast<double>(static_cast<long double>(sum) / static_cast<long double>(counts_[groups[i]])));
+      } else if (sum > std::numeric_limits<std::int64_t>::max() || sum < std::numeric_limits<std::int64_t>::min()) {
+        errors(i, "integer overflow in sum");
+        out.push_error();
+      } else {
+        out.push_int(static_cast<std::int64_t>(sum));
+      }
+    }
+    return out.finish();
+  }
+  void clear(std::uint32_t group) override {
+    sums_[group] = 0;
+    if (average_) counts_[group] = 0;
+  }
+  [[nodiscard]] std::size_t bytes() const override { return sums_.capacity() * sizeof(__int128) + counts_.capacity() * 8; }
+
+ private:
+  std::uint32_t column_;
+  bool average_;
+  std::vector<__int128> sums_;
+  std::vector<std::int64_t> counts_;
+};
+
+class FloatSum : public Reducer {
+ public:
+  FloatSum(std::uint32_t column, bool average) : column_(column), average_(average) {}
+  void reserve(std::size_t groups) override {
+    sums_.resize(groups);
+    counts_.resize(groups);
+  }
+  void update(const ReducerRows& rows) override {
+    Cells<double> cells = rows.batch.columns[column_].f64();
+    for (std::size_t i = 0; i < rows.rows.size(); ++i) {
+      sums_[rows.groups[i]].add(cells[rows.rows[i]], rows.diffs[i]);
+      counts_[rows.groups[i]] += rows.diffs[i];
+    }
+  }
+  Column results(std::span<const std::uint32_t> groups, const ReducerErrors&) override {
+    std::vector<double> out(groups.size());
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      out[i] = sums_[groups[i]].value();
+      if (average_) out[i] /= static_cast<double>(counts_[groups[i]]);
+    }
+    return Column::from_vector<double>(Phys::kF64, std::move(out));
+  }
+  void clear(std::uint32_t group) override {
+    sums_[group].clear();
+    counts_[group] = 0;
+  }
+  [[nodiscard]] std::size_t bytes() const override { return sums_.capacity() * (sizeof(ExactSum) + 8); }
+
+ private:
+  std::uint32_t column_;
+  bool average_;
+  std::vector<ExactSum> sums_;
+  std::vector<std::int64_t> counts_;
+};
+
+// Variances from exact sums of x and of x squared (both halves of the product: fma gives the error).
+class Variance : public Reducer {
+ public:
+  Variance(std::uint32_t column, bool is_int, ReducerKind kind) : column_(column), is_int_(is_int), kind_(kind) {}
+  void reserve(std::size_t groups) override { state_.resize(groups); }
+  void update(const ReducerRows& rows) override {
+    const Column& column = rows.batch.columns[column_];
+    for (std::size_t i = 0; i < rows.rows.size(); ++i) {
+      std::uint32_t row = rows.rows[i];
+      double x = is_int_ ? static_cast<double>(column.i64()[row]) : column.f64()[row];
+      State& state = state_[rows.groups[i]];
+      double square = x * x;
+      state.count += rows.diffs[i];
+      state.sum.add(x, rows.diffs[i]);
+      state.squares.add(square, rows.diffs[i]);
+      if (std::isfinite(square)) state.squares.add(std::fma(x, x, -square), rows.diffs[i]);
+    }
+  }
+  Column results(std::span<const std::uint32_t> groups, const ReducerErrors&) override {
+    ColumnBuilder out(Phys::kF64, groups.size());
+    for (std::uint32_t group : groups) {
+      const State& state = state_[group];
+      bool sample = kind_ == ReducerKind::kStddev || kind_ == ReducerKind::kVarSamp;
+      std::int64_t divisor = sample ? state.count - 1 : state.count;
+      if (divisor <= 0) {  // a sample of one has no variance
+        out.push_none();
+        continue;
+      }
+      // long double keeps 64 bits through the one cancellation.
+      long double sum = state.sum.value();
+      long double squares = state.squares.value();
+      long double n = state.count;
+      long double mean = sum / n;
+      long double spread = squares - sum * mean;
+      double variance = static_cast<double>((spread < 0 ? 0 : spread) / static_cast<long double>(divisor));
+      bool root = kind_ == ReducerKind::kStddev || kind_ == ReducerKind::kStddevPop;
+      out.push_float(root ? std::sqrt(variance) : variance);
+    }
+    return out.finish();
+  }
+  void clear(std::uint32_t group) override { state_[group] = State{}; }
+  [[nodiscard]] std::size_t bytes() const override { return state_.capacity() * sizeof(State); }
+
+ private:
+  struct State {
+    ExactSum sum;
+    ExactSum squares;
+    std::int64_t count = 0;
+  };
+  std::uint32_t column_;
+  bool is_int_;
+  ReducerKind kind_;
+  std::vector<State> state_;
+};
+
+class BoolFold : public Reducer {
+ public:
+  BoolFold(std::uint32_t column, bool is_and) : column_(column), is_and_(is_and) {}
+  void reserve(std::size_t groups) override { deciding_.resize(groups); }
+  void update(const ReducerRows& rows) override {
+    Cells<std::uint8_t> cells = rows.batch.columns[column_].u8();
+    for (std::size_t i = 0; i < rows.rows.size(); ++i)
+      if ((cells[rows.rows[i]] == 0) == is_and_) deciding_[rows.groups[i]] += rows.diffs[i];
+  }
+  Column results(std::span<const std::uint32_t> groups, const ReducerErrors&) override {
+    std::vector<std::uint8_t> out(groups.size());
+    for (std::size_t i = 0; i < groups.size(); ++i) out[i] = (deciding_[groups[i]] > 0) != is_and_ ? 1 : 0;
+    return Column::from_vector<std::uint8_t>(Phys::kU8, std::move(out));
+  }
+  void clear(std::uint32_t group) override { deciding_[group] = 0; }
+  [[nodiscard]] std::size_t bytes() const override { return deciding_.capacity() * 8; }
+
+ private:
+  std::uint32_t column_;
+  bool is_and_;
+  std::vector<std::int64_t> deciding_;  // False rows of bool_and, True rows of bool_or
+};
+
+// Sums of arrays, element by element; all arrays of a group must have one shape and element type.
+class ArraySum : public Reducer {
+ public:
+  ArraySum(std::uint32_t column, Type type, bool average) : column_(column), type_(std::move(type)), average_(average) {}
+  void reserve(std::size_t groups) override { state_.resize(groups); }
+  void update(const ReducerRows& rows) override {
+    for (std::size_t i = 0; i < rows.rows.size(); ++i) {
+      Value value = rows.batch.columns[column_].value(type_, rows.rows[i]);
+      State& state = state_[rows.groups[i]];
+      state.count += rows.diffs[i];
+      add(state.shapes[shape_key(value.as_array())], value.as_array(), rows.diffs[i]);
+    }
+  }
+  Column results(std::span<const std::uint32_t> groups, const ReducerErrors& errors) override {
+    ColumnBuilder out(Phys::kView, groups.size());
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      State& state = state_[groups[i]];
+      std::erase_if(state.shapes, [](const auto& entry) { return entry.second.count == 0; });
+      if (state.shapes.size() != 1) {
+        errors(i, "arrays of different shapes or element types in sum");
+        out.push_error();
+        continue;
+      }
+      out.push_text(encode(total(state.shapes.begin()->second, state.count)));
+    }
+    return out.finish();
+  }
+  void clear(std::uint32_t group) override { state_[group] = State{}; }
+  [[nodiscard]] std::size_t bytes() const override { return state_.capacity() * sizeof(State); }
+
+ private:
+  struct Sum {
+    std::int64_t count = 0;
+    NdArray shape;
+    std::vector<__int128> ints;
+    std::vector<ExactSum> floats;
+  };
+  struct State {
+    std::int64_t count = 0;
+    std::map<std::string, Sum> shapes;
+  };
+  static bool is_int(const NdArray& array) { return std::holds_alternative<std::vector<std::int64_t>>(array.data); }
+  static std::string shape_key(const NdArray& array) {
+    std::string key = is_int(array) ? "i" : "f";
+    for (std::int64_t n : array.shape) key += std::to_string(n) + ",";
+    return key;
+  }
+  static void add(Sum& sum, const NdArray& array, Diff diff) {
+    sum.count += diff;
+    sum.shape = array;
+    if (is_int(array)) {
+      const auto& data = std::get<std::vector<std::int64_t>>(array.data);
+      sum.ints.resize(data.size());
+      for (std::size_t i = 0; i < data.size(); ++i) sum.ints[i] += static_cast<__int128>(data[i]) * diff;
+    } else {
+      const auto& data = std::get<std::vector<double>>(array.data);
+      sum.floats.resize(data.size());
+      for (std::size_t i = 0; i < data.size(); ++i) sum.floats[i].add(data[i], diff);
+    }
+  }
+  [[nodiscard]] Value total(const Sum& sum, std::int64_t count) const {
+    NdArray out{.shape = sum.shape.shape, .data = {}};
+    if (is_int(sum.shape) && !average_) {
+      std::vector<std::int64_t> data;
+      for (__int128 v : sum.ints) data.push_back(static_cast<std::int64_t>(v));
+      out.data = std::move(data);
+      return Value::array(std::move(out));
+    }
+    std::vector<double> data;
+    for (__int128 v : sum.ints) data.push_back(static_cast<double>(v));
+    for (const ExactSum& v : sum.floats) data.push_back(v.value());
+    if (average_)
+      for (double& v : data) v /= static_cast<double>(count);
+    out.data = std::move(data);
+    return Value::array(std::move(out));
+  }
+
+  std::uint32_t column_;
+  Type type_;
+  bool average_;
+  std::vector<State> state_;
+};
+
+std::unique_ptr<Reducer> make_sum(const plan::Reducer& reducer, const Type& type, bool average) {
+  std::uint32_t column = reducer.args[0];
+  if (type.is(Kind::kFloat)) return std::make_unique<FloatSum>(column, average);
+  if (type.is(Kind::kArray)) return std::make_unique<ArraySum>(column, type, average);
+  return std::make_unique<IntSum>(column, average);  // ints; durations are ints of nanoseconds
+}
+
+}  // namespace
+
+std::unique_ptr<Reducer> make_linear_reducer(const plan::Reducer& reducer, const Schema& input) {
+  auto argument_type = [&] { return input.columns[reducer.args[0]].type; };
+  switch (reducer.kind) {
+    case ReducerKind::kCount: return std::make_unique<Count>();
+    case ReducerKind::kSum: return make_sum(reducer, argument_type(), false);
+    case ReducerKind::kAvg: return make_sum(reducer, argument_type(), true);
+    case ReducerKind::kStddev:
+    case ReducerKind::kStddevPop:
+    case ReducerKind::kVarSamp:
+    case ReducerKind::kVarPop:
+      return std::make_unique<Variance>(reducer.args[0], argument_type().is(Kind::kInt), reducer.kind);
+    case ReducerKind::kBoolAnd: return std::make_unique<BoolFold>(reducer.args[0], true);
+    case ReducerKind::kBoolOr: return std::make_unique<BoolFold>(reducer.args[0], false);
+    default: return nullptr;
+  }
+}
+
+}  // namespace thalweg

@@ -1,0 +1,390 @@
+// engine/operators/reducers/ordered.cc
+//
+// Reducers over the ordered multiset of a group's rows: min, max, argmin, argmax, any, unique, first, last, tuple,
+// sorted_tuple, ndarray, string_agg, median, quantile, earliest, latest.
+//
+// Each keeps entries (the columns that order them, ending in what it returns) with counts, and per group the entries
+// in order. Over append-only input those that return an extreme keep only that one.
+#include <cmath>
+
+#include "engine/operators/reducers/reducer.h"
+#include "engine/state/sorted_ids.h"
+#include "engine/types/encoding.h"
+
+namespace thalweg {
+
+namespace {
+
+using plan::ReducerKind;
+
+// One column of the entries: where it comes from and how it sorts.
+struct Part {
+  enum class From : std::uint8_t { kColumn, kKey, kCommit } from = From::kColumn;
+  std::uint32_t column = 0;
+  bool descending = false;
+};
+
+struct Shape {
+  std::vector<Part> parts;
+  std::vector<Type> types;
+  std::size_t result = 0;  // part that is returned
+  bool takes_last = false;
+  bool takes_all = false;
+};
+
+Shape shape_of(const plan::Reducer& reducer, const Schema& input, const plan::Columns& sort_by) {
+  Shape shape;
+  auto add = [&](Part part) {
+    shape.parts.push_back(part);
+    switch (part.from) {
+      case Part::From::kColumn: shape.types.push_back(input.columns[part.column].type); break;
+      case Part::From::kKey: shape.types.push_back(Type(Kind::kPointer)); break;
+      case Part::From::kCommit: shape.types.push_back(Type(Kind::kInt)); break;
+    }
+  };
+  auto add_argument = [&](std::size_t i, bool descending = false) {
+    add({Part::From::kColumn, reducer.args[i], descending});
+    shape.result = shape.parts.size() - 1;
+  };
+  auto add_row_order = [&] {
+    for (std::uint32_t column : sort_by) add({Part::From::kColumn, column, false});
+    add({Part::From::kKey, 0, false});
+  };
+  switch (reducer.kind) {
+    case ReducerKind::kMin:
+    case ReducerKind::kUnique: add_argument(0); break;
+    case ReducerKind::kMax:
+      add_argument(0);
+      shape.takes_last = true;
+      break;
+    case ReducerKind::kArgMin:
+      add_argument(0);
+      add_argument(1);
+      break;
+    case ReducerKind::kArgMax:
+      add_argument(0, true);
+      add_argument(1);
+      break;
+    case ReducerKind::kAny:
+      add({Part::From::kKey, 0, false});
+      add_argument(0);
+      break;
+    case ReducerKind::kFirst:
+    case ReducerKind::kLast:
+      add_row_order();
+      add_argument(0);
+      shape.takes_last = reducer.kind == ReducerKind::kLast;
+      break;
+    case ReducerKind::kEarliest:
+    case ReducerKind::kLatest:
+      add({Part::From::kCommit, 0, false});
+      add({Part::From::kKey, 0, false});
+      add_argument(0);
+      shape.takes_last = reducer.kind == ReducerKind::kLatest;
+      break;
+    case ReducerKind::kSortedTuple:
+    case ReducerKind::kMedian:
+    case ReducerKind::kQuantile:
+      add_argument(0);
+      shape.takes_all = true;
+      break;
+    default:
+      add_row_order();
+      add_argument(0);
+      shape.takes_all = true;
+      break;
+  }
+  return shape;
+}
+
+bool is_ordered_kind(ReducerKind kind) {
+  switch (kind) {
+    case ReducerKind::kMin:
+    case ReducerKind::kMax:
+    case ReducerKind::kArgMin:
+    case ReducerKind::kArgMax:
+    case ReducerKind::kUnique:
+    case ReducerKind::kAny:
+    case ReducerKind::kTuple:
+    case ReducerKind::kSortedTuple:
+    case ReducerKind::kNdArray:
+    case ReducerKind::kEarliest:
+    case ReducerKind::kLatest:
+    case ReducerKind::kFirst:
+    case ReducerKind::kLast:
+    case ReducerKind::kMedian:
+    case ReducerKind::kQuantile:
+    case ReducerKind::kStringAgg: return true;
+    default: return false;
+  }
+}
+
+// Numbers, rows and arrays stacked into one array; none if they do not fit together.
+std::optional<NdArray> stack(const std::vector<Value>& values) {
+  NdArray out;
+  out.shape.push_back(static_cast<std::int64_t>(values.size()));
+  std::vector<std::int64_t> ints;
+  std::vector<double> floats;
+  bool any_float = false;
+  std::optional<std::vector<std::int64_t>> inner;
+  auto same_inner = [&](std::vector<std::int64_t> shape) {
+    if (!inner) inner = std::move(shape);
+    else if (*inner != shape) return false;
+    return true;
+  };
+  auto add_number = [&](const Value& v) {
+    if (v.tag() == Value::Tag::kInt) {
+      ints.push_back(v.as_int());
+      floats.push_back(static_cast<double>(v.as_int()));
+      return true;
+    }
+    if (v.tag() != Value::Tag::kFloat) return false;
+    any_float = true;
+    floats.push_back(v.as_float());
+    return true;
+  };
+  for (const Value& value : values) {
+    if (value.tag() == Value::Tag::kTuple || value.tag() == Value::Tag::kArray) {
+      std::optional<NdArray> part = value.tag() == Value::Tag::kArray ? std::optional(value.as_array()) : stack(value.as_tuple());
+      if (!part || !same_inner(part->shape)) return std::nullopt;
+      if (const auto* data = std::get_if<std::vector<std::int64_t>>(&part->data)) {
+        for (std::int64_t v : *data) add_number(Value::of(v));
+      } else {
+        for (double v : std::get<std::vector<double>>(part->data)) add_number(Value::of(v));
+      }
+    } else if (!same_inner({}) || !add_number(value)) {
+      return std::nullopt;
+    }
+  }
+  if (inner) out.shape.insert(out.shape.end(), inner->begin(), inner->end());
+  if (any_float) out.data = std::move(floats);
+  else out.data = std::move(ints);
+  return out;
+}
+
+class Ordered : public Reducer {
+ public:
+  Ordered(const plan::Reducer& reducer, Shape shape, bool append_only)
+      : reducer_(reducer), shape_(std::move(shape)), entries_(shape_.types, false),
+        best_only_(append_only && !shape_.takes_all && reducer.kind != ReducerKind::kUnique) {}
+
+  void reserve(std::size_t groups) override { groups_.resize(groups); }
+
+  void update(const ReducerRows& rows) override {
+    std::vector<Column> owned;
+    owned.reserve(shape_.parts.size());
+    for (const Part& part : shape_.parts) owned.push_back(part_column(part, rows));
+    std::vector<const Column*> columns;
+    for (const Column& column : owned) columns.push_back(&column);
+    for (std::size_t i = 0; i < rows.rows.size(); ++i) {
+      SortedIds& group = groups_[rows.groups[i]];
+      if (best_only_) keep_best(group, columns, rows.rows[i]);
+      else add(group, columns, rows.rows[i], rows.diffs[i]);
+    }
+  }
+
+  Column results(std::span<const std::uint32_t> groups, const ReducerErrors& errors) override {
+    if (shape_.takes_all) return collected(groups, errors);
+    if (reducer_.kind == ReducerKind::kUnique) return unique_values(groups, errors);
+    std::vector<std::uint32_t> ids;
+    ids.reserve(groups.size());
+    for (std::uint32_t group : groups) ids.push_back(extreme(groups_[group]));
+    return entries_.gather(shape_.result, ids);
+  }
+
+  void clear(std::uint32_t group) override {
+    groups_[group].for_each([&](std::uint32_t id) {
+      entries_.erase(id);
+      return true;
+    });
+    groups_[group].clear();
+  }
+  [[nodiscard]] std::size_t bytes() const override {
+    return entries_.bytes() + groups_.capacity() * sizeof(SortedIds) + counts_.capacity() * sizeof(std::int64_t) +
+           entries_.size() * sizeof(std::uint32_t);
+  }
+  void maintain() override { entries_.compact_if_worthwhile(); }
+
+ private:
+  static Column part_column(const Part& part, const ReducerRows& rows) {
+    switch (part.from) {
+      case Part::From::kColumn: return rows.batch.columns[part.column];
+      case Part::From::kKey: return rows.batch.keys.as_column(rows.batch.num_rows);
+      case Part::From::kCommit:
+        return Column::constant(Type(Kind::kInt), Value::of(static_cast<std::int64_t>(rows.commit)), rows.batch.num_rows);
+    }
+    UNREACHABLE();
+  }
+
+  [[nodiscard]] int compare(std::uint32_t id, std::span<const Column* const> columns, std::uint32_t row) const {
+    for (std::size_t p = 0; p < shape_.parts.size(); ++p)
+      if (int c = entries_.compare(p, id, *columns[p], row)) return shape_.parts[p].descending ? -c : c;
+    return 0;
+  }
+
+  void add(SortedIds& group, std::span<const Column* const> columns, std::uint32_t row, Diff diff) {
+    auto order = [&](std::uint32_t id) { return compare(id, columns, row); };
+    std::uint32_t id = group.find(order);
+    if (id == SortedIds::kNoId && diff < 0 && shape_.parts[0].from == Part::From::kCommit) id = without_commit(group, columns, row);
+    if (id == SortedIds::kNoId) {
+      id = entries_.insert(columns, row, nullptr);
+      if (id >= counts_.size()) counts_.resize(id + 1);
+      counts_[id] = diff;
+      group.insert(id, order);
+      return;
+    }
+    counts_[id] += diff;
+    if (counts_[id] != 0) return;
+    group.erase([&](std::uint32_t other) { return order_of(other, id); });
+    entries_.erase(id);
+  }
+
+  [[nodiscard]] int order_of(std::uint32_t a, std::uint32_t b) const {
+    if (a == b) return 0;
+    for (std::size_t p = 0; p < shape_.parts.size(); ++p)
+      if (int c = entries_.compare(p, a, b)) return shape_.parts[p].descending ? -c : c;
+    return 0;
+  }
+
+  // A deletion does not know in which commit its row came.
+  std::uint32_t without_commit(const SortedIds& group, std::span<const Column* const> columns, std::uint32_t row) const {
+    std::uint32_t found = SortedIds::kNoId;
+    group.for_each([&](std::uint32_t id) {
+      bool same = true;
+      for (std::size_t p = 1; same && p < shape_.parts.size(); ++p) same = entries_.equals(p, id, *columns[p], row);
+      if (same) found = id;
+      return !same;
+    });
+    return found;
+  }
+
+  void keep_best(SortedIds& group, std::span<const Column* const> columns, std::uint32_t row) {
+    if (!group.empty()) {
+      int c = compare(group.first(), columns, row);
+      bool better = shape_.takes_last ? c < 0 : c > 0;
+      if (!better) return;
+      entries_.erase(group.first());
+      group.clear();
+    }
+    std::uint32_t id = entries_.insert(columns, row, nullptr);
+    if (id >= counts_.size()) counts_.resize(id + 1);
+    counts_[id] = 1;
+    group.insert(id, [](std::uint32_t) { return 0; });
+  }
+
+  [[nodiscard]] std::uint32_t extreme(const SortedIds& group) const {
+    std::uint32_t id = shape_.takes_last ? group.last() : group.first();
+    ENSURE(id != SortedIds::kNoId);
+    return id;
+  }
+
+  Column unique_values(std::span<const std::uint32_t> groups, const ReducerErrors& errors) {
+    ColumnBuilder out(shape_.types[shape_.result], groups.size());
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      const SortedIds& group = groups_[groups[i]];
+      if (group.first() == group.last()) {
+        entries_.append_cell(shape_.result, group.first(), out);
+      } else {
+        errors(i, "More than one distinct value passed to the unique reducer.");
+        out.push_error();
+      }
+    }
+    return out.finish();
+  }
+
+  Column collected(std::span<const std::uint32_t> groups, const ReducerErrors& errors) {
+    ColumnBuilder out(reducer_.type, groups.size());
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      const SortedIds& group = groups_[groups[i]];
+      switch (reducer_.kind) {
+        case ReducerKind::kMedian: quantile(group, 0.5, out); break;
+        case ReducerKind::kQuantile: quantile(group, reducer_.parameter, out); break;
+        case ReducerKind::kStringAgg: out.push_text(joined(group)); break;
+        case ReducerKind::kNdArray: {
+          std::optional<NdArray> array = stack(values(group));
+          if (array) {
+            out.push_text(encode(Value::array(std::move(*array))));
+          } else {
+            errors(i, "mixing types or shapes in ndarray is not allowed");
+            out.push_error();
+          }
+          break;
+        }
+        default: out.push_text(encode(Value::tuple(values(group)))); break;
+      }
+    }
+    return out.finish();
+  }
+
+  [[nodiscard]] std::vector<Value> values(const SortedIds& group) const {
+    std::vector<Value> out;
+    group.for_each([&](std::uint32_t id) {
+      Value value = entries_.value(shape_.result, id);
+      for (std::int64_t n = 0; n < counts_[id]; ++n) out.push_back(value);
+      return true;
+    });
+    return out;
+  }
+
+  [[nodiscard]] std::string joined(const SortedIds& group) const {
+    std::string out;
+    bool first = true;
+    for (const Value& value : values(group)) {
+      if (value.is_none()) continue;
+      if (!first) out += reducer_.separator;
+      first = false;
+      out += value.to_text();
+    }
+    return out;
+  }
+
+  // Linear interpolation between the two nearest ranks (the field's default definition).
+  void quantile(const SortedIds& group, double q, ColumnBuilder& out) const {
+    std::int64_t total = 0;
+    group.for_each([&](std::uint32_t id) {
+      total += counts_[id];
+      return true;
+    });
+    double position = q * static_cast<double>(total - 1);
+    auto below = static_cast<std::int64_t>(std::floor(position));
+    double fraction = position - static_cast<double>(below);
+    std::optional<Value> low;
+    std::optional<Value> high;
+    std::int64_t seen = 0;
+    group.for_each([&](std::uint32_t id) {
+      seen += counts_[id];
+      if (!low && seen > below) low = entries_.value(shape_.result, id);
+      if (!high && seen > below + 1) high = entries_.value(shape_.result, id);
+      return !(low && high);
+    });
+    if (!high) high = low;
+    const Type& type = shape_.types[shape_.result];
+    if (reducer_.type.phys() == Phys::kI64) {  // datetimes, durations
+      auto a = static_cast<long double>(low->as_int());
+      auto b = static_cast<long double>(high->as_int());
+      out.push_int(static_cast<std::int64_t>(a + (b - a) * static_cast<long double>(fraction)));
+      return;
+    }
+    auto number = [&](const Value& v) { return type.is(Kind::kInt) ? static_cast<double>(v.as_int()) : v.as_float(); };
+    double a = number(*low);
+    double b = number(*high);
+    out.push_float(fraction == 0 ? a : a + (b - a) * fraction);
+  }
+
+  const plan::Reducer reducer_;
+  const Shape shape_;
+  RowStore entries_;
+  std::vector<std::int64_t> counts_;  // by entry
+  std::vector<SortedIds> groups_;
+  const bool best_only_;
+};
+
+}  // namespace
+
+std::unique_ptr<Reducer> make_ordered_reducer(const plan::Reducer& reducer, const Schema& input, const plan::Columns& sort_by,
+                                              bool append_only) {
+  if (!is_ordered_kind(reducer.kind)) return nullptr;
+  return std::make_unique<Ordered>(reducer, shape_of(reducer, input, sort_by), append_only);
+}
+
+}  // namespace thalweg

@@ -1,0 +1,32 @@
+#include "engine/operators/registry.h"
+
+namespace thalweg {
+
+namespace operators {
+
+std::vector<Route> route_any(const plan::Node& node) { return std::vector<Route>(node.inputs.size()); }
+std::vector<Route> route_by_key(const plan::Node& node) {
+  return std::vector<Route>(node.inputs.size(), Route{Route::By::kKey, {}});
+}
+Route spread_unknown(const plan::Node&) { return {}; }
+Route spread_by_key(const plan::Node&) { return {Route::By::kKey, {}}; }
+
+namespace {
+
+const OperatorDescriptor* const kAll[] = {
+    &kProject, &kFilter, &kRekey,  &kFlatten, &kRemoveErrors, &kAssertAppendOnly, &kFilterForgetting, &kUpsert,
+    &kKeyed,   &kIx,     &kConcat, &kGroupBy, &kDeduplicate,  &kTopK,             &kJoin,             &kToStream,
+    &kStreamToTable,
+};
+
+}  // namespace
+
+}  // namespace operators
+
+const OperatorDescriptor* find_operator(std::string_view name) {
+  for (const OperatorDescriptor* descriptor : operators::kAll)
+    if (descriptor->name == name) return descriptor;
+  return nullptr;
+}
+
+}  // namespace thalweg

@@ -1,0 +1,34 @@
+// engine/operators/registry.h
+//
+// One line per operator. Each is defined in the file of its name.
+#pragma once
+
+#include "engine/operators/operator.h"
+
+namespace thalweg::operators {
+
+extern const OperatorDescriptor kProject;
+extern const OperatorDescriptor kFilter;
+extern const OperatorDescriptor kRekey;
+extern const OperatorDescriptor kFlatten;
+extern const OperatorDescriptor kRemoveErrors;
+extern const OperatorDescriptor kAssertAppendOnly;
+extern const OperatorDescriptor kFilterForgetting;
+extern const OperatorDescriptor kUpsert;
+extern const OperatorDescriptor kKeyed;
+extern const OperatorDescriptor kIx;
+extern const OperatorDescriptor kConcat;
+extern const OperatorDescriptor kGroupBy;
+extern const OperatorDescriptor kDeduplicate;
+extern const OperatorDescriptor kTopK;
+extern const OperatorDescriptor kJoin;
+extern const OperatorDescriptor kToStream;
+extern const OperatorDescriptor kStreamToTable;
+
+// Routes that many share.
+std::vector<Route> route_any(const plan::Node& node);      // every port stays
+std::vector<Route> route_by_key(const plan::Node& node);   // every port by row key
+Route spread_unknown(const plan::Node& node);
+Route spread_by_key(const plan::Node& node);
+
+}  // namespace thalweg::operators

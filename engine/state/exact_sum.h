@@ -1,0 +1,50 @@
+// engine/state/exact_sum.h
+//
+// The exact sum of floats, rounded once: additions and removals cancel exactly, in any order.
+//
+// Two doubles carry the sum while it fits them (error-free addition, Knuth's TwoSum); what does not fit goes to a
+// fixed-point accumulator wide enough for every finite double (Kulisch). NaN and the infinities are counted apart.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+namespace thalweg {
+
+// Fixed point: bit 0 is 2^-1074; 2200 bits hold 2^64 summands of the largest double.
+class WideSum {
+ public:
+  void add(double v);  // finite
+  [[nodiscard]] double rounded() const;
+  [[nodiscard]] bool is_zero() const;
+
+ private:
+  static constexpr int kLimbs = 35;
+  std::array<std::uint64_t, kLimbs> limbs_{};  // two's complement, least significant first
+};
+
+class ExactSum {
+ public:
+  void add(double v, std::int64_t times);
+  [[nodiscard]] double value() const;
+  void clear() { *this = ExactSum{}; }
+  // The sum as an unevaluated pair, for variance; finite sums only.
+  [[nodiscard]] double high() const;
+  [[nodiscard]] bool is_finite() const { return !special_; }
+
+ private:
+  struct Special {
+    std::int64_t nan = 0;
+    std::int64_t plus_infinity = 0;
+    std::int64_t minus_infinity = 0;
+  };
+  void add_finite(double v);
+
+  double high_ = 0;
+  double low_ = 0;
+  std::unique_ptr<WideSum> wide_;      // holds all but (high_, low_) once it exists
+  std::unique_ptr<Special> special_;
+};
+
+}  // namespace thalweg

@@ -1,0 +1,77 @@
+// engine/state/join_index.h
+//
+// Rows of two tables under a shared set of join keys: the arrangement of a join.
+//
+// J1  An entry is there for every join key that either side has rows of; it knows how many rows (as a sum of diffs)
+//     each side has.
+// J2  Rows of one side under one key are linked; a row has a count, which may be negative within a commit.
+// Cost  one probe per row; rows of a key are walked only to join them, and to find a row to delete where no row index
+//       exists yet (one is made when a walk gets long).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "engine/state/hash_index.h"
+#include "engine/state/row_store.h"
+
+namespace thalweg {
+
+class JoinIndex {
+ public:
+  static constexpr std::uint32_t kNone = 0xFFFFFFFFU;
+
+  // `key_types`: of the join columns. `rows[s]`: types of the columns kept for side s (row keys are kept too).
+  JoinIndex(std::vector<Type> key_types, std::array<std::vector<Type>, 2> rows);
+
+  // The entry of a join key, or kNone.
+  [[nodiscard]] std::uint32_t find(std::span<const Column* const> key, std::size_t row, std::uint64_t hash) const;
+  std::uint32_t find_or_add(std::span<const Column* const> key, std::size_t row, std::uint64_t hash);
+  void prefetch(std::uint64_t hash) const { index_.prefetch(hash); }
+
+  // Adds `diff` copies of a row (columns as kept for the side).
+  void change(int side, std::uint32_t entry, std::span<const Column* const> columns, std::size_t row, const Key& key, Diff diff);
+  // Drops the entry if neither side has rows. `hash` is its key's.
+  void drop_if_empty(std::uint32_t entry);
+
+  [[nodiscard]] std::int64_t count(int side, std::uint32_t entry) const { return entries_[entry].count[side]; }
+  [[nodiscard]] std::uint32_t head(int side, std::uint32_t entry) const { return entries_[entry].head[side]; }
+  [[nodiscard]] std::uint32_t next(int side, std::uint32_t row) const { return sides_[side].links[row].next; }
+  [[nodiscard]] Diff row_count(int side, std::uint32_t row) const { return sides_[side].links[row].count; }
+  [[nodiscard]] const RowStore& rows(int side) const { return sides_[side].rows; }
+  [[nodiscard]] std::size_t num_entries() const { return entries_.size(); }
+  [[nodiscard]] std::size_t num_rows() const { return sides_[0].rows.size() + sides_[1].rows.size(); }
+  [[nodiscard]] std::size_t bytes() const;
+  void maintain();
+
+ private:
+  static constexpr std::size_t kLongWalk = 32;
+  struct Entry {
+    std::uint32_t head[2] = {kNone, kNone};
+    std::int64_t count[2] = {0, 0};
+    std::uint64_t hash = 0;
+  };
+  struct Link {
+    std::uint32_t next = kNone;
+    std::uint32_t previous = kNone;
+    Diff count = 0;
+  };
+  struct Side {
+    explicit Side(std::vector<Type> types) : rows(std::move(types), true) {}
+    RowStore rows;
+    std::vector<Link> links;
+    HashIndex by_key;         // rows by row key, once `indexed`
+    bool indexed = false;
+    std::size_t negative = 0;  // links whose count is below zero: deletions that came before their insertion
+  };
+  [[nodiscard]] std::uint32_t find_row(Side& side, std::uint32_t head, std::span<const Column* const> columns, std::size_t row, const Key& key);
+  void index_rows(Side& side);
+
+  RowStore keys_;
+  HashIndex index_;
+  std::vector<Entry> entries_;  // by id in keys_
+  std::array<Side, 2> sides_;
+};
+
+}  // namespace thalweg
