@@ -19,11 +19,16 @@ const OperatorDescriptor* const kAll[] = {
     &kStreamToTable,
 };
 
+// The keyed operators are one implementation with a kind.
+constexpr std::string_view kKeyedNames[] = {"update_rows", "update_cells", "intersect", "difference", "restrict"};
+
 }  // namespace
 
 }  // namespace operators
 
 const OperatorDescriptor* find_operator(std::string_view name) {
+  for (std::string_view keyed : operators::kKeyedNames)
+    if (keyed == name) return &operators::kKeyed;
   for (const OperatorDescriptor* descriptor : operators::kAll)
     if (descriptor->name == name) return descriptor;
   return nullptr;

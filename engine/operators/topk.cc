@@ -180,6 +180,6 @@ std::vector<Route> routes(const plan::Node& node) {
 
 }  // namespace
 
-const OperatorDescriptor kTopK{.name = "topk", .routes = routes, .output_route = spread_unknown, .make = make};
+const OperatorDescriptor kTopK{.name = "top_k", .routes = routes, .output_route = spread_unknown, .make = make};
 
 }  // namespace thalweg::operators
