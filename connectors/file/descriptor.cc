@@ -1,5 +1,6 @@
 #include "connectors/file/descriptor.h"
 
+#include "connectors/file/follow.h"
 #include "connectors/file/infer.h"
 #include "connectors/file/sink.h"
 #include "connectors/file/source.h"
@@ -13,7 +14,8 @@ using config::ConnectorSpec;
 Result<std::unique_ptr<Source>> make_file_source(const plan::Source& source, Env& env) {
   auto settings = TRY(FileReadSettings::from(source.connector, source.args, *env.disk));
   auto shared = TRY(share_file_source(source, std::move(settings)));
-  return std::make_unique<StaticFileSource>(std::move(shared));
+  if (shared->settings.is_static) return std::make_unique<StaticFileSource>(std::move(shared));
+  return std::make_unique<FollowFileSource>(std::move(shared));
 }
 
 plan::SourceField fixed_field(std::string name, Kind kind, plan::SourceField::From from = plan::SourceField::From::kPayload) {

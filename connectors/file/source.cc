@@ -36,6 +36,25 @@ Result<std::unique_ptr<RecordDecoder>> decoder_of(const FileReadSettings& settin
   return std::unique_ptr<RecordDecoder>();
 }
 
+// Remembers the last bytes that went by.
+class TailReader final : public ByteReader {
+ public:
+  TailReader(ByteReader& inner, std::string& tail, std::uint64_t& end) : inner_(inner), tail_(tail), end_(end) {}
+  Result<std::size_t> read(char* into, std::size_t bytes) override {
+    std::size_t n = TRY(inner_.read(into, bytes));
+    std::size_t kept = std::min(n, FileWalk::kTailBytes);
+    tail_.append(into + n - kept, kept);
+    if (tail_.size() > FileWalk::kTailBytes) tail_.erase(0, tail_.size() - FileWalk::kTailBytes);
+    end_ += n;
+    return n;
+  }
+
+ private:
+  ByteReader& inner_;
+  std::string& tail_;
+  std::uint64_t& end_;
+};
+
 }  // namespace
 
 Result<std::shared_ptr<FileSourceShared>> share_file_source(const plan::Source& source, FileReadSettings settings) {
@@ -43,6 +62,7 @@ Result<std::shared_ptr<FileSourceShared>> share_file_source(const plan::Source& 
   shared->settings = std::move(settings);
   shared->layout = TRY(RecordLayout::of(source));
   shared->source_name = source.name;
+  shared->append_only = source.append_only;
   for (const auto& [column, path] : shared->settings.json_paths) {
     bool known = std::any_of(source.fields.begin(), source.fields.end(), [&](const auto& f) { return f.name == column; });
     if (!known)
@@ -115,24 +135,26 @@ Result<std::optional<std::pair<std::shared_ptr<Block>, std::size_t>>> read_whole
 FileWalk::FileWalk(std::shared_ptr<const FileSourceShared> shared, SourceContext& context, const std::string& path)
     : shared_(std::move(shared)), context_(context), path_(path) {}
 
-Result<void> FileWalk::open(ReadFile& file, std::uint64_t offset, std::uint64_t line,
-                            std::shared_ptr<const CsvHeader> header, std::uint64_t expected_bytes) {
+void FileWalk::open(ReadFile& file, Start start) {
   Compression compression = compression_of(path_);
-  bytes_ = open_bytes(file, path_, compression, offset);
+  tail_ = std::move(start.tail);
+  end_offset_ = start.offset;
+  inner_ = open_bytes(file, path_, compression, start.offset);
+  bytes_ = std::make_unique<TailReader>(*inner_, tail_, end_offset_);
+  std::uint64_t expected = start.file_bytes > start.offset ? start.file_bytes - start.offset : 0;
   BlockReaderOptions options{.record_bytes_max = shared_->settings.record_bytes_max,
-                             .skip_byte_order_mark = offset == 0,
-                             .expected_bytes = compression == Compression::kNone ? expected_bytes : 0};
-  reader_ = std::make_unique<BlockReader>(*bytes_, *shared_->cutter, shared_->pool, line, options,
+                             .skip_byte_order_mark = start.offset == 0,
+                             .expected_bytes = compression == Compression::kNone ? expected : 0};
+  reader_ = std::make_unique<BlockReader>(*bytes_, *shared_->cutter, shared_->pool, start.line, options,
                                           [this](BlockReader::BadPart part) {
                                             BadRecord bad{.message = std::move(part.message), .raw = std::move(part.raw),
                                                           .position = fmt::format("{}:{}:1", path_, part.line + 1)};
                                             shared_->policy->apply(bad);
                                             context_.bad_record(std::move(bad));
                                           });
-  header_ = std::move(header);
+  header_ = std::move(start.header);
   bool by_position = shared_->settings.format == FileFormat::kCsv && !shared_->settings.csv.header;
   if (!header_ && by_position) header_ = std::make_shared<const CsvHeader>(CsvHeader::by_position(shared_->layout));
-  return {};
 }
 
 Result<std::optional<BlockReader::Cut>> FileWalk::next(bool final) {
@@ -192,7 +214,7 @@ Result<bool> StaticFileSource::read_whole(SourceContext& context, const FoundFil
 Result<bool> StaticFileSource::read_file(SourceContext& context, const FoundFile& file) {
   auto handle = TRY(context.env().disk->open_read(file.path));
   FileWalk walk(shared_, context, file.path);
-  TRY(walk.open(*handle, 0, 0, nullptr, file.stat.size));
+  walk.open(*handle, {.file_bytes = file.stat.size});
   BlockInfo info{.path = std::make_shared<const std::string>(file.path),
                  .key_source = key_source_of(shared_->source_name, file.path)};
   if (shared_->layout.metadata) info.metadata = metadata_of(file, context.env().clock->wall_ns());

@@ -24,6 +24,7 @@ struct FileSourceShared {
   std::unique_ptr<RecordCutter> cutter;
   std::unique_ptr<BadRowPolicy> policy;
   std::shared_ptr<BlockPool> pool;
+  bool append_only = false;                // the pipeline promises that nothing is ever taken back
 };
 
 [[nodiscard]] Result<std::shared_ptr<FileSourceShared>> share_file_source(const plan::Source& source,
@@ -47,14 +48,24 @@ class FilePiece final : public Piece {
 class FileWalk {
  public:
   FileWalk(std::shared_ptr<const FileSourceShared> shared, SourceContext& context, const std::string& path);
-  // Finds the header where there is one. `line` and `offset` are where to go on in a file whose header is known.
-  Result<void> open(ReadFile& file, std::uint64_t offset, std::uint64_t line, std::shared_ptr<const CsvHeader> header,
-                    std::uint64_t expected_bytes);
+  // Where to begin: at the start, or where an earlier walk ended.
+  struct Start {
+    std::uint64_t offset = 0;
+    std::uint64_t line = 0;
+    std::shared_ptr<const CsvHeader> header;  // null: still to be found, where there is one
+    std::uint64_t file_bytes = 0;             // as far as is known
+    std::string tail;                         // the last bytes before `offset`
+  };
+  void open(ReadFile& file, Start start);
   // The next block; none at the end or while a header is not whole yet.
   Result<std::optional<BlockReader::Cut>> next(bool final);
   [[nodiscard]] const std::shared_ptr<const CsvHeader>& header() const { return header_; }
   [[nodiscard]] std::string_view header_text() const { return header_text_; }
   [[nodiscard]] BlockReader& reader() { return *reader_; }
+  // The last kTailBytes of what was read so far, and where that ended (bytes of the file; not of compressed ones).
+  static constexpr std::size_t kTailBytes = 4096;
+  [[nodiscard]] const std::string& tail() const { return tail_; }
+  [[nodiscard]] std::uint64_t end_offset() const { return end_offset_; }
 
  private:
   // Takes leading noise and the header off a block.
@@ -64,10 +75,13 @@ class FileWalk {
   const std::shared_ptr<const FileSourceShared> shared_;
   SourceContext& context_;
   const std::string path_;
-  std::unique_ptr<ByteReader> bytes_;
+  std::unique_ptr<ByteReader> bytes_;   // a TailReader over
+  std::unique_ptr<ByteReader> inner_;
   std::unique_ptr<BlockReader> reader_;
   std::shared_ptr<const CsvHeader> header_;
   std::string header_text_;
+  std::string tail_;
+  std::uint64_t end_offset_ = 0;
 };
 
 class StaticFileSource final : public Source {

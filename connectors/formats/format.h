@@ -27,8 +27,9 @@ struct BlockInfo {
   std::uint64_t first_line = 0;                 // from 0
   Diff diff = 1;
   std::uint64_t key_source = 0;                 // generated keys are sequence_key(key_source, line) …
-  std::vector<Key> keys;                        // … or, where not empty, those of the records that begin at
-  std::vector<std::uint32_t> key_offsets;       // these offsets (rising)
+  std::vector<Key> keys;                        // … or, where not empty, those of the records at record_offsets
+  std::vector<std::uint32_t> record_offsets;    // where the records begin (rising), if keys or lines go by record
+  std::vector<std::uint64_t> record_lines;      // their lines, if they do not follow one another
   std::shared_ptr<const std::string> metadata;  // compact JSON, if the layout has such a column
   std::shared_ptr<const CsvHeader> csv_header;
 };

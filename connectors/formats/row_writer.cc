@@ -52,7 +52,7 @@ void RowWriter::start_chunk() {
   row_ = 0;
   heap_.reset();
   keys_.clear();
-  sequence_ = layout_.generates_keys() && info_.key_offsets.empty();
+  sequence_ = layout_.generates_keys() && info_.keys.empty();
   for (Cells& cells : cells_) {
     allocate(cells, chunk_rows_);
     cells.tags = nullptr;
@@ -159,10 +159,10 @@ bool RowWriter::make_key(const char* record, std::uint64_t line) {
     keys_.push_back(is_pointer ? cells_[parts[0]].u128[row_] : key_of_bytes(key_bytes_));
     return true;
   }
-  if (!info_.key_offsets.empty()) {
+  if (!info_.keys.empty()) {
     auto offset = static_cast<std::uint32_t>(record - block_->data());
-    while (next_key_ < info_.key_offsets.size() && info_.key_offsets[next_key_] < offset) ++next_key_;
-    ENSURE(next_key_ < info_.key_offsets.size() && info_.key_offsets[next_key_] == offset);  // F1
+    while (next_key_ < info_.record_offsets.size() && info_.record_offsets[next_key_] < offset) ++next_key_;
+    ENSURE(next_key_ < info_.record_offsets.size() && info_.record_offsets[next_key_] == offset);  // F1
     keys_.push_back(info_.keys[next_key_]);
     return true;
   }
@@ -186,6 +186,12 @@ void RowWriter::finish_row(const char* record, std::uint64_t line) {
 }
 
 std::string RowWriter::position(const char* record, const char* at, std::uint64_t line) const {
+  if (!info_.record_lines.empty()) {
+    auto offset = static_cast<std::uint32_t>(record - block_->data());
+    auto found = std::lower_bound(info_.record_offsets.begin(), info_.record_offsets.end(), offset);
+    if (found != info_.record_offsets.end())
+      line = info_.record_lines[static_cast<std::size_t>(found - info_.record_offsets.begin())];
+  }
   // `at` may be lines below the record's start, in a quoted field.
   const char* line_start = record;
   for (const char* p = record; p < at; ++p)
