@@ -64,11 +64,6 @@ void put_u64(Mark mark, std::uint64_t v, std::string& out) {
   out += static_cast<char>(mark);
   out.append(reinterpret_cast<const char*>(&v), 8);
 }
-void put_text(Mark mark, std::string_view text, std::string& out) {
-  put_u64(mark, text.size(), out);
-  out += text;
-}
-
 Mark mark_of_kind(Kind kind) {
   switch (kind) {
     case Kind::kBool: return kMarkBool;
@@ -119,38 +114,6 @@ std::vector<std::string_view> tuple_elements(std::string_view tuple) {
 }
 
 void begin_tuple(std::uint64_t count, std::string& out) { put_u64(kMarkTuple, count, out); }
-
-void encode_cell(const Type& type, const Column& column, std::size_t row, std::string& out) {
-  switch (column.tag(row)) {
-    case CellTag::kNone: return encode_none(out);
-    case CellTag::kError: out += static_cast<char>(kMarkError); return;
-    case CellTag::kPending: out += static_cast<char>(kMarkPending); return;
-    case CellTag::kValue: break;
-  }
-  switch (type.kind()) {
-    case Kind::kNone: return encode_none(out);
-    case Kind::kBool: return encode_bool(column.u8()[row] != 0, out);
-    case Kind::kInt: return encode_int(column.i64()[row], out);
-    case Kind::kFloat: return encode_float(column.f64()[row], out);
-    case Kind::kPointer: return encode_key(column.u128()[row], out);
-    case Kind::kStr: return encode_str(column.views()[row].view(), out);
-    case Kind::kBytes: return put_text(kMarkBytes, column.views()[row].view(), out);
-    case Kind::kJson: return put_text(kMarkJson, column.views()[row].view(), out);
-    case Kind::kTuple:
-    case Kind::kList:
-    case Kind::kArray:
-    case Kind::kAny: out += column.views()[row].view(); return;
-    case Kind::kDateTimeNaive: return put_u64(kMarkNaive, static_cast<std::uint64_t>(column.i64()[row]), out);
-    case Kind::kDateTimeUtc: return put_u64(kMarkUtc, static_cast<std::uint64_t>(column.i64()[row]), out);
-    case Kind::kDuration: return put_u64(kMarkDuration, static_cast<std::uint64_t>(column.i64()[row]), out);
-    case Kind::kUuid: {
-      const Key& key = column.u128()[row];
-      put_u64(kMarkUuid, key.lo, out);
-      out.append(reinterpret_cast<const char*>(&key.hi), 8);
-      return;
-    }
-  }
-}
 
 bool push_encoded(const Type& type, std::string_view value, ColumnBuilder& out) {
   Mark mark = static_cast<Mark>(value[0]);

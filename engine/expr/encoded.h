@@ -22,8 +22,6 @@ namespace thalweg::expr {
 [[nodiscard]] std::vector<std::string_view> tuple_elements(std::string_view tuple);
 // Begins a tuple of `count` values; append their encodings.
 void begin_tuple(std::uint64_t count, std::string& out);
-// Appends the encoding of a cell of a column of type `type`; also of None and ERROR.
-void encode_cell(const Type& type, const Column& column, std::size_t row, std::string& out);
 // Pushes an encoded value as a cell of `type` (an int where a float is expected becomes one). False, and nothing
 // pushed, if it is of another kind.
 [[nodiscard]] bool push_encoded(const Type& type, std::string_view value, ColumnBuilder& out);
