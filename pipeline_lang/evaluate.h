@@ -62,6 +62,9 @@ class Scope {
 
 class TagCall;
 
+// Columns of the error log (language.md 8).
+[[nodiscard]] Schema error_log_schema();
+
 class Evaluator : public Builder {
  public:
   static constexpr std::size_t kNestedMax = 1500;

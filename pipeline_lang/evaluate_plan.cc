@@ -147,12 +147,17 @@ void Evaluator::export_table(const Named& name, const Table& table) {
   exports_.emplace_back(name, table);
 }
 
+Schema error_log_schema() {
+  Schema schema;
+  schema.columns = {{"time", Kind::kInt},     {"kind", Kind::kStr}, {"message", Kind::kStr},
+                    {"operator", Kind::kStr}, {"file", Kind::kStr}, {"line", Kind::kInt},
+                    {"column", Kind::kInt},   {"key", Type(Kind::kPointer, true)}, {"pipeline", Kind::kStr}};
+  return schema;
+}
+
 Table Evaluator::error_log(SourceSpan at) {
   if (error_log_) return *error_log_;
-  Schema schema;
-  schema.columns = {{"time", Kind::kInt},    {"kind", Kind::kStr}, {"message", Kind::kStr},
-                    {"operator", Kind::kStr}, {"file", Kind::kStr}, {"line", Kind::kInt},
-                    {"column", Kind::kInt},  {"key", Type(Kind::kPointer, true)}, {"pipeline", Kind::kStr}};
+  Schema schema = error_log_schema();
   Frame* const here = frame_;
   frame_ = &frames_.front();
   error_log_ = add(plan::ErrorLog{}, {}, std::move(schema),
