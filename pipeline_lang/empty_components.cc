@@ -3,9 +3,7 @@
 
 namespace thalweg::lang {
 
-void add_table_components(Components&) {}
 void add_temporal_components(Components&) {}
-void add_reducer_components(Components&) {}
 void add_sql_components(Components&) {}
 
 }  // namespace thalweg::lang
