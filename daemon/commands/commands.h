@@ -8,6 +8,7 @@
 namespace thalweg::daemon {
 
 int run_command(const CheckArgs& args);
+int run_command(const ExplainArgs& args);
 int run_command(const ListArgs& args);
 int run_command(const DocsArgs& args);
 int run_command(const JsonSchemaArgs& args);
