@@ -4,6 +4,5 @@
 namespace thalweg::lang {
 
 void add_temporal_components(Components&) {}
-void add_sql_components(Components&) {}
 
 }  // namespace thalweg::lang

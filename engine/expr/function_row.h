@@ -66,6 +66,7 @@ struct FunctionRow {
 [[nodiscard]] std::span<const FunctionRow> lazy_functions();
 [[nodiscard]] std::span<const FunctionRow> math_functions();
 [[nodiscard]] std::span<const FunctionRow> regex_functions();
+[[nodiscard]] std::span<const FunctionRow> sql_functions();
 [[nodiscard]] std::span<const FunctionRow> text_functions();
 [[nodiscard]] std::span<const FunctionRow> tuple_functions();
 

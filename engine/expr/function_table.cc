@@ -23,6 +23,7 @@ constexpr std::span<const FunctionRow> (*kFamilies[])() = {
     lazy_functions,
     math_functions,
     regex_functions,
+    sql_functions,
     text_functions,
     tuple_functions,
 };
@@ -234,8 +235,16 @@ std::span<const FunctionDoc> all_functions() { return table().docs; }
 const KernelInfo* find_kernel(std::string_view function, std::span<const Type> params, const Type& result) {
   const FunctionRow* row = find_row(function);
   if (!row) return nullptr;
-  if (row->choose) return row->choose(params, result);
-  return kernel_of_overload(*row, params);
+  auto find = [&](std::span<const Type> types, const Type& out) {
+    return row->choose ? row->choose(types, out) : kernel_of_overload(*row, types);
+  };
+  if (const KernelInfo* exact = find(params, result)) return exact;
+  // SQL calls over optional arguments: the evaluator gives None for a row that has one.
+  if (!result.optional()) return nullptr;
+  std::vector<Type> plain;
+  for (const Type& type : params) plain.push_back(type.without_optional());
+  const KernelInfo* lifted = find(plain, result.without_optional());
+  return lifted && !lifted->sees_none ? lifted : nullptr;
 }
 
 }  // namespace thalweg::expr
