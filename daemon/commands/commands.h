@@ -10,6 +10,7 @@ namespace thalweg::daemon {
 int run_command(const CheckArgs& args);
 int run_command(const ExplainArgs& args);
 int run_command(const ListArgs& args);
+int run_command(const RunArgs& args);
 int run_command(const DocsArgs& args);
 int run_command(const JsonSchemaArgs& args);
 int run_command(const SchemaInferArgs& args);
