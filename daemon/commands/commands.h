@@ -7,6 +7,7 @@
 
 namespace thalweg::daemon {
 
+int run_command(const RunArgs& args);
 int run_command(const CheckArgs& args);
 int run_command(const ExplainArgs& args);
 int run_command(const ListArgs& args);

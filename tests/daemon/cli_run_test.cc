@@ -66,7 +66,7 @@ TEST_CASE("a static run writes its output, prints a summary and returns 0") {
   CHECK(run.exit_code == 0);
   CHECK(run.out.empty());
   CHECK_THAT(run.err, Contains("p: ended in") && Contains("3 rows in, 2 rows out, 0 errors"));
-  CHECK_THAT(scratch.read("out.csv"), Contains("a,4,") && Contains("b,2,"));
+  CHECK_THAT(scratch.read("out.csv"), Contains("\"a\",4,") && Contains("\"b\",2,"));
   Finished quiet = thalweg(scratch.path(), {"run", "-q", "p.yaml"});
   CHECK(quiet.exit_code == 0);
   CHECK(quiet.err.empty());
@@ -137,7 +137,7 @@ TEST_CASE("a streaming run follows its files, answers over REST, and drains on S
   INFO(ended.err);
   CHECK(ended.exit_code == 0);
   CHECK_THAT(ended.err, Contains("p: stopped in"));
-  CHECK_THAT(scratch.read("out.csv"), Contains("a,11,"));
+  CHECK_THAT(scratch.read("out.csv"), Contains("\"a\",11,"));
 }
 
 TEST_CASE("--until-idle ends a streaming run that has read everything") {
@@ -147,7 +147,7 @@ TEST_CASE("--until-idle ends a streaming run that has read everything") {
   Finished run = thalweg(scratch.path(), {"run", "p.yaml", "--until-idle", "0.3"});
   INFO(run.err);
   CHECK(run.exit_code == 0);
-  CHECK_THAT(scratch.read("out.csv"), Contains("b,2,"));
+  CHECK_THAT(scratch.read("out.csv"), Contains("\"b\",2,"));
 }
 
 TEST_CASE("--set gives variables and settings; secrets are not printed") {
@@ -172,7 +172,7 @@ TEST_CASE("two pipelines run side by side") {
   Finished run = thalweg(scratch.path(), {"run", "one.yaml", "two.yaml"});
   CHECK(run.exit_code == 0);
   CHECK_THAT(run.err, Contains("one: ended") && Contains("two: ended"));
-  CHECK_THAT(scratch.read("two.csv"), Contains("a,1,"));
+  CHECK_THAT(scratch.read("two.csv"), Contains("\"a\",1,"));
 }
 
 }  // namespace thalweg::tests
