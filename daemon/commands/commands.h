@@ -16,6 +16,7 @@ int run_command(const DocsArgs& args);
 int run_command(const JsonSchemaArgs& args);
 int run_command(const SchemaInferArgs& args);
 int run_command(const CompletionArgs& args);
+int run_command(const TestArgs& args);
 int run_command(const VersionArgs& args);
 
 }  // namespace thalweg::daemon

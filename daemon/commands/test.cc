@@ -5,6 +5,9 @@
 #include <cstdio>
 #include <vector>
 
+#include "connectors/registry.h"
+#include "daemon/catalog_impl.h"
+#include "daemon/commands/commands.h"
 #include "daemon/testing/find_tests.h"
 #include "daemon/testing/read_file.h"
 
@@ -83,6 +86,13 @@ int run_tests(const TestArgs& args, TestWorld world) {
   }
   for (const TestPath& path : *paths) session.run_file(path);
   return print_summary(args, session.results());
+}
+
+int run_command(const TestArgs& args) {
+  Env env = real_env();
+  ConnectorCatalog catalog(env);
+  std::unique_ptr<ConnectorFactory> connectors = make_connector_factory();
+  return run_tests(args, {&catalog, connectors.get(), env, {}});
 }
 
 }  // namespace thalweg::daemon

@@ -70,7 +70,7 @@ Failure check_expected_error(const ExpectedError& expected, const lang::Diagnost
   return "no error" + where + " matches `" + expected.pattern + "`; found:\n" + lang::render_text(found, files);
 }
 
-RunOptions options_of(const TestCase& test, std::uint32_t workers) {
+RunOptions options_of(const TestCase& test, const FileTable& files, std::uint32_t workers) {
   RunOptions options;
   options.workers = workers;
   options.test_times = true;
@@ -80,6 +80,13 @@ RunOptions options_of(const TestCase& test, std::uint32_t workers) {
   options.history_commits = std::numeric_limits<std::uint64_t>::max();
   options.history_bytes = std::numeric_limits<std::uint64_t>::max();
   options.history_ns = std::numeric_limits<std::int64_t>::max();
+  options.locate = [&files](const SourceSpan& span, std::string& file, std::int64_t& line, std::int64_t& column) {
+    if (!span.known()) return;
+    const LineColumn at = files.locate(span);
+    file = files.name(span.file);
+    line = at.line;
+    column = at.column;
+  };
   return options;
 }
 
@@ -148,7 +155,7 @@ Labels labels_of(const TestCase& test) {
 Failure run_plan(const TestCase& test, const FileTable& files, const plan::Plan& plan, const TestWorld& world,
                      std::uint32_t workers) {
   TestConnectors connectors(*world.connectors);
-  auto started = Run::start(plan, options_of(test, workers), connectors, world.env);
+  auto started = Run::start(plan, options_of(test, files, workers), connectors, world.env);
   if (!started) {
     if (test.expect_failure) return check_failure(*test.expect_failure, started.error());
     return "the run did not start: " + full_text(started.error());
