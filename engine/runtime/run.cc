@@ -138,8 +138,8 @@ class RunImpl : public Run {
 
   void stop() override {
     stopped_ = true;
+    shared_.ingest->stop();  // first: a source that ends because it was stopped must not look like the end of the input
     for (const auto& source : sources_) source->stop();
-    shared_.ingest->stop();
   }
 
   bool wait(std::int64_t timeout_ns) override {

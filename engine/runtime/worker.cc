@@ -64,7 +64,7 @@ CommitSpec Worker::next_commit() {
     auto wall_ms = static_cast<std::uint64_t>(shared_.env.clock->wall_ns() / 1'000'000) & ~std::uint64_t{1};
     std::uint64_t next = shared_.options.test_times ? std::max<std::uint64_t>(last, 2) : std::max({last, wall_ms, std::uint64_t{2}});
     if (shared_.ingest->has_work()) return {.time = next};
-    if (!stopping && shared_.ingest->all_ended())
+    if (shared_.ingest->all_ended() && !shared_.ingest->stopping())
       return {.time = shared_.options.test_times ? kEndCommit : next, .is_end = true, .takes_input = false};
     if (stopping) return {.over = true};
     wake.wait(seen);
