@@ -16,7 +16,7 @@ namespace {
 const OperatorDescriptor* const kAll[] = {
     &kProject, &kFilter, &kRekey,  &kFlatten, &kRemoveErrors, &kAssertAppendOnly, &kFilterForgetting, &kUpsert,
     &kKeyed,   &kIx,     &kConcat, &kGroupBy, &kDeduplicate,  &kTopK,             &kJoin,             &kToStream,
-    &kStreamToTable,
+    &kStreamToTable, &kIterate,
 };
 
 // The keyed operators are one implementation with a kind.

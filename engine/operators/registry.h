@@ -18,6 +18,7 @@ extern const OperatorDescriptor kUpsert;
 extern const OperatorDescriptor kKeyed;
 extern const OperatorDescriptor kIx;
 extern const OperatorDescriptor kConcat;
+extern const OperatorDescriptor kIterate;
 extern const OperatorDescriptor kGroupBy;
 extern const OperatorDescriptor kDeduplicate;
 extern const OperatorDescriptor kTopK;

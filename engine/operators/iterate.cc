@@ -1,0 +1,212 @@
+// engine/operators/iterate.cc
+//
+// A fixpoint: variables V with V(0) = inputs and V(r+1) = body(V(r)), incremental over rounds and over commits.
+//
+// The differences of V by round obey: at round 0 those of the inputs; at round 1 those of body's result at round 0
+// minus those of the inputs; at round r + 1 those of body's result at round r. A commit starts with the changes of the
+// inputs and goes through the rounds that have changes, up to the last one in which any touched row has history.
+// The result is the sum over all rounds.
+//
+// I1  The result equals iterating from the inputs as of the commit, never from the previous fixpoint.
+// I2  `limit` counts applications of the body; without it kRoundsMax rounds fail the run.
+// One worker runs a loop (rounds are short; what surrounds the loop is spread as always). A loop inside a loop is a
+// function of its inputs to the outer one, evaluated anew where they change.
+#include <algorithm>
+#include <map>
+
+#include "engine/operators/loop/loop_node.h"
+#include "engine/operators/registry.h"
+
+namespace thalweg::operators {
+
+namespace {
+
+constexpr std::uint64_t kRoundsMax = 100'000;
+
+Batch negated(Batch batch) {
+  std::vector<Diff> diffs(batch.num_rows);
+  for (std::size_t i = 0; i < diffs.size(); ++i) diffs[i] = -batch.diff(i);
+  batch.set_diffs(std::move(diffs));
+  return batch;
+}
+
+bool is_row_by_row(const plan::Params& params) {
+  return std::holds_alternative<plan::Project>(params) || std::holds_alternative<plan::Filter>(params) ||
+         std::holds_alternative<plan::Rekey>(params) || std::holds_alternative<plan::Flatten>(params) ||
+         std::holds_alternative<plan::RemoveErrors>(params) || std::holds_alternative<plan::Concat>(params) ||
+         std::holds_alternative<plan::FilterForgetting>(params);
+}
+
+bool is_bilinear(const plan::Params& params) {
+  const auto* join = std::get_if<plan::Join>(&params);
+  return join && join->how == plan::JoinHow::kInner;
+}
+
+class Iterate : public Operator {
+ public:
+  Iterate(const plan::Node& node, const plan::Iterate& params) : params_(params), body_(*params.body), span_(node.span) {
+    inputs_.resize(node.inputs.size());
+    nodes_.resize(body_.nodes.size());
+    readers_.resize(body_.nodes.size());
+    for (const plan::Node& inner : body_.nodes)
+      for (std::uint32_t port = 0; port < inner.inputs.size(); ++port) readers_[inner.inputs[port].value].push_back({inner.id, port});
+  }
+
+  Result<void> build();
+  void push(std::size_t port, Batch batch, OperatorContext&) override {
+    batch.materialise_keys();
+    inputs_[port].push_back(std::move(batch));
+  }
+  void close(OperatorContext& context) override;
+  [[nodiscard]] StateSize state() const override {
+    StateSize size;
+    for (const auto& node : nodes_) {
+      if (!node) continue;
+      StateSize inner = node->state();
+      size.rows += inner.rows;
+      size.bytes += inner.bytes;
+    }
+    return size;
+  }
+
+ private:
+  struct Reader {
+    NodeId node;
+    std::uint32_t port;
+  };
+  [[nodiscard]] std::size_t num_variables() const { return params_.next.size(); }
+  void run_round(std::uint64_t round, OperatorContext& context);
+  void deliver(NodeId from, const std::vector<Batch>& batches);
+  [[nodiscard]] std::optional<std::uint64_t> next_round(std::uint64_t round) const;
+  void advance_variables(std::uint64_t round);
+
+  const plan::Iterate params_;
+  const plan::Plan body_;
+  const SourceSpan span_;
+  std::vector<std::unique_ptr<LoopNode>> nodes_;       // null for inputs and for rows written in the body
+  std::vector<std::vector<Reader>> readers_;
+  std::vector<std::vector<Batch>> inputs_;             // staged, by port
+  std::vector<Batch> constants_round_;                 // by port: what LoopInput gives in the round to run
+  std::vector<Batch> variables_;                       // by variable: its difference in the round to run
+  std::vector<std::vector<Batch>> results_;            // by variable: of `next` in the round just run
+  std::vector<Batch> total_;                           // differences of the output variable, all rounds
+  bool first_commit_ = true;
+};
+
+Result<void> Iterate::build() {
+  for (const plan::Node& inner : body_.nodes) {
+    const OperatorDescriptor* descriptor = find_operator(plan::operator_name(inner.params));
+    if (!descriptor) continue;
+    auto& mine = nodes_[inner.id.value];
+    if (is_row_by_row(inner.params)) mine = make_loop_stateless(TRY(descriptor->make(inner, body_)));
+    else if (is_bilinear(inner.params)) mine = make_loop_join(inner, body_);
+    else mine = make_loop_grouped(inner, body_, *descriptor);
+  }
+  return {};
+}
+
+void Iterate::deliver(NodeId from, const std::vector<Batch>& batches) {
+  for (std::size_t v = 0; v < num_variables(); ++v)
+    if (params_.next[v] == from) results_[v].insert(results_[v].end(), batches.begin(), batches.end());
+  for (const Reader& reader : readers_[from.value])
+    for (const Batch& batch : batches)
+      if (!batch.empty() && nodes_[reader.node.value]) nodes_[reader.node.value]->push(reader.port, batch);
+}
+
+void Iterate::run_round(std::uint64_t round, OperatorContext& context) {
+  results_.assign(num_variables(), {});
+  for (const plan::Node& inner : body_.nodes) {
+    std::vector<Batch> out;
+    if (const auto* input = std::get_if<plan::LoopInput>(&inner.params)) {
+      bool is_variable = input->input < num_variables();
+      const Batch& batch = is_variable ? variables_[input->input] : constants_round_[input->input];
+      if (!batch.empty() && (is_variable || round == 0)) out.push_back(batch);
+    } else if (const auto* rows = std::get_if<plan::StaticRows>(&inner.params)) {
+      if (first_commit_ && round == 0 && rows->rows) {
+        BatchBuilder builder(inner.schema);
+        for (const plan::StaticRow& row : *rows->rows) builder.push(row.key, row.cells, row.diff);
+        if (builder.num_rows() > 0) out.push_back(builder.finish());
+      }
+    } else if (nodes_[inner.id.value]) {
+      nodes_[inner.id.value]->run(round, context, out);
+    }
+    deliver(inner.id, out);
+  }
+}
+
+void Iterate::advance_variables(std::uint64_t round) {
+  for (std::size_t v = 0; v < num_variables(); ++v) {
+    std::vector<Batch> parts = std::move(results_[v]);
+    if (round == 0 && !variables_[v].empty()) parts.push_back(negated(variables_[v]));
+    variables_[v] = parts.empty() ? Batch{} : consolidate(Batch::concat(std::move(parts)));
+  }
+  if (!variables_[params_.output].empty()) total_.push_back(variables_[params_.output]);
+}
+
+std::optional<std::uint64_t> Iterate::next_round(std::uint64_t round) const {
+  bool more = std::ranges::any_of(variables_, [](const Batch& batch) { return !batch.empty(); });
+  if (more) return round + 1;
+  std::optional<std::uint64_t> next;
+  for (const auto& node : nodes_) {
+    if (!node) continue;
+    std::optional<std::uint64_t> wanted = node->next_round();
+    if (wanted && (!next || *wanted < *next)) next = wanted;
+  }
+  return next;
+}
+
+void Iterate::close(OperatorContext& context) {
+  bool any = std::ranges::any_of(inputs_, [](const auto& staged) { return !staged.empty(); });
+  if (!any && !first_commit_) return;
+  variables_.assign(num_variables(), Batch{});
+  constants_round_.assign(inputs_.size(), Batch{});
+  for (std::size_t port = 0; port < inputs_.size(); ++port) {
+    std::vector<Batch> staged = std::exchange(inputs_[port], {});
+    if (staged.empty()) continue;
+    Batch delta = consolidate(Batch::concat(std::move(staged)));
+    (port < num_variables() ? variables_ : constants_round_)[port] = std::move(delta);
+  }
+  total_.clear();
+  if (!variables_[params_.output].empty()) total_.push_back(variables_[params_.output]);
+
+  std::optional<std::uint64_t> round = 0;
+  while (round && (!params_.limit || *round < *params_.limit)) {
+    if (context.stopping()) return;
+    if (*round > kRoundsMax) {
+      context.fail(Error{Code::kDataError,
+                         "iterate did not reach a fixpoint in " + std::to_string(kRoundsMax) + " rounds; set `limit:` or mend the body",
+                         span_, {}});
+      return;
+    }
+    run_round(*round, context);
+    advance_variables(*round);
+    std::optional<std::uint64_t> next = next_round(*round);
+    // A round that nothing feeds, but in which history is due, starts with empty variables.
+    round = next;
+  }
+  for (const auto& node : nodes_)
+    if (node) node->end_commit();
+  first_commit_ = false;
+  if (total_.empty()) return;
+  Batch out = consolidate(Batch::concat(std::exchange(total_, {})));
+  if (out.empty()) return;
+  for (std::uint32_t row = 0; row < out.num_rows; ++row)
+    if (out.diff(row) > 0 && out.row_has_error(row))
+      context.report(ErrorKind::kValue, "Error value in the fixpoint", span_, out.keys[row]);
+  context.emit(std::move(out));
+}
+
+Result<std::unique_ptr<Operator>> make(const plan::Node& node, const plan::Plan&) {
+  auto iterate = std::make_unique<Iterate>(node, std::get<plan::Iterate>(node.params));
+  TRY(iterate->build());
+  return iterate;
+}
+
+std::vector<Route> routes(const plan::Node& node) { return std::vector<Route>(node.inputs.size(), Route{Route::By::kOne, {}}); }
+Route spread(const plan::Node&) { return {Route::By::kOne, {}}; }
+
+}  // namespace
+
+const OperatorDescriptor kIterate{.name = "iterate", .routes = routes, .output_route = spread, .make = make};
+
+}  // namespace thalweg::operators
