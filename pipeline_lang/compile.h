@@ -36,6 +36,8 @@ struct CompileOptions {
   std::map<std::string, ReplacedInput> inputs;
   // Files that the pipeline names (imports, `!schema_from_csv`, `!secret.file`); null: none can be read.
   Disk* disk = nullptr;
+  // Whether a path that the pipeline names may be used (`allow_paths`); null: any.
+  std::function<bool(const std::string& path)> path_allowed;
 };
 
 struct ExportInfo {

@@ -89,6 +89,12 @@ std::optional<Setting> decoded_options(Evaluator& e, const Call& call, const con
     return e.resolve_path(config::as_text(value).value_or(""), value.span.known() ? value.span : call.span());
   };
   Setting decoded = config::decode(Setting(std::move(given), call.span()), connector.options, options, errors);
+  for (const config::OptionSpec& option : connector.options) {
+    const Setting* path = option.type == config::OptionType::kPath ? decoded.find(option.name) : nullptr;
+    if (path == nullptr || path->as_text() == nullptr || path->as_text()->find("://") != std::string::npos) continue;
+    if (!e.path_allowed(*path->as_text()))
+      errors.push_back({Code::kPermission, "`" + *path->as_text() + "` is outside of what `allow_paths` permits", path->span, {}});
+  }
   for (Error& error : errors) e.diagnostics().report(std::move(error));
   for (const config::OptionSpec& option : connector.options)
     if (option.required && decoded.find(option.name) == nullptr) fine = false;

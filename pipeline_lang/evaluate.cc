@@ -344,10 +344,12 @@ ObjectPtr Evaluator::tagged(Located where) {
       for (const ast::Entry& entry : node.entries)
         if (!entry.is_definition() && (!entry.value->tag.empty() || entry.value->is_reference()))
           evaluate({entry.value.get(), scope});
+      mark_used(node, where.scope);
     }
     return error_object();
   }
   if (component->kind == ComponentKind::kKnown) {
+    mark_used(node, where.scope);
     error(node.tag_span, "`" + component->name + "` is known, but not built into this version");
     return error_object();
   }

@@ -119,6 +119,7 @@ class Evaluator : public Builder {
   // The table of the error log, made once.
   Table error_log(SourceSpan at);
   void set_error_table(std::string name) { error_table_ = std::move(name); }
+  [[nodiscard]] bool path_allowed(const std::string& path) const;
   // Reads a file that the pipeline names, by a resolved path.
   Result<std::string> read_file(const std::string& path) const;
 

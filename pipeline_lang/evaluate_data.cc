@@ -155,8 +155,13 @@ std::string Evaluator::resolve_path(std::string_view path, SourceSpan at) const 
   return joined;
 }
 
+bool Evaluator::path_allowed(const std::string& path) const {
+  return !options_.path_allowed || options_.path_allowed(path);
+}
+
 Result<std::string> Evaluator::read_file(const std::string& path) const {
   if (options_.disk == nullptr) return fail(Code::kPermission, "files cannot be read here");
+  if (!path_allowed(path)) return fail(Code::kPermission, "it is outside of what `allow_paths` permits");
   auto file = TRY(options_.disk->open_read(path));
   std::string out;
   char buffer[64 * 1024];
