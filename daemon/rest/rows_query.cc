@@ -121,9 +121,29 @@ Checked<void> parse_equals(const Call& call, const Schema& schema, RowsQuery& qu
   return {};
 }
 
-// `frontier.position.fingerprint`; readers must not take it apart.
-std::string cursor_text(const Frontier& at, std::uint64_t position, std::uint64_t fingerprint) {
-  return fmt::format("{}.{}.{:016x}", frontier_text(at), position, fingerprint);
+// `frontier.place.fingerprint`, the place a number of rows or `k` and a key; readers must not take it apart.
+std::string cursor_text(const Frontier& at, const std::string& place, std::uint64_t fingerprint) {
+  return fmt::format("{}.{}.{:016x}", frontier_text(at), place, fingerprint);
+}
+
+std::string place_of(const Key& key) { return fmt::format("k{:016x}{:016x}", key.hi, key.lo); }
+
+std::optional<std::uint64_t> whole_number(std::string_view part, int base) {
+  std::uint64_t value = 0;
+  auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value, base);
+  return error == std::errc() && end == part.data() + part.size() ? std::optional(value) : std::nullopt;
+}
+
+bool parse_place(std::string_view text, RowsQuery& query) {
+  if (text.starts_with('k') && text.size() == 33) {
+    auto high = whole_number(text.substr(1, 16), 16);
+    auto low = whole_number(text.substr(17), 16);
+    if (high && low) query.after = Key{*high, *low};
+    return high && low;
+  }
+  auto position = whole_number(text, 10);
+  query.position = position.value_or(0);
+  return position.has_value();
 }
 
 Checked<void> parse_cursor(const std::string& text, RowsQuery& query) {
@@ -131,20 +151,14 @@ Checked<void> parse_cursor(const std::string& text, RowsQuery& query) {
   std::size_t first = text.find('.');
   std::size_t second = first == std::string::npos ? first : text.find('.', first + 1);
   if (second == std::string::npos) return bad();
-  auto number = [](std::string_view part, int base) -> std::optional<std::uint64_t> {
-    std::uint64_t value = 0;
-    auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value, base);
-    return error == std::errc() && end == part.data() + part.size() ? std::optional(value) : std::nullopt;
-  };
   std::string_view at_text = std::string_view(text).substr(0, first);
-  auto at = at_text == "done" ? std::optional<std::uint64_t>(0) : number(at_text, 10);
-  auto position = number(std::string_view(text).substr(first + 1, second - first - 1), 10);
-  auto fingerprint = number(std::string_view(text).substr(second + 1), 16);
-  if (!at || !position || !fingerprint) return bad();
+  auto at = at_text == "done" ? std::optional<std::uint64_t>(0) : whole_number(at_text, 10);
+  auto fingerprint = whole_number(std::string_view(text).substr(second + 1), 16);
+  if (!at || !fingerprint || !parse_place(std::string_view(text).substr(first + 1, second - first - 1), query))
+    return bad();
   if (*fingerprint != query.fingerprint)
     return refuse(400, "invalid_cursor", "the cursor belongs to another query: only `limit` may change between pages");
   query.at = Frontier{*at, at_text == "done"};
-  query.position = *position;
   return {};
 }
 
@@ -248,50 +262,101 @@ std::optional<Key> index_key(const RowsQuery& query, const std::vector<std::uint
   return key_of_values(values);
 }
 
-struct Page {
-  std::vector<RowRef> rows;
-  std::uint64_t next_position = 0;
-  bool more = false;
-};
-
 // Q1's time limit.
 struct Deadline {
   Clock& clock;
   std::int64_t end_ns;
-  [[nodiscard]] bool passed() const { return clock.monotonic_ns() > end_ns; }
+  [[nodiscard]] Checked<void> check() const {
+    if (clock.monotonic_ns() > end_ns) return refuse(503, "query_timeout", "the query took too long");
+    return {};
+  }
 };
 
-Checked<Page> scan_page(const RowsQuery& query, const Scan& scan, std::vector<Batch>& batches, Deadline deadline) {
-  Page page;
-  std::uint64_t first_row = 0;  // of the batch, in the whole scan
-  for (std::uint32_t b = 0; b < batches.size() && !page.more; ++b) {
-    std::uint64_t end_row = first_row + batches[b].num_rows;
-    if (end_row > query.position) {
-      if (deadline.passed()) return refuse(503, "query_timeout", "the query took too long");
-      scan.batch(batches[b], [&](std::uint32_t row) {
-        std::uint64_t position = first_row + row;
-        if (position < query.position) return true;
-        if (query.key && batches[b].keys[row] != *query.key) return true;
-        if (page.rows.size() == query.limit) {
-          page.more = true;
-          page.next_position = position;
-          return false;
-        }
-        page.rows.push_back({b, row});
+// What a query needs while it runs.
+struct Running {
+  const RowsQuery& query;
+  ExportReader& reader;
+  const Scan& scan;
+  Deadline deadline;
+};
+
+constexpr std::size_t kFirstStepRows = 1024;
+constexpr std::size_t kStepGrowth = 16;
+constexpr std::size_t kLastStepRows = 100'000;  // after a step of that many: all that is left
+
+// The page in key order. Steps grow, so that a condition which few rows fit costs a handful of passes.
+Answer key_order_page(const Running& running, const Frontier& at) {
+  const RowsQuery& query = running.query;
+  RowJson writer(running.reader.schema(), query.row);
+  std::string body;
+  JsonWriter json(body);
+  begin_page(at, json);
+  bool filters = query.where || !query.equals.empty();
+  std::size_t step = filters ? std::max<std::size_t>(kFirstStepRows, query.limit + 1) : query.limit + 1;
+  std::optional<Key> after = query.after;
+  Key last_taken;
+  std::uint64_t taken = 0;
+  bool more = false;
+  for (bool at_end = false; !at_end && !more;) {
+    if (auto in_time = running.deadline.check(); !in_time) return std::unexpected(in_time.error());
+    auto part = running.reader.page(at, after, step);
+    if (!part) return std::unexpected(problem_of(part.error()));
+    std::size_t rows = 0;
+    for (Batch& batch : part->batches) {
+      batch.materialise_keys();
+      rows += batch.num_rows;
+      if (batch.num_rows > 0) after = batch.keys[batch.num_rows - 1];
+      bool all = running.scan.batch(batch, [&](std::uint32_t row) {
+        if (taken == query.limit) return false;
+        writer.append_object(batch, row, json);
+        last_taken = batch.keys[row];
+        ++taken;
         return true;
       });
+      more = more || !all;
     }
-    first_row = end_row;
+    at_end = rows < step;
+    step = step >= kLastStepRows ? SIZE_MAX : step * kStepGrowth;
   }
-  return page;
+  json.end_array();
+  if (more) json.field("next_cursor", cursor_text(at, place_of(last_taken), query.fingerprint));
+  json.end_object();
+  return page_response(at, std::move(body));
 }
 
-Checked<Page> ordered_page(const RowsQuery& query, const Schema& schema, const Scan& scan, std::vector<Batch>& batches,
-                           Deadline deadline) {
+// The row of a key at an older frontier.
+Answer row_of_key(const Running& running, const Frontier& at) {
+  Key wanted = *running.query.key;
+  std::optional<Key> before;
+  if (wanted != Key{}) before = Key{wanted.lo == 0 ? wanted.hi - 1 : wanted.hi, wanted.lo - 1};
+  auto part = running.reader.page(at, before, 1);
+  if (!part) return std::unexpected(problem_of(part.error()));
+  std::string body;
+  JsonWriter json(body);
+  begin_page(at, json);
+  RowJson writer(running.reader.schema(), running.query.row);
+  for (Batch& batch : part->batches) {
+    batch.materialise_keys();
+    running.scan.batch(batch, [&](std::uint32_t row) {
+      if (batch.keys[row] == wanted) writer.append_object(batch, row, json);
+      return true;
+    });
+  }
+  json.end_array().end_object();
+  return page_response(at, std::move(body));
+}
+
+Answer ordered_page(const Running& running, const Frontier& at) {
+  const RowsQuery& query = running.query;
+  const Schema& schema = running.reader.schema();
+  auto snapshot = running.reader.snapshot(at);
+  if (!snapshot) return std::unexpected(problem_of(snapshot.error()));
+  std::vector<Batch>& batches = snapshot->batches;
   std::vector<RowRef> all;
   for (std::uint32_t b = 0; b < batches.size(); ++b) {
-    if (deadline.passed()) return refuse(503, "query_timeout", "the query took too long");
-    scan.batch(batches[b], [&](std::uint32_t row) {
+    if (auto in_time = running.deadline.check(); !in_time) return std::unexpected(in_time.error());
+    if (query.row.with_key) batches[b].materialise_keys();
+    running.scan.batch(batches[b], [&](std::uint32_t row) {
       all.push_back({b, row});
       return true;
     });
@@ -306,11 +371,15 @@ Checked<Page> ordered_page(const RowsQuery& query, const Schema& schema, const S
   };
   std::uint64_t end = std::min<std::uint64_t>(all.size(), query.position + query.limit);
   std::partial_sort(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(end), all.end(), before);
-  Page page;
-  for (std::uint64_t i = query.position; i < end; ++i) page.rows.push_back(all[i]);
-  page.more = end < all.size();
-  page.next_position = end;
-  return page;
+  std::string body;
+  JsonWriter json(body);
+  RowJson writer(schema, query.row);
+  begin_page(at, json);
+  for (std::uint64_t i = query.position; i < end; ++i) writer.append_object(batches[all[i].batch], all[i].row, json);
+  json.end_array();
+  if (end < all.size()) json.field("next_cursor", cursor_text(at, std::to_string(end), query.fingerprint));
+  json.end_object();
+  return page_response(at, std::move(body));
 }
 
 }  // namespace
@@ -395,26 +464,11 @@ Answer run_rows_query(const RowsQuery& query, ExportReader& reader, const std::v
     if (!program) return std::unexpected(problem_of(program.error()));
     where = std::move(*program);
   }
-  auto snapshot = reader.snapshot(query.at);
-  if (!snapshot) return std::unexpected(problem_of(snapshot.error()));
-  std::vector<Batch>& batches = snapshot->batches;
-  if (query.row.with_key || query.key)
-    for (Batch& batch : batches) batch.materialise_keys();
-  Deadline deadline{clock, clock.monotonic_ns() + kQueryNsMax};
   Scan scan(query, reader.schema(), std::move(where));
-  auto page = query.order_by.empty() ? scan_page(query, scan, batches, deadline)
-                                     : ordered_page(query, reader.schema(), scan, batches, deadline);
-  if (!page) return std::unexpected(page.error());
-  std::string body;
-  JsonWriter json(body);
-  RowJson writer(reader.schema(), query.row);
-  begin_page(snapshot->frontier, json);
-  for (const RowRef& ref : page->rows) writer.append_object(batches[ref.batch], ref.row, json);
-  json.end_array();
-  if (page->more)
-    json.field("next_cursor", cursor_text(snapshot->frontier, page->next_position, query.fingerprint));
-  json.end_object();
-  return page_response(snapshot->frontier, std::move(body));
+  Running running{query, reader, scan, {clock, clock.monotonic_ns() + kQueryNsMax}};
+  Frontier at = query.at.value_or(reader.frontier());
+  if (query.key) return row_of_key(running, at);
+  return query.order_by.empty() ? key_order_page(running, at) : ordered_page(running, at);
 }
 
 }  // namespace thalweg::daemon

@@ -2,8 +2,8 @@
 //
 // A page of rows of one exported table at one frontier: filtered, ordered, cut.
 //
-// Q1  A lookup by key, or by all columns that make the key, is answered from the index; everything else scans one
-//     snapshot, within a time limit.
+// Q1  A lookup by key, or by all columns that make the key, is answered from the index; pages in key order take what
+//     they need in growing steps; an order of its own needs one snapshot. All within a time limit.
 // Q2  A cursor holds the frontier of its first page, so all pages show one state.
 #pragma once
 
@@ -36,7 +36,8 @@ struct RowsQuery {
   std::vector<std::pair<std::uint32_t, Value>> equals;  // k.column=value
   std::optional<Key> key;
   std::uint64_t limit = kPageRowsDefault;
-  std::uint64_t position = 0;  // from the cursor: rows of the scan, or of the order, that earlier pages took
+  std::uint64_t position = 0;  // from the cursor: rows of an order of its own that earlier pages took
+  std::optional<Key> after;    // from the cursor: the last key of the page before
   std::optional<Frontier> at;
   std::uint64_t fingerprint = 0;  // of everything a cursor must agree with
 };

@@ -35,12 +35,14 @@ Batch sorted_by_key(const Batch& batch) {
   return batch.gather(order);
 }
 
-// The state before `newer`: rows whose keys no later delta touched, and the first deleted row of the others.
-Batch roll_back(const RowStore& rows, const std::vector<ExportShard::Delta>& newer) {
-  struct Old {
-    const Batch* batch = nullptr;  // null: the key was not there
-    std::uint32_t row = 0;
-  };
+// The row of a key before some deltas; null: the key was not there.
+struct Old {
+  const Batch* batch = nullptr;
+  std::uint32_t row = 0;
+};
+
+// Keys that `newer` touches, each with its first deleted row.
+std::unordered_map<Key, Old> touched_by(const std::vector<ExportShard::Delta>& newer) {
   std::unordered_map<Key, Old> touched;
   for (const ExportShard::Delta& delta : newer) {
     for (bool deletions : {true, false})
@@ -48,17 +50,72 @@ Batch roll_back(const RowStore& rows, const std::vector<ExportShard::Delta>& new
         if ((delta.batch.diff(i) < 0) == deletions)
           touched.try_emplace(delta.batch.keys[i], deletions ? Old{&delta.batch, i} : Old{});
   }
+  return touched;
+}
+
+Batch old_row(const Old& old) {
+  Batch row = old.batch->gather(std::span(&old.row, 1));
+  row.diffs = nullptr;
+  return row;
+}
+
+// The state before `newer`: rows whose keys no later delta touched, and the first deleted row of the others.
+Batch roll_back(const RowStore& rows, const std::vector<ExportShard::Delta>& newer) {
+  std::unordered_map<Key, Old> touched = touched_by(newer);
   std::vector<std::uint32_t> kept;
   for (std::uint32_t id = 0; id < rows.end(); ++id)
     if (rows.alive(id) && (touched.empty() || !touched.contains(rows.key(id)))) kept.push_back(id);
   std::vector<Batch> parts;
   parts.push_back(rows.gather(kept));
-  for (const auto& [key, old] : touched) {
-    if (!old.batch) continue;
-    Batch row = old.batch->gather(std::span(&old.row, 1));
-    row.diffs = nullptr;
-    parts.push_back(std::move(row));
+  for (const auto& [key, old] : touched)
+    if (old.batch) parts.push_back(old_row(old));
+  return Batch::concat(std::move(parts));
+}
+
+// Keeps the `rows_max` least of the keys it is shown: cuts its pile whenever that is twice as high.
+class LeastKeys {
+ public:
+  explicit LeastKeys(std::size_t rows_max) : rows_max_(rows_max) {}
+  void add(const Key& key, std::uint32_t id) {
+    if (bound_ && !(key < *bound_)) return;
+    pile_.emplace_back(key, id);
+    if (pile_.size() / 2 >= rows_max_ && pile_.size() > kPileMin) cut();
   }
+  [[nodiscard]] std::vector<std::uint32_t> ids() {
+    if (pile_.size() > rows_max_) cut();
+    std::vector<std::uint32_t> out;
+    for (const auto& [key, id] : pile_) out.push_back(id);
+    return out;
+  }
+
+ private:
+  static constexpr std::size_t kPileMin = 64;
+  void cut() {
+    auto end = pile_.begin() + static_cast<std::ptrdiff_t>(rows_max_);
+    std::nth_element(pile_.begin(), end - 1, pile_.end());
+    bound_ = (end - 1)->first;
+    pile_.erase(end, pile_.end());
+  }
+  const std::size_t rows_max_;
+  std::vector<std::pair<Key, std::uint32_t>> pile_;
+  std::optional<Key> bound_;  // what is not below it cannot be among the least
+};
+
+// The first `rows_max` rows of that state with a key above `after`, and a few too many.
+Batch roll_back_page(const RowStore& rows, const std::vector<ExportShard::Delta>& newer, const std::optional<Key>& after,
+                     std::size_t rows_max) {
+  std::unordered_map<Key, Old> touched = touched_by(newer);
+  LeastKeys least(rows_max);
+  for (std::uint32_t id = 0; id < rows.end(); ++id) {
+    if (!rows.alive(id)) continue;
+    const Key& key = rows.key(id);
+    if ((after && key <= *after) || (!touched.empty() && touched.contains(key))) continue;
+    least.add(key, id);
+  }
+  std::vector<Batch> parts;
+  parts.push_back(rows.gather(least.ids()));
+  for (const auto& [key, old] : touched)
+    if (old.batch && !(after && key <= *after)) parts.push_back(old_row(old));
   return Batch::concat(std::move(parts));
 }
 
@@ -166,7 +223,8 @@ std::uint64_t ExportTable::num_rows() const {
   return rows;
 }
 
-Result<ExportReader::Snapshot> ExportTable::snapshot(std::optional<Frontier> at) {
+Result<ExportReader::Snapshot> ExportTable::read(std::optional<Frontier> at,
+                                                 const std::function<Batch(const ExportShard::View&)>& collect) {
   Frontier newest = frontier();
   Frontier wanted = at.value_or(newest);
   if (as_number(wanted) > as_number(newest))
@@ -178,7 +236,7 @@ Result<ExportReader::Snapshot> ExportTable::snapshot(std::optional<Frontier> at)
     if (shard->oldest() > as_number(wanted))
       return fail(Code::kNotFound, "frontier " + std::to_string(wanted.at) + " is older than the retained history; the oldest is " +
                                        std::to_string(oldest().at));
-    Batch rows = roll_back(view.rows, view.newer);
+    Batch rows = collect(view);
     if (!rows.empty()) out.batches.push_back(sorted_by_key(rows));
   }
   if (out.batches.size() > 1) {
@@ -186,6 +244,20 @@ Result<ExportReader::Snapshot> ExportTable::snapshot(std::optional<Frontier> at)
     out.batches.clear();
     out.batches.push_back(std::move(all));
   }
+  return out;
+}
+
+Result<ExportReader::Snapshot> ExportTable::snapshot(std::optional<Frontier> at) {
+  return read(at, [](const ExportShard::View& view) { return roll_back(view.rows, view.newer); });
+}
+
+Result<ExportReader::Snapshot> ExportTable::page(std::optional<Frontier> at, const std::optional<Key>& after,
+                                                 std::size_t rows_max) {
+  if (rows_max == 0) return Snapshot{at.value_or(frontier()), {}};
+  Snapshot out = TRY(read(at, [&](const ExportShard::View& view) {
+    return roll_back_page(view.rows, view.newer, after, rows_max);
+  }));
+  if (!out.batches.empty() && out.batches[0].num_rows > rows_max) out.batches[0] = out.batches[0].slice(0, rows_max);
   return out;
 }
 

@@ -69,12 +69,15 @@ class ExportTable : public ExportReader {
   [[nodiscard]] Frontier oldest() const override;
   [[nodiscard]] std::uint64_t num_rows() const override;
   Result<Snapshot> snapshot(std::optional<Frontier> at) override;
+  Result<Snapshot> page(std::optional<Frontier> at, const std::optional<Key>& after, std::size_t rows_max) override;
   Result<Row> lookup(const Key& key) override;
   Result<std::vector<Change>> diff(Frontier from, Frontier to) override;
   std::uint64_t subscribe(std::function<void(Frontier)> on_commit) override;
   void unsubscribe(std::uint64_t id) override;
 
  private:
+  // What `collect` makes of every shard's rows at `at`, in key order.
+  Result<Snapshot> read(std::optional<Frontier> at, const std::function<Batch(const ExportShard::View&)>& collect);
   const std::string name_;
   const Schema schema_;
   std::vector<std::unique_ptr<ExportShard>> shards_;

@@ -81,6 +81,8 @@ class ExportReader {
     std::vector<Batch> batches;
   };
   virtual Result<Snapshot> snapshot(std::optional<Frontier> at) = 0;
+  // The first `rows_max` of these rows whose key is above `after`: a pass over the keys, a copy of that many rows.
+  virtual Result<Snapshot> page(std::optional<Frontier> at, const std::optional<Key>& after, std::size_t rows_max) = 0;
   // The row of a key.
   struct Row {
     Frontier frontier;

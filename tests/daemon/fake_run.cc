@@ -71,6 +71,18 @@ Result<ExportReader::Snapshot> FakeTable::snapshot(std::optional<Frontier> at) {
   return out;
 }
 
+Result<ExportReader::Snapshot> FakeTable::page(std::optional<Frontier> at, const std::optional<Key>& after,
+                                                std::size_t rows_max) {
+  std::lock_guard lock(mutex_);
+  Snapshot out{at.value_or(frontier_), {}};
+  if (less(out.frontier, oldest_)) return fail(Code::kNotFound, "the history of that frontier is gone");
+  BatchBuilder builder(schema_);
+  for (const auto& [key, row] : rows_at(out.frontier))
+    if ((!after || key > *after) && builder.num_rows() < rows_max) builder.push(key, row);
+  if (builder.num_rows() > 0) out.batches.push_back(builder.finish());
+  return out;
+}
+
 Result<ExportReader::Row> FakeTable::lookup(const Key& key) {
   std::lock_guard lock(mutex_);
   auto rows = rows_at(frontier_);

@@ -31,6 +31,7 @@ class FakeTable : public ExportReader {
   [[nodiscard]] Frontier oldest() const override;
   [[nodiscard]] std::uint64_t num_rows() const override;
   Result<Snapshot> snapshot(std::optional<Frontier> at) override;
+  Result<Snapshot> page(std::optional<Frontier> at, const std::optional<Key>& after, std::size_t rows_max) override;
   Result<Row> lookup(const Key& key) override;
   Result<std::vector<Change>> diff(Frontier from, Frontier to) override;
   std::uint64_t subscribe(std::function<void(Frontier)> on_commit) override;

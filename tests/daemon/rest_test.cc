@@ -231,6 +231,17 @@ TEST_CASE("rows come in key order, a page at a time, at one frontier") {
   CHECK(f.body(f.table("/rows"))["rows"].size() == 11);
 }
 
+TEST_CASE("a page of few rows that fit among many") {
+  Fixture f;
+  f.fill(20'000);
+  json page = f.body(f.table("/rows?where=n+%25+50000+==+10&select=n&limit=3"));
+  CHECK(page["rows"].size() == 3);
+  json rest = f.body(f.table("/rows?where=n+%25+50000+==+10&select=n&limit=3&cursor=" +
+                             page["next_cursor"].get<std::string>()));
+  CHECK(rest["rows"].size() == 1);
+  CHECK_FALSE(rest.contains("next_cursor"));
+}
+
 TEST_CASE("a cursor whose history is gone, or of another query, is refused") {
   Fixture f;
   f.fill(10);
@@ -282,7 +293,9 @@ TEST_CASE("Q1: keys are looked up, not scanned for") {
   CHECK(f.body(f.table("/rows?k.word=none"))["rows"].empty());
   CHECK(f.words->num_snapshots == 0);
   CHECK(f.body(f.table("/rows?k.word=w4&at=5"))["rows"].size() == 1);
-  CHECK(f.words->num_snapshots == 1);
+  CHECK(f.body(f.table("/rows?at=5&key=" + net::percent_encode(to_text(key_of(3)))))["rows"][0]["word"] == "w3");
+  CHECK(f.body(f.table("/rows?at=4&key=" + net::percent_encode(to_text(key_of(3)))))["rows"].empty());
+  CHECK(f.words->num_snapshots == 0);
 }
 
 TEST_CASE("forms of cells") {
