@@ -24,7 +24,7 @@ constexpr std::size_t kPrefetchAhead = 16;
 class GroupBy : public Operator {
  public:
   GroupBy(const plan::Node& node, const plan::GroupBy& params, const Schema& input, std::vector<std::unique_ptr<Reducer>> reducers)
-      : params_(params), schema_(node.schema), span_(node.span), group_columns_(params.by), reducers_(std::move(reducers)),
+      : params_(params), schema_(node.schema), span_(node.span), keys_needed_(node.keys_needed), group_columns_(params.by), reducers_(std::move(reducers)),
         groups_(group_types(params, input), false), reducer_counts_(reducers_.size()) {
     if (params.instance) group_columns_.push_back(*params.instance);
     for (const plan::Reducer& reducer : params_.reducers) {
@@ -63,6 +63,7 @@ class GroupBy : public Operator {
   const plan::GroupBy params_;
   const Schema schema_;
   const SourceSpan span_;
+  const bool keys_needed_;
   plan::Columns group_columns_;
   std::vector<std::unique_ptr<Reducer>> reducers_;
   std::vector<bool> filtered_;
@@ -249,7 +250,7 @@ Batch GroupBy::results(const std::vector<std::uint32_t>& groups, OperatorContext
     }
     out.columns.push_back(builder.finish());
   }
-  out.keys = result_keys(out);
+  if (keys_needed_) out.keys = result_keys(out);
   return out;
 }
 
@@ -263,7 +264,9 @@ Batch GroupBy::row_of_nothing() const {
     row.push_back(is_count ? Value::of(std::int64_t{0}) : Value::none());
   }
   builder.push(key_of_values({}), row);
-  return builder.finish();
+  Batch batch = builder.finish();
+  if (!keys_needed_) batch.keys = {};
+  return batch;
 }
 
 void GroupBy::close(OperatorContext& context) {

@@ -24,6 +24,7 @@ constexpr std::size_t kPrefetchAhead = 12;
 // A column of the result: of which side, and which of the columns kept for it; or that side's row key.
 struct OutColumn {
   int side = 0;
+  bool unread = false;  // nobody reads it: None
   bool is_key = false;
   std::size_t kept = 0;
 };
@@ -43,14 +44,17 @@ struct JoinSpec {
   bool misses_are_errors = false;      // ix: a miss is ERROR, not None
 };
 
-JoinSpec spec_of(const plan::Columns& emit, const Schema& left, const Schema& right) {
+JoinSpec spec_of(const plan::Columns& emit, const std::vector<bool>& used, const Schema& left, const Schema& right) {
   JoinSpec spec;
   std::array<const Schema*, 2> schemas{&left, &right};
   std::size_t split = left.size();
   std::size_t end = left.size() + right.size();
-  for (std::uint32_t index : emit) {
+  for (std::size_t place = 0; place < emit.size(); ++place) {
+    std::uint32_t index = emit[place];
     OutColumn out;
-    if (index >= end) {
+    if (place < used.size() && !used[place]) {
+      out.unread = true;
+    } else if (index >= end) {
       out.side = index == end ? 0 : 1;
       out.is_key = true;
     } else {
@@ -246,7 +250,9 @@ Batch Join::assemble(int side, const Batch& batch, std::span<const std::uint32_t
   for (std::size_t c = 0; c < spec_.out.size(); ++c) {
     const OutColumn& from = spec_.out[c];
     const Type& type = spec_.schema.columns[c].type;
-    if (from.side == side) {
+    if (from.unread) {
+      out.columns.push_back(Column::constant(type, Value::none(), rows.size()));
+    } else if (from.side == side) {
       out.columns.push_back(from.is_key ? own_keys.as_column(rows.size())
                                         : batch.columns[spec_.kept[static_cast<std::size_t>(side)][from.kept]].gather(rows));
     } else if (padded) {
@@ -395,7 +401,7 @@ Result<std::unique_ptr<Operator>> make_join(const plan::Node& node, const plan::
   const auto& params = std::get<plan::Join>(node.params);
   const Schema& left = plan.node(node.inputs[0]).schema;
   const Schema& right = plan.node(node.inputs[1]).schema;
-  JoinSpec spec = spec_of(params.emit, left, right);
+  JoinSpec spec = spec_of(params.emit, node.used, left, right);
   spec.on = {params.left_on, params.right_on};
   for (std::uint32_t column : params.left_on) spec.key_types.push_back(left.columns[column].type);
   spec.pads = {params.how == JoinHow::kLeft || params.how == JoinHow::kOuter,
@@ -409,7 +415,7 @@ Result<std::unique_ptr<Operator>> make_join(const plan::Node& node, const plan::
 
 Result<std::unique_ptr<Operator>> make_ix(const plan::Node& node, const plan::Plan& plan) {
   const auto& params = std::get<plan::Ix>(node.params);
-  JoinSpec spec = spec_of(params.emit, plan.node(node.inputs[0]).schema, plan.node(node.inputs[1]).schema);
+  JoinSpec spec = spec_of(params.emit, node.used, plan.node(node.inputs[0]).schema, plan.node(node.inputs[1]).schema);
   spec.on = {plan::Columns{params.key}, plan::Columns{}};
   spec.key_types = {Type(Kind::kPointer)};
   spec.pads = {true, false};

@@ -24,7 +24,10 @@ class Project : public Operator {
 };
 
 Result<std::unique_ptr<Operator>> make(const plan::Node& node, const plan::Plan&) {
-  return std::make_unique<Project>(TRY(expr::Program::compile(std::get<plan::Project>(node.params).exprs)));
+  std::vector<plan::ExprPtr> exprs = std::get<plan::Project>(node.params).exprs;
+  for (std::size_t c = 0; c < exprs.size() && c < node.used.size(); ++c)  // what nobody reads is not computed
+    if (!node.used[c]) exprs[c] = plan::literal(Value::none(), exprs[c]->type.as_optional());
+  return std::make_unique<Project>(TRY(expr::Program::compile(std::move(exprs))));
 }
 
 }  // namespace

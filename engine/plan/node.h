@@ -303,6 +303,8 @@ struct Node {
   Params params;
   SourceSpan span;      // of the tag that made it
   std::string label;    // the user's name or tag: `$orders`, `!join`
+  std::vector<bool> used;   // by column: somebody reads it (empty: all); what is not read may be anything
+  bool keys_needed = true;  // somebody reads the row keys
   bool append_only = false;
   bool reports_errors = true;  // false for what depends on the error log
 };

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "engine/plan/rewrite/liveness.h"
 #include "engine/runtime/shared.h"
 #include "engine/runtime/worker.h"
 
@@ -96,6 +97,7 @@ class RunImpl : public Run {
  public:
   RunImpl(const plan::Plan& plan, const RunOptions& options, const Env& env) {
     shared_.plan = plan;
+    plan::mark_liveness(shared_.plan);
     shared_.options = options;
     shared_.env = env;
   }

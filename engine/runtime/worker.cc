@@ -254,12 +254,33 @@ Batch without_errors(Batch batch, const std::function<void(const Batch&, std::si
 
 }  // namespace
 
+namespace {
+
+// Without keys, equal rows were added up; sinks get each by itself.
+Batch one_row_per_unit(Batch batch) {
+  if (!batch.diffs || std::ranges::all_of(*batch.diffs, [](Diff d) { return d == 1 || d == -1; })) return batch;
+  std::vector<std::uint32_t> rows;
+  std::vector<Diff> diffs;
+  for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
+    Diff d = batch.diff(row);
+    for (Diff n = 0; n < (d < 0 ? -d : d); ++n) {
+      rows.push_back(row);
+      diffs.push_back(d < 0 ? -1 : 1);
+    }
+  }
+  Batch out = batch.gather(rows);
+  out.set_diffs(std::move(diffs));
+  return out;
+}
+
+}  // namespace
+
 void Worker::close_output(NodeId id, const plan::Output& /*output*/) {
   Node& node = nodes_[id.value];
   Egress* egress = shared_.egress[id.value].get();
   if (!egress || egress->discards()) return;
   if (!node.staged.empty()) {
-    Batch all = consolidate(Batch::concat(std::exchange(node.staged, {})));
+    Batch all = one_row_per_unit(consolidate(Batch::concat(std::exchange(node.staged, {}))));
     all = without_errors(std::move(all), [&](const Batch& batch, std::size_t row) {
       std::optional<Key> key;
       if (batch.keys.written()) key = batch.keys[row];
@@ -328,10 +349,27 @@ class DecodedRows : public RowSink {
 
 }  // namespace
 
+namespace {
+
+// Connectors give the columns that are read; the others stand there as None, so that column numbers hold.
+Batch with_unread_fields(const plan::Node& node, Batch batch) {
+  const auto& fields = std::get<plan::Source>(node.params).fields;
+  if (batch.columns.size() == fields.size()) return batch;
+  std::vector<Column> all;
+  std::size_t next = 0;
+  for (const plan::SourceField& field : fields)
+    all.push_back(field.used ? std::move(batch.columns[next++]) : Column::constant(field.type, Value::none(), batch.num_rows));
+  batch.columns = std::move(all);
+  return batch;
+}
+
+}  // namespace
+
 void Worker::decode(Ingest::Item item) {
   NodeId node = shared_.source_nodes[item.source];
   std::uint64_t sub_order = 0;
   auto take = [&](Batch batch) {
+    batch = with_unread_fields(shared_.plan.node(node), std::move(batch));
     // Pieces are numbered; chunks within a piece come after one another.
     batch.order = (item.order << 20) + sub_order++;
     shared_.source_rows[item.source].fetch_add(batch.num_rows, std::memory_order_relaxed);

@@ -1,0 +1,13 @@
+// engine/plan/rewrite/liveness.h
+//
+// Which columns and keys anybody reads. Marks them on the plan (Node::used, Node::keys_needed, SourceField::used,
+// Source::needs_keys); column numbers do not change, what is not read is neither parsed, computed, stored nor hashed.
+#pragma once
+
+#include "engine/plan/node.h"
+
+namespace thalweg::plan {
+
+void mark_liveness(Plan& plan);
+
+}  // namespace thalweg::plan
