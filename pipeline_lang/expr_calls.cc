@@ -118,6 +118,8 @@ Result<plan::ExprPtr> Checker::named_call(const std::string& name, const Syntax*
 }
 
 Result<plan::ExprPtr> Checker::typed_call(const std::string& name, const Syntax* receiver, const Syntax& syntax) {
+  const bool to_json = (name == "json" || name == "json.dump" || name == "json.dumps") && receiver == nullptr;
+  if (to_json && syntax.children.size() == 2) return apply(name, {{TRY(json_value(*syntax.children[1])), syntax.names[0]}}, syntax);
   auto args = TRY(arguments(receiver, syntax));
   auto out = apply(name, args, syntax);
   if (out) return out;

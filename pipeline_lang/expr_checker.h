@@ -73,6 +73,7 @@ class Checker {
   [[nodiscard]] Checked index(const Syntax& syntax);
   [[nodiscard]] Checked sequence(const Syntax& syntax);
   [[nodiscard]] Checked object(const Syntax& syntax);
+  [[nodiscard]] Checked json_value(const Syntax& syntax);
   [[nodiscard]] Checked none_test(plan::ExprPtr operand, bool negated, const Syntax& syntax);
   [[nodiscard]] Result<void> refuse_none(const plan::Expr& operand, const Syntax& syntax, std::string_view op) const;
   [[nodiscard]] Result<void> comparable(const Type& left, const Type& right, const Syntax& syntax) const;

@@ -226,9 +226,18 @@ Result<plan::ExprPtr> Checker::sequence(const Syntax& syntax) {
   return plan::call(syntax.kind == SyntaxKind::kList ? "make_list" : "make_tuple", std::move(elements), std::move(type), span(syntax));
 }
 
+// Lists inside json may mix types, unlike lists.
+Result<plan::ExprPtr> Checker::json_value(const Syntax& syntax) {
+  if (syntax.kind != SyntaxKind::kList) return check(syntax);
+  std::vector<Argument> args;
+  for (const auto& child : syntax.children) args.push_back({TRY(json_value(*child)), {}});
+  if (args.empty()) return plan::literal(Value::json("[]"), Kind::kJson, span(syntax));
+  return apply("json.array", std::move(args), syntax);
+}
+
 Result<plan::ExprPtr> Checker::object(const Syntax& syntax) {
   std::vector<Argument> args;
-  for (const auto& child : syntax.children) args.push_back({TRY(check(*child)), {}});
+  for (const auto& child : syntax.children) args.push_back({TRY(json_value(*child)), {}});
   if (args.empty()) return plan::literal(Value::json("{}"), Kind::kJson, span(syntax));
   return apply("json.object", std::move(args), syntax);
 }
