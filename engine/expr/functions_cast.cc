@@ -3,6 +3,7 @@
 // Casts between plain types that are common have kernels of their own; the others (inside composites, out of `any`,
 // text to dates) go through values.
 
+#include <charconv>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -53,7 +54,17 @@ double bool_to_float(bool x) { return x ? 1.0 : 0.0; }
 bool int_to_bool(std::int64_t x) { return x != 0; }
 bool float_to_bool(double x) { return x != 0; }
 std::string_view bool_to_text(bool x) { return x ? "True" : "False"; }
-std::string int_to_text(std::int64_t x) { return std::to_string(x); }
+Column ints_to_text(const KernelCall& call) {
+  Writer<std::string_view> out(call);
+  auto in = call.args[0].i64();
+  char buffer[24];
+  for (std::size_t i = 0; i < call.rows; ++i) {
+    if (out.skips(i)) continue;
+    char* end = std::to_chars(buffer, buffer + sizeof buffer, in[i]).ptr;
+    out.set_text(i, {buffer, static_cast<std::size_t>(end - buffer)});
+  }
+  return out.finish();
+}
 std::string float_to_text(double x) {
   std::string out;
   append_float(x, out);
@@ -253,7 +264,7 @@ const ScalarCast* find_scalar(Kind from, Kind to) {
   static const ScalarCast casts[] = {
       {Kind::kInt, Kind::kFloat, {int_to_float}},
       {Kind::kInt, Kind::kBool, {map<int_to_bool>}},
-      {Kind::kInt, Kind::kStr, {map<int_to_text>}},
+      {Kind::kInt, Kind::kStr, {ints_to_text}},
       {Kind::kFloat, Kind::kInt, {map<float_to_int>}},
       {Kind::kFloat, Kind::kBool, {map<float_to_bool>}},
       {Kind::kFloat, Kind::kStr, {map<float_to_text>}},

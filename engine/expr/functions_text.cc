@@ -19,7 +19,9 @@ namespace {
 constexpr std::size_t kTextBytesMax = 64 << 20;  // of one text that an expression makes
 
 bool is_ascii(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+  unsigned char any = 0;
+  for (char c : text) any |= static_cast<unsigned char>(c);
+  return any < 0x80;
 }
 
 // ---------------------------------------------------------------- cases
@@ -62,6 +64,25 @@ std::string lower(std::string_view text) {
 }
 std::string upper(std::string_view text) {
   return change_case(text, ascii_upper, [](char32_t c, std::size_t, std::string& out) { append_upper(c, out); });
+}
+// Most text is ASCII: changed in place, without a copy in between.
+template <char (*kAscii)(char), std::string (*kFull)(std::string_view)>
+Column map_case(const KernelCall& call) {
+  Writer<std::string_view> out(call);
+  Reader<std::string_view> texts(call.args[0]);
+  for (std::size_t i = 0; i < call.rows; ++i) {
+    if (out.skips(i)) continue;
+    std::string_view text = texts[i];
+    if (!is_ascii(text)) {
+      out.set_text(i, kFull(text));
+      continue;
+    }
+    char buffer[StrView::kInlineMax];
+    char* to = text.size() <= StrView::kInlineMax ? buffer : out.heap().allocate(text.size());
+    for (std::size_t k = 0; k < text.size(); ++k) to[k] = kAscii(text[k]);
+    out.set_view(i, StrView({to, text.size()}));
+  }
+  return out.finish();
 }
 std::string swapcase(std::string_view text) {
   auto ascii = [](char c) { return ascii_lower(c) != c ? ascii_lower(c) : ascii_upper(c); };
@@ -438,8 +459,8 @@ Param left_out(std::string name, Type type, Value fallback = Value::none()) {
 
 std::vector<FunctionRow> case_rows() {
   return {
-      method("lower", "lower() -> str", "In lower case.", "'AbC'.str.lower()", "abc", {}, kStr, {map<lower>}),
-      method("upper", "upper() -> str", "In upper case.", "'abç'.str.upper()", "ABÇ", {}, kStr, {map<upper>}),
+      method("lower", "lower() -> str", "In lower case.", "'AbC'.str.lower()", "abc", {}, kStr, {map_case<ascii_lower, lower>}),
+      method("upper", "upper() -> str", "In upper case.", "'abç'.str.upper()", "ABÇ", {}, kStr, {map_case<ascii_upper, upper>}),
       method("swapcase", "swapcase() -> str", "Upper case for lower and the other way round.", "'aB'.str.swapcase()", "Ab", {},
              kStr, {map<swapcase>}),
       method("title", "title() -> str", "Words with a capital.", "'the end'.str.title()", "The End", {}, kStr, {map<title>}),

@@ -8,9 +8,11 @@ namespace {
 
 // The position after the string that begins at `at`.
 std::size_t after_string(std::string_view json, std::size_t at) {
-  for (++at; at < json.size(); ++at) {
-    if (json[at] == '"') return at + 1;
-    if (json[at] == '\\') ++at;
+  const char* p = json.data() + at + 1;
+  const char* end = json.data() + json.size();
+  while (p < end) {
+    if (*p == '"') return static_cast<std::size_t>(p - json.data()) + 1;
+    p += *p == '\\' ? 2 : 1;
   }
   return json.size();
 }

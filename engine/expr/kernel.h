@@ -137,18 +137,18 @@ class Writer {
   {
     data_[row] = StrView(text.size() <= StrView::kInlineMax ? text : heap().store(text));
   }
-  // A part of an argument (whose heaps the result keeps), static text, or bytes from heap().
+  // A part of an argument (whose heaps the result keeps), or static text.
   void set_part(std::size_t row, std::string_view text)
     requires std::same_as<T, std::string_view>
   {
     data_[row] = StrView(text);
     shares_ = true;
   }
+  // Bytes in heap(), or few enough to lie inline.
   void set_view(std::size_t row, StrView view)
     requires std::same_as<T, std::string_view>
   {
     data_[row] = view;
-    shares_ = true;
   }
   void none(std::size_t row) { tag(row, CellTag::kNone); }
   void fail(std::size_t row, std::string_view why) {

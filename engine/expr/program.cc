@@ -1,5 +1,6 @@
 #include "engine/expr/program.h"
 
+#include <algorithm>
 #include <deque>
 #include <string>
 #include <unordered_map>
@@ -43,8 +44,20 @@ struct Block {
   std::unordered_map<int, int> registers;  // node to register
   std::unordered_set<int> eager;           // nodes that every row of this block needs
   int result = 0;
-  bool trivial = false;  // nothing is computed: imports and literals only
+  bool whole = false;  // cheaper over all rows than to pick out those that are needed; see runs_whole
 };
+
+// Functions that cost about what picking a row costs. Where only some rows need them they are computed for all, and
+// errors of the other rows are dropped: kernels are pure (F3).
+constexpr std::string_view kCheap[] = {"add", "sub", "mul",    "truediv", "floordiv", "mod",     "neg",         "eq",  "ne",  "lt",
+                                       "le",  "gt",  "ge",     "not",     "bit_and",  "bit_or",  "bit_xor",     "bit_not", "is_none",
+                                       "is_not_none", "cast", "abs"};
+
+bool is_cheap(const Expr& call) {
+  for (const ExprPtr& arg : call.args)
+    if (arg->type.phys() == Phys::kView) return false;
+  return call.type.phys() != Phys::kView && std::ranges::find(kCheap, call.function) != std::end(kCheap);
+}
 
 // ---------------------------------------------------------------- errors of kernels
 
@@ -57,6 +70,7 @@ struct RunContext {
 struct Frame {
   std::size_t rows = 0;
   const Rows* origin = nullptr;  // rows of the batch, null: all of them
+  const std::vector<std::uint8_t>* needed = nullptr;  // rows whose errors count, null: all of them
   std::vector<Column> registers;
 };
 
@@ -71,6 +85,7 @@ class StepErrors final : public CellErrors {
 
  private:
   void report_row(std::size_t row, std::string_view message) {
+    if (frame_.needed && !(*frame_.needed)[row]) return;
     std::size_t at = frame_.origin ? (*frame_.origin)[row] : row;
     if (context_.reported.insert(static_cast<std::uint64_t>(step_.node) << 32 | at).second)
       context_.errors.report(at, step_.span, message);
@@ -307,11 +322,16 @@ class Compiler {
       inner->parent = &block;
       add_eager(arg, inner->eager);
       inner->result = TRY(emit(arg, *inner));
-      inner->trivial = inner->steps.size() == 1 && (inner->steps[0].kind == Step::Kind::kImport ||
-                                                    inner->steps[0].kind == Step::Kind::kLiteral);
+      inner->whole = runs_whole(*inner);
       step.blocks.push_back(std::move(inner));
     }
     return step;
+  }
+
+  bool runs_whole(const Block& block) const {
+    return std::ranges::all_of(block.steps, [&](const Step& step) {
+      return step.kind == Step::Kind::kCall ? is_cheap(*nodes_[static_cast<std::size_t>(step.node)].expr) : step.kind != Step::Kind::kLazy;
+    });
   }
 
   struct Node {
@@ -393,17 +413,30 @@ class Runner {
     } else {
       frame.origin = selection ? selection : outer.origin;
     }
+    if (!selection) frame.needed = outer.needed;
     run_steps(block, frame, &outer, selection);
+    return std::move(frame.registers[static_cast<std::size_t>(block.result)]);
+  }
+
+  // Over all rows of the frame; only the needed ones report errors. Requires: block.whole.
+  Column run_whole(const Block& block, const Frame& outer, const std::vector<std::uint8_t>& needed) {
+    Frame frame;
+    frame.rows = outer.rows;
+    frame.origin = outer.origin;
+    frame.needed = &needed;
+    run_steps(block, frame, &outer, nullptr);
     return std::move(frame.registers[static_cast<std::size_t>(block.result)]);
   }
 
   // Evaluates `block` for `rows` of the frame and puts its cells there.
   void fill(Merge& merge, const Block& block, const Frame& frame, const Rows& rows) {
     if (rows.empty()) return;
-    if (block.trivial)
-      merge.pick(rows, run_block(block, frame, nullptr));
-    else
-      merge.put(rows, run_block(block, frame, &rows));
+    // A few rows of many are picked whatever they cost.
+    constexpr std::size_t kFew = 8;
+    if (!block.whole || rows.size() * kFew < frame.rows) return merge.put(rows, run_block(block, frame, &rows));
+    std::vector<std::uint8_t> needed(frame.rows);
+    for (std::uint32_t row : rows) needed[row] = 1;
+    merge.pick(rows, run_whole(block, frame, needed));
   }
 
   Column run_lazy(const Step& step, const Frame& frame) {
@@ -422,7 +455,53 @@ class Runner {
     UNREACHABLE();
   }
 
+  // Rows where the flag is set, and the others.
+  static std::pair<Rows, Rows> partition(const Cells<std::uint8_t>& flags, std::size_t rows) {
+    Rows yes(rows), no(rows);
+    std::size_t y = 0;
+    for (std::uint32_t row = 0; row < rows; ++row) {
+      bool set = flags[row] != 0;
+      yes[y] = row;
+      no[row - y] = row;
+      y += set;
+    }
+    yes.resize(y);
+    no.resize(rows - y);
+    return {std::move(yes), std::move(no)};
+  }
+
   Column run_if(const Step& step, const Frame& frame) {
+    const Column& condition = reg(frame, step.args[0]);
+    if (condition.has_tags()) return run_tagged_if(step, frame);
+    const Block& then = *step.blocks[0];
+    const Block& otherwise = *step.blocks[1];
+    auto holds = condition.u8();
+    if (condition.is_constant() && frame.rows > 0) return run_block(holds[0] ? then : otherwise, frame, nullptr);
+    if (then.whole && otherwise.whole && !frame.needed) {
+      std::vector<std::uint8_t> yes(frame.rows), no(frame.rows);
+      std::size_t count = 0;
+      for (std::size_t i = 0; i < frame.rows; ++i) {
+        yes[i] = holds[i];
+        no[i] = !holds[i];
+        count += holds[i];
+      }
+      if (count == frame.rows) return run_block(then, frame, nullptr);
+      if (count == 0) return run_block(otherwise, frame, nullptr);
+      Column a = run_whole(then, frame, yes);
+      Column b = run_whole(otherwise, frame, no);
+      if (a.phys() == step.type.phys() && b.phys() == step.type.phys()) return select(holds, a, b, step.type.phys(), frame.rows);
+    }
+    auto [yes, no] = partition(holds, frame.rows);
+    if (no.empty()) return run_block(then, frame, nullptr);
+    if (yes.empty()) return run_block(otherwise, frame, nullptr);
+    Merge merge(step.type.phys(), frame.rows);
+    fill(merge, then, frame, yes);
+    fill(merge, otherwise, frame, no);
+    return merge.finish();
+  }
+
+  // Some conditions are None or ERROR; so is the result there.
+  Column run_tagged_if(const Step& step, const Frame& frame) {
     const Column& condition = reg(frame, step.args[0]);
     Rows yes, no;
     Merge merge(step.type.phys(), frame.rows);
@@ -433,8 +512,6 @@ class Runner {
       else
         (holds[row] ? yes : no).push_back(row);
     }
-    if (yes.size() == frame.rows) return run_block(*step.blocks[0], frame, nullptr);
-    if (no.size() == frame.rows) return run_block(*step.blocks[1], frame, nullptr);
     fill(merge, *step.blocks[0], frame, yes);
     fill(merge, *step.blocks[1], frame, no);
     return merge.finish();
@@ -443,10 +520,28 @@ class Runner {
   // `deciding`: the value of the left side that decides (true for or). None follows Kleene: None or True is True.
   Column run_logic(const Step& step, const Frame& frame, bool deciding) {
     const Column& left = reg(frame, step.args[0]);
+    const Block& block = *step.blocks[0];
+    if (left.has_tags() || left.phys() != Phys::kU8) return run_tagged_logic(step, frame, deciding);
+    auto cells = left.u8();
+    std::vector<std::uint8_t> open(frame.rows);
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < frame.rows; ++i) {
+      open[i] = (cells[i] != 0) != deciding;
+      count += open[i];
+    }
+    if (count == 0) return left;
+    if (count == frame.rows) return run_block(block, frame, nullptr);
+    if (!block.whole || frame.needed) return run_tagged_logic(step, frame, deciding);
+    Column right = run_whole(block, frame, open);
+    if (right.phys() != Phys::kU8) return run_tagged_logic(step, frame, deciding);
+    return select({open.data(), ~std::size_t{0}}, right, left, Phys::kU8, frame.rows);
+  }
+
+  Column run_tagged_logic(const Step& step, const Frame& frame, bool deciding) {
+    const Column& left = reg(frame, step.args[0]);
     Merge merge(Phys::kU8, frame.rows);
-    Rows open;
+    Rows open, decided;
     std::vector<std::uint8_t> left_none(frame.rows);
-    Rows decided;
     auto cells = left.phys() == Phys::kU8 ? left.u8() : Cells<std::uint8_t>{nullptr, 0};
     for (std::uint32_t row = 0; row < frame.rows; ++row) {
       CellTag tag = left.tag(row);
@@ -458,8 +553,6 @@ class Runner {
       else
         merge.tag(row, tag);
     }
-    if (decided.size() == frame.rows) return left;
-    if (open.size() == frame.rows && !left.has_tags()) return run_block(*step.blocks[0], frame, nullptr);
     merge.pick(decided, left);
     if (open.empty()) return merge.finish();
     Column right = run_block(*step.blocks[0], frame, &open);
@@ -487,28 +580,41 @@ class Runner {
 
   Column run_coalesce(const Step& step, const Frame& frame) {
     const Column& first = reg(frame, step.args[0]);
-    Rows given, missing;
-    for (std::uint32_t row = 0; row < frame.rows; ++row)
-      (first.tag(row) == CellTag::kNone ? missing : given).push_back(row);
-    if (missing.empty() || step.blocks.empty()) return first;
+    if (!first.has_tags() || step.blocks.empty()) return first;
+    std::vector<std::uint8_t> absent(frame.rows);
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < frame.rows; ++i) {
+      absent[i] = first.tag(i) == CellTag::kNone;
+      count += absent[i];
+    }
+    if (count == 0) return first;
+    if (step.blocks.size() == 1 && step.blocks[0]->whole && !frame.needed) {
+      Column second = run_whole(*step.blocks[0], frame, absent);
+      Phys phys = step.type.phys();
+      if (first.phys() == phys && second.phys() == phys) return select({absent.data(), ~std::size_t{0}}, second, first, phys, frame.rows);
+    }
+    auto [missing, given] = partition({absent.data(), ~std::size_t{0}}, frame.rows);
     Merge merge(step.type.phys(), frame.rows);
     merge.pick(given, first);
-    for (std::size_t i = 0; i < step.blocks.size() && !missing.empty(); ++i) {
-      Column next = run_block(*step.blocks[i], frame, &missing);
-      Rows here, rest, part;
-      for (std::uint32_t at = 0; at < missing.size(); ++at) {
-        if (next.tag(at) == CellTag::kNone) {
-          rest.push_back(missing[at]);
-        } else {
-          here.push_back(missing[at]);
-          part.push_back(at);
-        }
-      }
-      merge.put(here, rest.empty() ? next : next.gather(part));
-      missing = std::move(rest);
-    }
+    for (std::size_t i = 0; i < step.blocks.size() && !missing.empty(); ++i) missing = fill_missing(merge, *step.blocks[i], frame, missing);
     for (std::uint32_t row : missing) merge.tag(row, CellTag::kNone);
     return merge.finish();
+  }
+
+  // Puts what `block` has for the rows, and gives back those where it is None, too.
+  Rows fill_missing(Merge& merge, const Block& block, const Frame& frame, const Rows& missing) {
+    Column next = run_block(block, frame, &missing);
+    Rows here, rest, part;
+    for (std::uint32_t at = 0; at < missing.size(); ++at) {
+      if (next.tag(at) == CellTag::kNone) {
+        rest.push_back(missing[at]);
+      } else {
+        here.push_back(missing[at]);
+        part.push_back(at);
+      }
+    }
+    merge.put(here, rest.empty() ? next : next.gather(part));
+    return rest;
   }
 
   Column run_require(const Step& step, const Frame& frame) {
