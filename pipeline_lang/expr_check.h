@@ -135,7 +135,8 @@ class Reduction {
             std::vector<plan::ExprPtr> sort_by, ReductionOptions options = {});
 
   // An expression over reducers and grouping columns; the result is over the row after the grouping.
-  [[nodiscard]] Result<plan::ExprPtr> add(const ExprInput& input);
+  // `more` are further names, over the same row: the columns of the result, in `having:`.
+  [[nodiscard]] Result<plan::ExprPtr> add(const ExprInput& input, const std::vector<NameScope::Name>& more = {});
   // `!reducers.sum {column: amount}`: the reducer by name over one expression (none for count).
   [[nodiscard]] Result<plan::ExprPtr> add_reducer(std::string_view reducer, const std::optional<ExprInput>& argument,
                                                   SourceSpan span);

@@ -502,8 +502,9 @@ NameScope scope_after(const NameScope& rows, const std::vector<GroupColumn>& by,
 
 }  // namespace
 
-Result<plan::ExprPtr> Reduction::add(const ExprInput& input) {
-  const NameScope after = scope_after(rows_, by_, instance_);
+Result<plan::ExprPtr> Reduction::add(const ExprInput& input, const std::vector<NameScope::Name>& more) {
+  NameScope after = scope_after(rows_, by_, instance_);
+  for (const auto& name : more) after.bind(name.name, name.expr);
   return ReductionChecker(*this, input, after).run();
 }
 

@@ -6,12 +6,10 @@
 namespace thalweg::lang {
 
 std::optional<GroupColumn> instance_column(const Lowering& lower, const Table& table) {
-  const Call& call = lower.call();
   plan::ExprPtr expr = lower.argument("instance", table);
   if (!expr) return std::nullopt;
   std::string name = "_pw_instance";
   if (expr->kind == plan::ExprKind::kColumn) name = table.schema.columns[expr->column].name;
-  (void)call;
   return GroupColumn{{std::move(name)}, std::move(expr)};
 }
 
@@ -144,7 +142,7 @@ bool take_reductions(const Lowering& lower, std::string_view name, Reduction& re
 }
 
 Table add_grouping(const Lowering& lower, const Table& input, const Reduction& reduction, plan::GroupBy group,
-                   const std::vector<NamedExpr>& result) {
+                   const std::vector<NamedExpr>& result, const plan::ExprPtr& having) {
   std::vector<NamedExpr> before;
   for (std::size_t i = 0; i < reduction.pre().size(); ++i) before.push_back({"_" + std::to_string(i), {}, reduction.pre()[i]});
   const Table prepared = lower.project(input, before);
@@ -152,7 +150,8 @@ Table add_grouping(const Lowering& lower, const Table& input, const Reduction& r
   group.instance = reduction.instance();
   group.sort_by = reduction.sort_by();
   group.reducers = reduction.reducers();
-  const Table grouped = lower.builder().add(std::move(group), {prepared}, reduction.post(), lower.options(false));
+  Table grouped = lower.builder().add(std::move(group), {prepared}, reduction.post(), lower.options(false));
+  if (having) grouped = lower.builder().add(plan::Filter{having}, {grouped}, grouped.schema, lower.options(false));
   return lower.project(grouped, result);
 }
 
@@ -212,6 +211,29 @@ std::optional<std::vector<plan::ExprPtr>> sort_columns(const Lowering& lower, co
   return out;
 }
 
+// `having:` over the columns of the result, and reducers. What it rules None out of is no longer optional.
+plan::ExprPtr having_condition(const Lowering& lower, Reduction& reduction, std::vector<NamedExpr>& result) {
+  const auto input = expr_input(lower.builder(), lower.call().at("having"));
+  if (!input) return nullptr;
+  std::vector<NameScope::Name> names;
+  for (const auto& item : result) names.push_back({item.name, item.expr, {}});
+  auto condition = reduction.add(*input, names);
+  if (!condition) {
+    lower.report(std::move(condition).error());
+    return nullptr;
+  }
+  const Type& type = (*condition)->type;
+  if (!type.is_plain(Kind::kBool)) {
+    lower.wrong(input->span, "`having` must be a bool that is never None, the expression is `" + type.to_text() + "`");
+    return nullptr;
+  }
+  const auto present = not_none_where(**condition);
+  for (auto& item : result)
+    if (item.expr->kind == plan::ExprKind::kColumn && present.contains(item.expr->column))
+      item.expr = plan::column(item.expr->column, item.expr->type.without_optional());
+  return std::move(*condition);
+}
+
 ObjectPtr group(const Lowering& lower, const Table& table, std::vector<GroupColumn> by, std::string_view reduce) {
   const Call& call = lower.call();
   plan::GroupBy params;
@@ -233,17 +255,12 @@ ObjectPtr group(const Lowering& lower, const Table& table, std::vector<GroupColu
     result.push_back({by[i].names[0], {}, plan::column(static_cast<std::uint32_t>(i), by[i].expr->type)});
   const bool fine = take_reductions(lower, reduce, reduction, result);
   if (!take_reductions(lower, "reducers", reduction, result) || !fine) return error_object();
-  Table out = add_grouping(lower, table, reduction, std::move(params), result);
+  plan::ExprPtr having;
   if (call.has("having")) {
-    const Located where = call.at("having");
-    auto condition = lower.condition(where, lower.scope(out, where.scope), "having");
-    if (!condition) return error_object();
-    Schema schema = out.schema;
-    for (const std::uint32_t column : not_none_where(*condition))
-      schema.columns[column].type = schema.columns[column].type.without_optional();
-    out = lower.builder().add(plan::Filter{std::move(condition)}, {out}, std::move(schema), lower.options(false));
+    having = having_condition(lower, reduction, result);
+    if (!having) return error_object();
   }
-  return lower.result(std::move(out));
+  return lower.result(add_grouping(lower, table, reduction, std::move(params), result, having));
 }
 
 ObjectPtr build_groupby(Builder& builder, const Call& call) {
