@@ -41,6 +41,10 @@ class Compilation {
     for (const auto& [entry, value] : undecided_) judge(*entry, *value);
     export_error_table();
     for (const auto& [name, table] : evaluator_.further_exports()) export_one(name, table);
+    // An error may have ended a way to a definition early: what the text refers to counts as used then.
+    if (!result_.ok())
+      for (const ast::Entry& entry : root.entries)
+        if (!entry.is_definition()) evaluator_.mark_used(*entry.value, scope_);
     evaluator_.report_unused();
     result_.inferred = evaluator_.inferred();
     result_.plan.name = result_.settings.name.value_or("");

@@ -180,9 +180,58 @@ ObjectPtr Evaluator::cycle(const Definition& definition, SourceSpan at) {
   return error_object();
 }
 
+// Plain references in a definition, in file order. The body of a loop has names of its own and is left alone.
+void Evaluator::collect_references(const ast::Node& node, Scope* scope, std::vector<Definition*>& out) {
+  if (node.is_reference()) {
+    Definition* definition = find(std::string_view(node.text).substr(1), scope);
+    if (definition != nullptr && definition->state == Definition::State::kNew) out.push_back(definition);
+    return;
+  }
+  Scope* inner = enter(node, scope);
+  for (const ast::NodePtr& item : node.items) collect_references(*item, scope, out);
+  for (const ast::Entry& entry : node.entries)
+    if (!entry.is_definition() && entry.key != "body") collect_references(*entry.value, inner, out);
+}
+
+// Builds what a definition refers to before itself, so that long chains of tables need no deep recursion.
+void Evaluator::build_references_of(Definition& root) {
+  struct Visit {
+    Definition* definition;
+    std::vector<Definition*> children;
+    std::size_t next = 0;
+  };
+  std::set<const Definition*> seen = {&root};
+  std::vector<Visit> path;
+  const auto open = [&](Definition& definition) {
+    Visit visit{&definition, {}, 0};
+    const bool is_replaced = options_.inputs.contains(definition.name) && definition.where.scope->parent() == nullptr;
+    if (definition.where.node != nullptr && !is_replaced)
+      collect_references(*definition.where.node, definition.where.scope, visit.children);
+    path.push_back(std::move(visit));
+  };
+  open(root);
+  while (!path.empty()) {
+    Visit& visit = path.back();
+    if (visit.next < visit.children.size()) {
+      Definition* child = visit.children[visit.next++];
+      if (seen.insert(child).second) open(*child);
+      continue;
+    }
+    Definition* finished = visit.definition;
+    path.pop_back();
+    if (finished != &root && finished->state == Definition::State::kNew) value_of(*finished);
+  }
+}
+
 ObjectPtr Evaluator::value_of(Definition& definition) {
   if (definition.state == Definition::State::kDone) return definition.value;
   if (definition.state == Definition::State::kRunning) return cycle(definition, definition.span);
+  if (!prebuilding_) {
+    prebuilding_ = true;
+    build_references_of(definition);
+    prebuilding_ = false;
+    if (definition.state == Definition::State::kDone) return definition.value;
+  }
   definition.state = Definition::State::kRunning;
   running_.push_back(&definition);
   {

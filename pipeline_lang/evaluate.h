@@ -4,7 +4,8 @@
 // them, once, in whatever order that gives.
 //
 // V1  A value belongs to the scope it is written in, not to the one that asks: the same definition is one object.
-// V2  Recursion is bounded (kNestedMax); a definition that is reached while it is being built is a cycle.
+// V2  A definition that is reached while it is being built is a cycle. What a definition refers to is built before it,
+//     so recursion is shallow; it is bounded by kNestedMax all the same.
 // V3  One mistake gives one message: what depends on it is an Error object.
 #pragma once
 
@@ -67,7 +68,7 @@ class TagCall;
 
 class Evaluator : public Builder {
  public:
-  static constexpr std::size_t kNestedMax = 1500;
+  static constexpr std::size_t kNestedMax = 1000;
 
   Evaluator(const Registry& registry, const CompileOptions& options, FileTable& files, Diagnostics& diagnostics,
             plan::Plan& plan);
@@ -101,6 +102,8 @@ class Evaluator : public Builder {
   ObjectPtr value_of(Definition& definition);
   // Looks at arguments that no build function asked for.
   void finish_calls();
+  // Whatever `node` refers to, and what that refers to, counts as used.
+  void mark_used(const ast::Node& node, Scope* scope);
   // Warnings for what nothing reached, errors for unknown tags in it.
   void report_unused();
   [[nodiscard]] const Registry& registry() const { return registry_; }
@@ -129,6 +132,8 @@ class Evaluator : public Builder {
   Definition* find(std::string_view name, Scope* scope);
   Definition* find_running(std::string_view name, Scope* scope);
   ObjectPtr reference(std::string_view name, Scope* scope, SourceSpan at, bool report);
+  void collect_references(const ast::Node& node, Scope* scope, std::vector<Definition*>& out);
+  void build_references_of(Definition& root);
   ObjectPtr outside(std::string_view name);
   ObjectPtr evaluate_new(Located where);
   ObjectPtr scalar(Located where);
@@ -144,7 +149,6 @@ class Evaluator : public Builder {
   void undefined(std::string_view name, Scope* scope, SourceSpan at);
   Table import(const Table& table, Frame& into);
   void check_unreached(const ast::Node& node, Scope* scope);
-  void mark_used(const ast::Node& node, Scope* scope);
   void evaluate_rest(const TagCall& call);
 
   const Registry& registry_;
@@ -177,6 +181,7 @@ class Evaluator : public Builder {
   std::optional<Table> error_log_;
   std::string label_;  // for the next tag: the name it defines
   std::size_t nested_ = 0;
+  bool prebuilding_ = false;
   UniverseId universes_ = 0;
   std::vector<ast::NodePtr> kept_;  // nodes made here, alive as long as the calls that read them
 };

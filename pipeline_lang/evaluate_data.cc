@@ -176,17 +176,23 @@ Result<std::string> Evaluator::read_file(const std::string& path) const {
 
 // ---------------------------------------------------------------- what nothing reached
 
-void Evaluator::mark_used(const ast::Node& node, Scope* scope) {
-  Scope* inner = enter(node, scope);
-  if (node.is_scalar())
-    for (const std::string& name : dollar_names(node.text))
-      if (Definition* definition = find(name, scope); definition != nullptr && !definition->used) {
-        definition->used = true;
-        if (definition->where.node != nullptr) mark_used(*definition->where.node, definition->where.scope);
-      }
-  for (const ast::NodePtr& item : node.items) mark_used(*item, scope);
-  for (const ast::Entry& entry : node.entries)
-    if (!entry.is_definition()) mark_used(*entry.value, inner);
+// Without recursion: definitions may refer to each other in long chains.
+void Evaluator::mark_used(const ast::Node& start, Scope* start_scope) {
+  std::vector<std::pair<const ast::Node*, Scope*>> next = {{&start, start_scope}};
+  while (!next.empty()) {
+    const auto [node, scope] = next.back();
+    next.pop_back();
+    if (node->is_scalar())
+      for (const std::string& name : dollar_names(node->text))
+        if (Definition* definition = find(name, scope); definition != nullptr && !definition->used) {
+          definition->used = true;
+          if (definition->where.node != nullptr) next.emplace_back(definition->where.node, definition->where.scope);
+        }
+    Scope* inner = enter(*node, scope);
+    for (const ast::NodePtr& item : node->items) next.emplace_back(item.get(), scope);
+    for (const ast::Entry& entry : node->entries)
+      if (!entry.is_definition()) next.emplace_back(entry.value.get(), inner);
+  }
 }
 
 // An argument that the build function did not get to, because something else was wrong: what it refers to is still

@@ -284,11 +284,106 @@ TEST_CASE("long paths and families of the peer lead to the same row") {
   CHECK(registry.find("persistence.Backends.filesystem") == registry.find("pw.persistence.Backend.filesystem"));
 }
 
-TEST_CASE("a thousand definitions in a row are built, a hundred thousand are refused") {
+TEST_CASE("long chains of definitions are built without deep recursion") {
   Compiled compile;
   std::string text = "$a0: x.csv\n";
-  for (int i = 1; i <= 1000; ++i) text += "$a" + std::to_string(i) + ": $a" + std::to_string(i - 1) + "\n";
-  CHECK(compile(text + "t: !io.csv.read {path: $a1000}\n").ok());
-  for (int i = 1001; i <= 20000; ++i) text += "$a" + std::to_string(i) + ": $a" + std::to_string(i - 1) + "\n";
-  CHECK_FALSE(compile(text + "t: !io.csv.read {path: $a20000}\n").ok());
+  for (int i = 1; i <= 20000; ++i) text += "$a" + std::to_string(i) + ": $a" + std::to_string(i - 1) + "\n";
+  CHECK(compile(text + "t: !io.csv.read {path: $a20000}\n").ok());
+  std::string tables = "$t0: !io.csv.read {path: a.csv}\n";
+  for (int i = 1; i <= 2000; ++i)
+    tables += "$t" + std::to_string(i) + ": !select {table: $t" + std::to_string(i - 1) + ", columns: [data]}\n";
+  CHECK(compile(tables + "t: $t2000\n").ok());
+  CHECK_FALSE(compile(tables + "t: $t2001\n").ok());
+  std::string ring;
+  for (int i = 0; i < 3000; ++i) ring += "$r" + std::to_string(i) + ": $r" + std::to_string((i + 1) % 3000) + "\n";
+  CHECK_FALSE(compile(ring + "t: $r0\n").ok());
+}
+
+namespace {
+
+// Files that only exist here.
+class MemoryDisk : public Disk {
+ public:
+  std::map<std::string, std::string> files;
+
+  Result<std::unique_ptr<ReadFile>> open_read(const std::string& path) override {
+    const auto found = files.find(path);
+    if (found == files.end()) return fail(Code::kNotFound, "no such file");
+    return std::make_unique<MemoryFile>(found->second);
+  }
+  Result<FileStat> stat(const std::string&) override { return fail(Code::kNotFound, "no such file"); }
+  Result<std::unique_ptr<WriteFile>> open_write(const std::string&, WriteMode) override { return fail(Code::kIo, "read-only"); }
+  Result<void> rename(const std::string&, const std::string&) override { return fail(Code::kIo, "read-only"); }
+  Result<void> remove(const std::string&) override { return fail(Code::kIo, "read-only"); }
+  Result<void> make_directories(const std::string&) override { return fail(Code::kIo, "read-only"); }
+  Result<std::vector<std::string>> list(const std::string&) override { return std::vector<std::string>{}; }
+
+ private:
+  class MemoryFile : public ReadFile {
+   public:
+    explicit MemoryFile(std::string text) : text_(std::move(text)) {}
+    Result<std::size_t> read_at(std::uint64_t offset, char* into, std::size_t bytes) override {
+      if (offset >= text_.size()) return std::size_t{0};
+      return text_.copy(into, bytes, offset);
+    }
+    Result<FileStat> stat() override { return FileStat{}; }
+
+   private:
+    std::string text_;
+  };
+};
+
+}  // namespace
+
+TEST_CASE("imported files give names, and paths are relative to the file they stand in") {
+  Compiled compile;
+  MemoryDisk disk;
+  compile.options.disk = &disk;
+  disk.files["lib/common.yaml"] =
+      "imports: [deep/more.yaml]\n$orders: !io.csv.read {path: orders.csv, schema: $schema}\nplain: !io.csv.read {path: p.csv}\n"
+      "sink: !io.csv.write {table: $orders, path: never.csv}\n$unused: 1\n";
+  disk.files["lib/deep/more.yaml"] = "imports: ../common.yaml\n$schema: !schema_from_types {a: int}\n";
+  disk.files["main.yaml"] = "imports: [lib/common.yaml]\nout: !io.csv.write {table: $orders, path: out.csv}\np: $plain\n";
+  const auto result = compile_file("main.yaml", (compile(""), compile.options));
+  INFO(messages(result));
+  REQUIRE(result.ok());
+  CHECK(result.diagnostics.all().empty());
+  CHECK(*first_source(result).args.find("path")->as_text() == "lib/orders.csv");
+  CHECK(count_sources(result) == 2);
+  CHECK(*first_output(result).args.find("path")->as_text() == "out.csv");
+  disk.files["main.yaml"] = "imports: [lib/commn.yaml]\n";
+  CHECK_THAT(messages(compile_file("main.yaml", compile.options)), Catch::Contains("main.yaml:1:11: error: cannot read `lib/commn.yaml`"));
+  CHECK_THAT(messages(compile_file("none.yaml", compile.options)), Catch::Contains("cannot read `none.yaml`"));
+}
+
+TEST_CASE("a schema is read from a CSV file") {
+  Compiled compile;
+  MemoryDisk disk;
+  compile.options.disk = &disk;
+  disk.files["d/a.csv"] = "id;amount;name\n1;2.5;x\n2;3;\"y;z\"\n";
+  disk.files["d/main.yaml"] = "t: !io.csv.read {path: a.csv, schema: !schema_from_csv {path: a.csv, delimiter: ;}}\n";
+  const auto result = compile_file("d/main.yaml", (compile(""), compile.options));
+  INFO(messages(result));
+  REQUIRE(result.ok());
+  const Schema& schema = result.exports[0].schema;
+  REQUIRE(schema.size() == 3);
+  CHECK(schema.columns[0].type == Type(Kind::kInt));
+  CHECK(schema.columns[1].type == Type(Kind::kFloat));
+  CHECK(schema.columns[2].type == Type(Kind::kStr));
+}
+
+TEST_CASE("a secret comes from a file, paths can be forbidden") {
+  Compiled compile;
+  MemoryDisk disk;
+  compile.options.disk = &disk;
+  disk.files["/run/pw"] = "geheim\n";
+  const std::string text =
+      "$t: !io.csv.read {path: a.csv}\n"
+      "o: !io.postgres.write {table: $t, table_name: t, postgres_settings: {password: !secret.file /run/pw}}\n";
+  const auto result = compile(text);
+  INFO(messages(result));
+  REQUIRE(result.ok());
+  CHECK(*first_output(result).args.find("postgres_settings")->find("password")->as_text() == "geheim");
+  compile.options.path_allowed = [](const std::string& path) { return path[0] != '/'; };
+  CHECK_THAT(messages(compile(text)), Catch::Contains("allow_paths"));
 }
