@@ -187,7 +187,7 @@ Result<JoinPair> check_join_condition(const ExprInput& input, const NameScope& l
   const Type left_type = out.left->type, right_type = out.right->type;
   const auto common = common_supertype(left_type, right_type);
   if (!common || (common->is(Kind::kAny) && !left_type.is(Kind::kAny) && !right_type.is(Kind::kAny)))
-    return on_left.error(*syntax, "the sides of `on` cannot be equal: " + article(left_type) + " and " + article(right_type),
+    return on_left.error(*syntax, "the sides of `" + on_left.source(*syntax) + "` cannot be equal: " + article(left_type) + " and " + article(right_type),
                          "cast one of them before the join");
   out.left = plan::coerce(out.left, *common);
   out.right = plan::coerce(out.right, *common);

@@ -162,8 +162,23 @@ class ReductionChecker final : public Checker {
     if (extreme && args.size() == 1) args.push_back(row_key());
     if (kind == ReducerKind::kCountDistinct && args.empty()) return plan::literal(Value::of(std::int64_t{1}), Kind::kInt, span(call));
     TRY(decide_type(name, out, args, given, call));
+    const bool skips = out.skip_nones && !args.empty() && args[0]->type.admits_none();
     for (auto& arg : args) out.args.push_back(reduction_.pre_column(std::move(arg)));
-    return add(std::move(out), call);
+    return skips ? without_rows(std::move(out), call) : add(std::move(out), call);
+  }
+
+  // Where Nones are skipped, a group of Nones alone has the empty list, or counts to 0; other reducers have no value.
+  Checked without_rows(plan::Reducer out, const Syntax& call) {
+    const Type type = out.type;
+    const bool counts = out.kind == ReducerKind::kCount || out.kind == ReducerKind::kCountDistinct;
+    const bool lists = out.kind == ReducerKind::kTuple || out.kind == ReducerKind::kSortedTuple;
+    const bool array = out.kind == ReducerKind::kNdArray;
+    out.none_if_empty = counts || lists || array;
+    if (!lists && !array) return add(std::move(out), call);
+    out.type = type.as_optional();
+    const Value empty = array ? Value::array(NdArray{{0}, std::vector<std::int64_t>{}}) : Value::tuple({});
+    auto column = TRY(add(std::move(out), call));
+    return plan::special(plan::ExprKind::kCoalesce, {std::move(column), plan::literal(empty, type, span(call))}, type, span(call));
   }
 
   // The settings of a call; what they name is taken out of `given.named`.
@@ -403,7 +418,7 @@ class ReductionChecker final : public Checker {
     const auto same = std::find_if(all.begin(), all.end(), [&](const plan::Reducer& other) {
       const bool folds = reducer.fold || other.fold;
       return !folds && other.kind == reducer.kind && other.args == reducer.args && other.type == reducer.type &&
-             other.skip_nones == reducer.skip_nones && other.parameter == reducer.parameter && other.separator == reducer.separator;
+             other.skip_nones == reducer.skip_nones && other.none_if_empty == reducer.none_if_empty && other.parameter == reducer.parameter && other.separator == reducer.separator;
     });
     const auto index = static_cast<std::uint32_t>(same - all.begin());
     const Type type = reducer.type;

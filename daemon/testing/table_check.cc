@@ -31,7 +31,25 @@ bool near(const NdArray& a, const NdArray& b) {
                                           [](double p, double q) { return near(p, q); });
 }
 
+// An array as the nested tuples it is written like: in a column of type any an expectation cannot tell the two apart.
+Value as_tuples(const NdArray& array, std::size_t dim, std::size_t& at) {
+  if (dim == array.shape.size()) {
+    const auto* floats = std::get_if<std::vector<double>>(&array.data);
+    const std::size_t i = at++;
+    return floats != nullptr ? Value::of((*floats)[i]) : Value::of(std::get<std::vector<std::int64_t>>(array.data)[i]);
+  }
+  std::vector<Value> elements;
+  for (std::int64_t i = 0; i < array.shape[dim]; ++i) elements.push_back(as_tuples(array, dim + 1, at));
+  return Value::tuple(std::move(elements));
+}
+Value as_tuples(const Value& value) {
+  std::size_t at = 0;
+  return value.tag() == Value::Tag::kArray ? as_tuples(value.as_array(), 0, at) : value;
+}
+
 bool near(const Value& a, const Value& b) {
+  const bool mixed = (a.tag() == Value::Tag::kArray) != (b.tag() == Value::Tag::kArray);
+  if (mixed && (a.tag() == Value::Tag::kTuple || b.tag() == Value::Tag::kTuple)) return near(as_tuples(a), as_tuples(b));
   if (a.tag() != b.tag()) return false;
   if (a.tag() == Value::Tag::kFloat) return near(a.as_float(), b.as_float());
   if (a.tag() == Value::Tag::kArray) return near(a.as_array(), b.as_array());
@@ -44,10 +62,7 @@ bool near(const Value& a, const Value& b) {
 void append_coarse(const Value& value, std::string& out) {
   switch (value.tag()) {
     case Value::Tag::kFloat: out += 'f'; return;
-    case Value::Tag::kArray:
-      out += 'a';
-      for (std::int64_t size : value.as_array().shape) out += std::to_string(size) + ",";
-      return;
+    case Value::Tag::kArray: append_coarse(as_tuples(value), out); return;
     case Value::Tag::kTuple:
       out += '(';
       for (const Value& element : value.as_tuple()) append_coarse(element, out);

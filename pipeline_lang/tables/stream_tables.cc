@@ -100,11 +100,10 @@ ObjectPtr build_stream_to_table(Builder& builder, const Call& call) {
     flag = plan::column(static_cast<std::uint32_t>(*column), table->schema.columns[*column].type);
     if (!flag->type.is_plain(Kind::kBool)) return lower.wrong(call.span(), "column `is_upsert` is no bool");
   }
-  const bool own = flag->kind == plan::ExprKind::kColumn;
-  const Table input = own ? *table : lower.extended(*table, {flag});
-  const auto column = own ? flag->column : static_cast<std::uint32_t>(table->schema.size());
-  const Table out = builder.add(plan::StreamToTable{column}, {input}, input.schema, lower.options(false));
-  return lower.result(lower.shortened(out, table->schema.size()));
+  // The operator takes its flag away; a flag that is a column of the table stays, as at the peer.
+  const Table input = lower.extended(*table, {flag});
+  const auto column = static_cast<std::uint32_t>(table->schema.size());
+  return lower.result(builder.add(plan::StreamToTable{column}, {input}, table->schema, lower.options(false)));
 }
 
 // Deletions count by their key alone, so their columns are None.
@@ -124,9 +123,10 @@ ObjectPtr build_from_streams(Builder& builder, const Call& call) {
   down.push_back({"_is_upsert", {}, plan::literal(Value::of(false), Kind::kBool)});
   const Table first = lower.project(*updates, up), second = lower.project(*deletions, down);
   const Table all = builder.add(plan::Concat{false}, {first, second}, schema_of(down), lower.options(updates->append_only && deletions->append_only));
-  const Table out = builder.add(plan::StreamToTable{flag}, {all}, all.schema, lower.options(false));
-  std::vector<NamedExpr> result = all_columns(updates->schema);
-  return lower.result(lower.project(out, result));
+  Schema merged = all.schema;
+  merged.columns.pop_back();
+  const Table out = builder.add(plan::StreamToTable{flag}, {all}, std::move(merged), lower.options(false));
+  return lower.result(lower.project(out, all_columns(updates->schema)));
 }
 
 }  // namespace
@@ -155,7 +155,7 @@ void add_stream_tables(Components& out) {
   out.push_back(table_component("stream_to_table", {table_arg(), arg("is_upsert", ArgKind::kExpr, false, "whether an event sets the row or deletes it")},
                                 "The table that a stream of events makes: per key the last one.",
                                 "!stream_to_table {table: $events, is_upsert: is_upsert}", build_stream_to_table));
-  out.push_back(table_component("from_streams", {arg("updates", ArgKind::kTable, true, "events that set a row", {"update_stream", "updates_stream"}),
+  out.push_back(table_component("from_streams", {arg("updates", ArgKind::kTable, true, "events that set a row", {"table", "update_stream", "updates_stream"}),
                                                  arg("deletions", ArgKind::kTable, true, "events that delete the row of their key", {"deletion_stream", "deletions_stream"})},
                                 "The table that a stream of updates and one of deletions make.",
                                 "!from_streams {updates: $set, deletions: $gone}", build_from_streams));

@@ -202,7 +202,7 @@ TEST_CASE("reductions are split around the grouping") {
   CHECK(add("argmin(a)") == "#3 : pointer");
   CHECK(add("argmin(a, y=b)") == "#4 : int");
   CHECK(add("tuple(o)") == "#5 : list[int | None]");
-  CHECK(add("tuple(o, skip_nones=True)") == "#6 : list[int]");
+  CHECK(add("tuple(o, skip_nones=True)") == "coalesce(#6, ()) : list[int]");
   CHECK(add("pw.reducers.max(f)") == "#7 : float");
   CHECK(add("tools.aggregate.avg(a)") == "#8 : float");
   CHECK(add("count(distinct=True, by=a)") == "#9 : int");
