@@ -42,7 +42,19 @@ struct StateText {
   std::string operator()(const plan::Sort&) const { return "rows in order, per instance"; }
   std::string operator()(const plan::OrderedDiff&) const { return "rows in order, per instance"; }
   std::string operator()(const plan::Interpolate&) const { return "rows in order"; }
-  std::string operator()(const plan::TimeGate&) const { return "rows until the clock passes them"; }
+  std::string operator()(const plan::TimeGate& gate) const {
+    return gate.kind == plan::GateKind::kFreeze ? "the clock" : "rows until the clock passes them";
+  }
+  std::string operator()(const plan::SessionAssign& sessions) const {
+    return sessions.cutoff.is_none() ? "rows in order, per instance" : "rows in order, per instance, until the cutoff";
+  }
+  std::string operator()(const plan::IntervalJoin&) const { return "rows of both sides in order of time"; }
+  std::string operator()(const plan::AsofJoin&) const { return "rows of both sides in order of time"; }
+  std::string operator()(const plan::AsofNowJoin& join) const {
+    return join.remember ? "rows of both sides, and the answers given" : "rows of the right side by join key";
+  }
+  std::string operator()(const plan::Inactivity&) const { return "one entry per instance"; }
+  std::string operator()(const plan::UpdateTimestamp&) const { return "rows with their times"; }
   std::string operator()(const plan::Iterate&) const { return "the loop's tables"; }
   std::string operator()(const plan::Export&) const { return "all rows by key, and their history"; }
   template <class Other>

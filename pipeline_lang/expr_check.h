@@ -134,6 +134,9 @@ class Reduction {
   Reduction(NameScope rows, std::vector<GroupColumn> by, std::optional<GroupColumn> instance,
             std::vector<plan::ExprPtr> sort_by, ReductionOptions options = {});
 
+  // A further name of the row after the grouping, over its columns: `_pw_window`.
+  void bind(std::string name, plan::ExprPtr after) { bound_.push_back({std::move(name), std::move(after), {}}); }
+
   // An expression over reducers and grouping columns; the result is over the row after the grouping.
   // `more` are further names, over the same row: the columns of the result, in `having:`.
   [[nodiscard]] Result<plan::ExprPtr> add(const ExprInput& input, const std::vector<NameScope::Name>& more = {});
@@ -160,6 +163,7 @@ class Reduction {
   ReductionOptions options_;
   std::vector<plan::ExprPtr> pre_;
   std::vector<plan::Reducer> reducers_;
+  std::vector<NameScope::Name> bound_;
 };
 
 [[nodiscard]] bool is_reducer_name(std::string_view name);  // aliases too

@@ -60,6 +60,8 @@ class OperatorContext {
   // Ends the run: what the user asserted does not hold.
   virtual void fail(Error error) = 0;
   [[nodiscard]] virtual Env& env() = 0;
+  // Wall time of this commit, the same for all operators and workers under a test's clock.
+  [[nodiscard]] virtual std::int64_t wall_ns() { return env().clock->wall_ns(); }
   [[nodiscard]] virtual WorkerId worker() const = 0;
   [[nodiscard]] virtual std::uint32_t num_workers() const = 0;
   // Combines a value among all workers within this commit (clock operators); all workers must call it, in close().

@@ -16,11 +16,14 @@ namespace {
 const OperatorDescriptor* const kAll[] = {
     &kProject, &kFilter, &kRekey,  &kFlatten, &kRemoveErrors, &kAssertAppendOnly, &kFilterForgetting, &kUpsert,
     &kKeyed,   &kIx,     &kConcat, &kGroupBy, &kDeduplicate,  &kTopK,             &kJoin,             &kToStream,
-    &kStreamToTable, &kIterate,
+    &kIterate,
+    &kStreamToTable, &kSort, &kOrderedDiff, &kInterpolate, &kTimeGate, &kWindowAssign, &kSessionAssign, &kIntervalJoin,
+    &kAsofJoin, &kAsofNowJoin, &kUtcNow, &kInactivity, &kUpdateTimestamp,
 };
 
-// The keyed operators are one implementation with a kind.
+// The keyed operators are one implementation with a kind, and so are the gates of event time.
 constexpr std::string_view kKeyedNames[] = {"update_rows", "update_cells", "intersect", "difference", "restrict"};
+constexpr std::string_view kGateNames[] = {"forget", "buffer", "freeze"};
 
 }  // namespace
 
@@ -29,6 +32,8 @@ constexpr std::string_view kKeyedNames[] = {"update_rows", "update_cells", "inte
 const OperatorDescriptor* find_operator(std::string_view name) {
   for (std::string_view keyed : operators::kKeyedNames)
     if (keyed == name) return &operators::kKeyed;
+  for (std::string_view gate : operators::kGateNames)
+    if (gate == name) return &operators::kTimeGate;
   for (const OperatorDescriptor* descriptor : operators::kAll)
     if (descriptor->name == name) return descriptor;
   return nullptr;

@@ -25,6 +25,19 @@ extern const OperatorDescriptor kTopK;
 extern const OperatorDescriptor kJoin;
 extern const OperatorDescriptor kToStream;
 extern const OperatorDescriptor kStreamToTable;
+// temporal/
+extern const OperatorDescriptor kSort;
+extern const OperatorDescriptor kOrderedDiff;
+extern const OperatorDescriptor kInterpolate;
+extern const OperatorDescriptor kTimeGate;
+extern const OperatorDescriptor kWindowAssign;
+extern const OperatorDescriptor kSessionAssign;
+extern const OperatorDescriptor kIntervalJoin;
+extern const OperatorDescriptor kAsofJoin;
+extern const OperatorDescriptor kAsofNowJoin;
+extern const OperatorDescriptor kUtcNow;
+extern const OperatorDescriptor kInactivity;
+extern const OperatorDescriptor kUpdateTimestamp;
 
 // Routes that many share.
 std::vector<Route> route_any(const plan::Node& node);      // every port stays

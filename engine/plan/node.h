@@ -202,6 +202,7 @@ struct TimeGate {
   std::optional<std::uint32_t> instance;  // one clock per instance
   bool mark = false;                      // kForget: retractions go to the odd time
   std::optional<std::uint32_t> clock;     // default: `time`
+  std::optional<std::uint32_t> clock_instance;  // of input 1
   bool late = false;                      // kFreeze: emits the insertions that it would drop, and nothing else
 };
 
@@ -260,6 +261,24 @@ struct AsofNowJoin {
   Columns emit;                   // as Join
 };
 
+// One row per tick of the wall clock; ticks are `refresh_ns` apart, the first `initial_delay_ns` after the start. A commit
+// has at most one: the newest that is due.
+struct UtcNow {
+  std::int64_t refresh_ns = 60'000'000'000;
+  std::int64_t initial_delay_ns = 0;
+};  // schema: timestamp_utc
+// Pauses of a table that only grows, looked for at every tick: the last row's wall time before one, and the first one's
+// after it (None until then).
+struct Inactivity {
+  std::int64_t period_ns = 0;
+  std::int64_t refresh_ns = 1'000'000'000;
+  std::optional<std::uint32_t> instance;
+};  // schema: instance if any, inactivity_timestamp_utc, resumed_activity_timestamp_utc
+// Appends the newest tick when the row came.
+struct UpdateTimestamp {
+  std::int64_t refresh_ns = 1'000'000'000;
+};
+
 // ---------------------------------------------------------------- streams
 
 struct ToStream {};                            // appends is_upsert
@@ -293,7 +312,7 @@ struct Export {
 using Params = std::variant<Source, StaticRows, ErrorLog, Project, Filter, Rekey, Flatten, RemoveErrors,
                             AssertAppendOnly, FilterForgetting, Upsert, Keyed, Ix, Concat, GroupBy, Deduplicate, TopK,
                             Join, Sort, OrderedDiff, Interpolate, TimeGate, WindowAssign, SessionAssign,
-                            IntervalJoin, AsofJoin, AsofNowJoin, ToStream, StreamToTable, Iterate,
+                            IntervalJoin, AsofJoin, AsofNowJoin, UtcNow, Inactivity, UpdateTimestamp, ToStream, StreamToTable, Iterate,
                             LoopInput, Output, Export>;
 
 struct Node {

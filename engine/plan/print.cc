@@ -275,6 +275,7 @@ std::string arguments(const TimeGate& p) {
       .value("threshold", p.threshold)
       .column("instance", p.instance)
       .column("clock", p.clock)
+      .column("clock_instance", p.clock_instance)
       .flag("mark", p.mark)
       .flag("late", p.late)
       .finish();
@@ -332,6 +333,14 @@ std::string arguments(const AsofNowJoin& p) {
       .text("emit", columns_text(p.emit))
       .finish();
 }
+std::string duration_text(std::int64_t ns) { return Value::duration(ns).to_text(); }
+std::string arguments(const UtcNow& p) {
+  return Arguments().text("refresh", duration_text(p.refresh_ns)).text("initial_delay", duration_text(p.initial_delay_ns)).finish();
+}
+std::string arguments(const Inactivity& p) {
+  return Arguments().text("period", duration_text(p.period_ns)).text("refresh", duration_text(p.refresh_ns)).column("instance", p.instance).finish();
+}
+std::string arguments(const UpdateTimestamp& p) { return Arguments().text("refresh", duration_text(p.refresh_ns)).finish(); }
 std::string arguments(const ToStream&) { return ""; }
 std::string arguments(const StreamToTable& p) { return Arguments().column("is_upsert", p.is_upsert).finish(); }
 std::string arguments(const Iterate& p) {
@@ -399,6 +408,9 @@ std::string_view name_of(const SessionAssign&) { return "session_assign"; }
 std::string_view name_of(const IntervalJoin&) { return "interval_join"; }
 std::string_view name_of(const AsofJoin&) { return "asof_join"; }
 std::string_view name_of(const AsofNowJoin&) { return "asof_now_join"; }
+std::string_view name_of(const UtcNow&) { return "utc_now"; }
+std::string_view name_of(const Inactivity&) { return "inactivity_detection"; }
+std::string_view name_of(const UpdateTimestamp&) { return "add_update_timestamp_utc"; }
 std::string_view name_of(const ToStream&) { return "to_stream"; }
 std::string_view name_of(const StreamToTable&) { return "stream_to_table"; }
 std::string_view name_of(const Iterate&) { return "iterate"; }

@@ -93,6 +93,39 @@ class SourceThread : public SourceContext {
   std::atomic<bool> stopping_{false};
 };
 
+// Asks for a commit at every tick, so that what goes by the clock is looked at on a quiet pipeline, too.
+class Ticker {
+ public:
+  explicit Ticker(RunShared& shared) : shared_(shared) {}
+  ~Ticker() { stop(); }
+  void start() {
+    thread_ = std::thread([this] { body(); });
+  }
+  void stop() {
+    {
+      std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    changed_.notify_all();
+    if (thread_.joinable()) thread_.join();
+  }
+
+ private:
+  void body() {
+    std::unique_lock lock(mutex_);
+    while (!changed_.wait_for(lock, std::chrono::nanoseconds(shared_.tick_ns), [this] { return stopping_; })) {
+      shared_.tick = true;
+      shared_.exchange->wake(0).wake();
+    }
+  }
+
+  RunShared& shared_;
+  std::thread thread_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool stopping_ = false;  // guarded by mutex_
+};
+
 class RunImpl : public Run {
  public:
   RunImpl(const plan::Plan& plan, const RunOptions& options, const Env& env) {
@@ -135,6 +168,10 @@ class RunImpl : public Run {
   void start_threads() {
     state_ = RunState::kRunning;
     for (const auto& source : sources_) source->start();
+    if (shared_.tick_ns > 0 && !shared_.options.test_times) {
+      shared_.tick = true;  // the first tick may be due at once
+      ticker_.start();
+    }
     supervisor_ = std::thread([this] { supervise(); });
   }
 
@@ -197,6 +234,11 @@ class RunImpl : public Run {
       std::uint32_t id = shared_.ingest->add_source(held);
       shared_.source_nodes.push_back(node.id);
       sources_.push_back(std::make_unique<SourceThread>(shared_, id, std::move(*made)));
+    } else if (const auto* now = std::get_if<plan::UtcNow>(&node.params)) {
+      look_every(std::min(now->refresh_ns, now->initial_delay_ns > 0 ? now->initial_delay_ns : now->refresh_ns));
+      shared_.endless = !shared_.options.test_times;
+    } else if (const auto* pauses = std::get_if<plan::Inactivity>(&node.params)) {
+      look_every(pauses->refresh_ns);
     } else if (const auto* rows = std::get_if<plan::StaticRows>(&node.params)) {
       add_scripts(node, *rows);
     } else if (const auto* output = std::get_if<plan::Output>(&node.params)) {
@@ -215,6 +257,12 @@ class RunImpl : public Run {
     return {};
   }
 
+  void look_every(std::int64_t ns) {
+    constexpr std::int64_t kTickNsMin = 1'000'000;
+    ns = std::max(ns, kTickNsMin);
+    shared_.tick_ns = shared_.tick_ns == 0 ? ns : std::min(shared_.tick_ns, ns);
+  }
+
   void add_scripts(const plan::Node& node, const plan::StaticRows& rows) {
     std::map<std::uint64_t, BatchBuilder> by_time;
     if (rows.rows)
@@ -229,6 +277,7 @@ class RunImpl : public Run {
     for (const auto& worker : workers_) threads.emplace_back([&worker] { worker->run(); });
     for (std::thread& thread : threads) thread.join();
     for (const auto& source : sources_) source->stop();
+    ticker_.stop();
     shared_.ingest->stop();
     bool clean = !shared_.abandon;
     for (const auto& egress : shared_.egress)
@@ -244,6 +293,7 @@ class RunImpl : public Run {
   }
 
   mutable RunShared shared_;
+  Ticker ticker_{shared_};
   std::vector<std::unique_ptr<SourceThread>> sources_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::thread supervisor_;

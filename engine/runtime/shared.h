@@ -48,6 +48,8 @@ struct RunShared {
   Graph graph;
   std::vector<bool> after_errors;                         // by node: depends on the error log
   std::map<std::uint64_t, std::vector<std::pair<NodeId, Batch>>> scripts;  // by time
+  std::int64_t tick_ns = 0;                               // some operator looks at the clock this often; 0: none does
+  bool endless = false;                                   // a clock is a source that never ends
   std::vector<NodeId> source_nodes;                       // by ingest id
   std::vector<std::unique_ptr<Egress>> egress;            // by node; null elsewhere
   std::vector<std::shared_ptr<ExportTable>> exports;      // by node; null elsewhere
@@ -58,6 +60,7 @@ struct RunShared {
   std::atomic<bool> abandon{false};        // leave the running commit: the run has failed or stops
   std::atomic<std::uint32_t> running{0};   // workers still in the commit
   std::atomic<std::uint32_t> odd_wanted{0};
+  std::atomic<bool> tick{false};           // the clock operators want a commit
   std::vector<NodeCounters> counters;      // by worker * nodes + node
   std::vector<std::atomic<std::uint64_t>> source_rows, source_errors, source_bytes;  // by ingest id
   std::atomic<std::uint64_t> commits{0};

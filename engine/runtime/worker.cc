@@ -18,6 +18,7 @@ class Worker::Context : public OperatorContext {
   }
   void fail(Error error) override { worker_.shared_.fail_run(std::move(error)); }
   [[nodiscard]] Env& env() override { return worker_.shared_.env; }
+  [[nodiscard]] std::int64_t wall_ns() override { return worker_.wall_ns(); }
   [[nodiscard]] WorkerId worker() const override { return worker_.id_; }
   [[nodiscard]] std::uint32_t num_workers() const override { return worker_.num_workers(); }
   [[nodiscard]] std::vector<std::string> all_to_all(std::string mine) override { return worker_.all_to_all(std::move(mine)); }
@@ -45,6 +46,13 @@ Result<void> Worker::build() {
   return {};
 }
 
+// Under a test's clock it follows from the commit; the end of input comes right after what was there.
+std::int64_t Worker::wall_ns() {
+  if (!shared_.options.test_times) return shared_.env.clock->wall_ns();
+  if (!spec_.is_end) test_time_ = spec_.time;
+  return shared_.options.test_clock_start_ns + static_cast<std::int64_t>(test_time_) * shared_.options.test_clock_per_time_ns;
+}
+
 // ---------------------------------------------------------------- which commit is next
 
 void Worker::run() { id_.value == 0 ? coordinate() : follow(); }
@@ -64,7 +72,8 @@ CommitSpec Worker::next_commit() {
     auto wall_ms = static_cast<std::uint64_t>(shared_.env.clock->wall_ns() / 1'000'000) & ~std::uint64_t{1};
     std::uint64_t next = shared_.options.test_times ? std::max<std::uint64_t>(last, 2) : std::max({last, wall_ms, std::uint64_t{2}});
     if (shared_.ingest->has_work()) return {.time = next};
-    if (shared_.ingest->all_ended() && !shared_.ingest->stopping())
+    if (!stopping && shared_.tick.exchange(false)) return {.time = next};
+    if (shared_.ingest->all_ended() && !shared_.ingest->stopping() && !shared_.endless)
       return {.time = shared_.options.test_times ? kEndCommit : next, .is_end = true, .takes_input = false};
     if (stopping) return {.over = true};
     wake.wait(seen);

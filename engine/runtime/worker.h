@@ -58,6 +58,7 @@ class Worker {
   void receive(Message message);
   void report(NodeId node, ErrorKind kind, std::string message, SourceSpan where, std::optional<Key> key);
   std::vector<std::string> all_to_all(std::string mine);
+  [[nodiscard]] std::int64_t wall_ns();
   [[nodiscard]] bool abandoned() const { return shared_.abandon.load(std::memory_order_relaxed); }
   [[nodiscard]] std::uint32_t num_workers() const { return shared_.exchange->workers(); }
 
@@ -65,6 +66,7 @@ class Worker {
   const WorkerId id_;
   std::vector<Node> nodes_;
   CommitSpec spec_;
+  Commit test_time_ = 0;                           // of the newest commit with input, under a test's clock
   std::vector<DataError> commit_errors_;
   std::uint64_t error_rows_ = 0;                   // of this commit, for keys of the error table
   std::vector<std::deque<std::string>> answers_;   // all_to_all: by sender

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "engine/expr/function_table.h"
-#include "pipeline_lang/tables/lowering.h"
+#include "pipeline_lang/tables/temporal.h"
 
 namespace thalweg::lang {
 namespace {
@@ -80,7 +80,7 @@ ObjectPtr build_diff(Builder& builder, const Call& call) {
   Extra extra(*table);
   params.timestamp = extra.place(timestamp);
   if (instance) params.instance = extra.place(instance);
-  std::vector<ColumnSpec> results;
+  std::vector<ColumnSpec> previous;
   for (const std::uint32_t column : *values) {
     const auto& [name, type] = table->schema.columns[column];
     const Type plain = type.without_optional();
@@ -91,13 +91,24 @@ ObjectPtr build_diff(Builder& builder, const Call& call) {
                          "numbers, datetimes and durations have");
     if (!free_name(lower, *table, "diff_" + name)) return error_object();
     params.values.push_back(column);
-    results.push_back({"diff_" + name, difference->result.as_optional()});
+    previous.push_back({"_before_" + name, type.as_optional()});
   }
   const Table input = extra.apply(lower, *table);
+  const auto first = static_cast<std::uint32_t>(input.schema.size());
   Schema schema = input.schema;
-  for (auto& result : results) schema.columns.push_back(std::move(result));
+  for (auto& column : previous) schema.columns.push_back(std::move(column));
   const Table out = builder.add(std::move(params), {input}, std::move(schema), lower.options(false, table->universe));
-  return without_extra(lower, *table, out, input.schema.size());
+  // The operator appends the values of the row before; their differences are made here.
+  std::vector<NamedExpr> exprs = all_columns(table->schema);
+  for (std::uint32_t i = 0; i < values->size(); ++i) {
+    const auto& [name, type] = table->schema.columns[(*values)[i]];
+    const Type plain = type.without_optional();
+    const plan::ExprPtr now = plan::column((*values)[i], type), before = plan::column(first + i, type.as_optional());
+    // Neither is None where the difference is evaluated.
+    const plan::ExprPtr difference = typed_call("sub", {plan::column((*values)[i], plain), plan::column(first + i, plain)});
+    exprs.push_back({"diff_" + name, {}, plan::special(plan::ExprKind::kRequire, {difference, before, now}, difference->type.as_optional())});
+  }
+  return lower.result(lower.project(out, exprs));
 }
 
 ObjectPtr build_interpolate(Builder& builder, const Call& call) {
