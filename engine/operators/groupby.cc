@@ -19,7 +19,11 @@ namespace thalweg::operators {
 
 namespace {
 
-constexpr std::size_t kPrefetchAhead = 16;
+// Three misses per row of a large table, each asked for before it is needed: the slot, the cell, the text of the cell.
+constexpr std::size_t kSlotAhead = 32;
+constexpr std::size_t kCellAhead = 16;
+constexpr std::size_t kTextAhead = 8;
+constexpr std::size_t kPrefetchFromGroups = 8192;  // smaller tables are in the cache anyway
 
 class GroupBy : public Operator {
  public:
@@ -51,6 +55,7 @@ class GroupBy : public Operator {
 
   Batch without_group_errors(Batch batch, OperatorContext& context);
   void find_groups(const Batch& batch, std::vector<std::uint32_t>& group_of);
+  void prefetch_groups(std::size_t row, std::vector<std::uint32_t>& group_of) const;
   std::uint32_t add_group(std::span<const Column* const> columns, std::size_t row, std::uint64_t hash);
   void remember_old(std::span<const std::uint32_t> group_of);
   void update_reducers(const Batch& batch, std::span<const std::uint32_t> group_of, Commit commit);
@@ -120,12 +125,30 @@ void GroupBy::find_groups(const Batch& batch, std::vector<std::uint32_t>& group_
     batch.columns[c].hash_into(hashes_);
   }
   group_of.resize(n);
+  bool prefetch = index_.size() > kPrefetchFromGroups && !columns.empty();
   for (std::size_t row = 0; row < n; ++row) {
-    if (row + kPrefetchAhead < n) index_.prefetch(hashes_[row + kPrefetchAhead]);
-    // Runs of equal groups are common (sorted files, hot keys).
+    if (prefetch) prefetch_groups(row, group_of);
     std::uint32_t group = index_.find(hashes_[row], [&](std::uint32_t g) { return groups_.row_equals(g, columns, row); });
     if (group == HashIndex::kNoRow) group = add_group(columns, row, hashes_[row]);
     group_of[row] = group;
+  }
+}
+
+// `group_of` holds the candidates of the rows ahead until they are looked up.
+void GroupBy::prefetch_groups(std::size_t row, std::vector<std::uint32_t>& group_of) const {
+  std::size_t n = group_of.size();
+  if (row + kSlotAhead < n) index_.prefetch(hashes_[row + kSlotAhead]);
+  if (row + kCellAhead < n) {
+    std::uint32_t candidate = index_.candidate(hashes_[row + kCellAhead]);
+    group_of[row + kCellAhead] = candidate;
+    if (candidate != HashIndex::kNoRow) {
+      groups_.prefetch(0, candidate);
+      __builtin_prefetch(&counts_[candidate]);
+    }
+  }
+  if (row >= kCellAhead - kTextAhead && row + kTextAhead < n) {
+    std::uint32_t candidate = group_of[row + kTextAhead];
+    if (candidate != HashIndex::kNoRow) groups_.prefetch_text(0, candidate);
   }
 }
 

@@ -32,6 +32,16 @@ class HashIndex {
     if (!slots_.empty()) __builtin_prefetch(&slots_[home(tag_of(hash))]);
   }
 
+  // The first row whose hash may be this one, or kNoRow: what to prefetch before `find`.
+  [[nodiscard]] std::uint32_t candidate(std::uint64_t hash) const {
+    if (slots_.empty()) return kNoRow;
+    std::uint32_t tag = tag_of(hash);
+    for (std::size_t at = home(tag);; at = (at + 1) & mask_) {
+      const Slot& slot = slots_[at];
+      if (slot.row == kNoRow || slot.tag == tag) return slot.row;
+    }
+  }
+
   // The row for which `equal(row)` holds among those of this hash, or kNoRow.
   template <class Equal>
   [[nodiscard]] std::uint32_t find(std::uint64_t hash, Equal&& equal) const {

@@ -62,6 +62,13 @@ class RowStore {
     __builtin_prefetch(block.data.get() + at(id) * block.width);
   }
 
+  // The bytes of a long text; requires that the cell itself was prefetched.
+  void prefetch_text(std::size_t column, std::uint32_t id) const {
+    if (types_[column].phys() != Phys::kView) return;
+    const StrView& view = cell<StrView>(column, id);
+    if (!view.is_inline()) __builtin_prefetch(view.data());
+  }
+
   [[nodiscard]] Column gather(std::size_t column, std::span<const std::uint32_t> ids) const;
   [[nodiscard]] KeyColumn gather_keys(std::span<const std::uint32_t> ids) const;
   [[nodiscard]] Batch gather(std::span<const std::uint32_t> ids) const;
