@@ -280,6 +280,13 @@ bool json_contains(std::string_view json, std::string_view key) {
   });
   return found;
 }
+Column json_or_none_contains(const KernelCall& call) {
+  Writer<bool> out(call);
+  Reader<std::string_view> keys(call.args[1]);
+  for (std::size_t i = 0; i < call.rows; ++i)
+    if (!out.skips(i)) out.set(i, call.args[0].is_value(i) && json_contains(call.args[0].views()[i].view(), keys[i]));
+  return out.finish();
+}
 Column sequence_contains(const KernelCall& call) {
   Writer<bool> out(call);
   auto sequences = call.args[0].views();
@@ -297,7 +304,7 @@ Column sequence_contains(const KernelCall& call) {
 Result<Typed> type_contains(std::span<const Argument> args) {
   const Type& container = args[0].type;
   const Type& item = args[1].type;
-  bool text = container.is_plain(Kind::kStr) || container.is_plain(Kind::kJson);
+  bool text = container.is_plain(Kind::kStr) || container.is(Kind::kJson);
   if (text && item.is_plain(Kind::kStr)) return Typed{{container, item}, Kind::kBool, {}};
   if (container.is_plain(Kind::kTuple) || container.is_plain(Kind::kList)) {
     Type element = container.is(Kind::kTuple) && container.args().empty() ? item : container.element();
@@ -313,7 +320,7 @@ Result<Typed> type_contains(std::span<const Argument> args) {
 }
 const KernelInfo* choose_contains(std::span<const Type> params, const Type&) {
   static const KernelInfo text{.kernel = map<text_contains>};
-  static const KernelInfo json{.kernel = map<json_contains>};
+  static const KernelInfo json{.kernel = json_or_none_contains, .sees_none = true};
   static const KernelInfo sequence{.kernel = sequence_contains, .sees_none = true};
   if (params[0].is(Kind::kStr)) return &text;
   return params[0].is(Kind::kJson) ? &json : &sequence;
@@ -353,9 +360,19 @@ Answer<std::int64_t> any_length(std::string_view bytes) {
   }
   return no_answer("no length: " + value.to_text());
 }
+// What an index found may be None, and has no length.
+Column json_length_or_error(const KernelCall& call) {
+  Writer<std::int64_t> out(call);
+  for (std::size_t i = 0; i < call.rows; ++i) {
+    if (out.skips(i)) continue;
+    Answer<std::int64_t> length = json_length(call.args[0].is_value(i) ? call.args[0].views()[i].view() : "null");
+    length ? out.set(i, *length) : out.fail(i, length.error());
+  }
+  return out.finish();
+}
 Result<Typed> type_len(std::span<const Argument> args) {
   const Type& type = args[0].type;
-  if (type.optional())
+  if (type.optional() && !type.is(Kind::kJson))
     return fail(Code::kInvalidPipeline, fmt::format("`len` of `{}`; use `unwrap(x)` or `coalesce(x, ...)` first", type.to_text()));
   if (type.phys() != Phys::kView) return fail(Code::kInvalidPipeline, fmt::format("`{}` has no length", type.to_text()));
   return Typed{{type}, Kind::kInt, {}};
@@ -364,7 +381,7 @@ const KernelInfo* choose_len(std::span<const Type> params, const Type&) {
   static const KernelInfo text{.kernel = map<text_length>};
   static const KernelInfo bytes{.kernel = map<bytes_length>};
   static const KernelInfo tuple{.kernel = map<tuple_length>};
-  static const KernelInfo json{.kernel = map<json_length>};
+  static const KernelInfo json{.kernel = json_length_or_error, .sees_none = true};
   static const KernelInfo any{.kernel = map<any_length>};
   switch (params[0].kind()) {
     case Kind::kStr: return &text;
