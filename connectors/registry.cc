@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "connectors/file/descriptor.h"
+#include "connectors/generator/descriptor.h"
 #include "connectors/null/descriptor.h"
 
 namespace thalweg {
@@ -11,7 +12,7 @@ namespace {
 
 std::vector<ConnectorDescriptor> build_table() {
   std::vector<ConnectorDescriptor> table;
-  for (auto make : {file_connectors, null_connectors})
+  for (auto make : {file_connectors, generator_connectors, null_connectors})
     for (ConnectorDescriptor& connector : make()) table.push_back(std::move(connector));
   return table;
 }
