@@ -33,13 +33,15 @@ struct FileSourceShared {
 class FilePiece final : public Piece {
  public:
   FilePiece(std::shared_ptr<const FileSourceShared> shared, BlockRef block, std::size_t content_bytes, BlockInfo info)
-      : shared_(std::move(shared)), block_(std::move(block)), content_bytes_(content_bytes), info_(std::move(info)) {}
-  [[nodiscard]] std::size_t bytes() const override { return block_->size(); }
+      : shared_(std::move(shared)), bytes_(block->size()), block_(std::move(block)), content_bytes_(content_bytes),
+        info_(std::move(info)) {}
+  [[nodiscard]] std::size_t bytes() const override { return bytes_; }
   void decode(RowSink& out) override;
 
  private:
   const std::shared_ptr<const FileSourceShared> shared_;
-  BlockRef block_;
+  const std::size_t bytes_;
+  BlockRef block_;             // given up after decoding
   std::size_t content_bytes_;  // of a whole file
   BlockInfo info_;
 };

@@ -3,9 +3,9 @@
 #include <emmintrin.h>
 #include <fmt/format.h>
 
-#include <charconv>
 #include <unordered_map>
 
+#include "connectors/formats/fast_number.h"
 #include "connectors/formats/row_writer.h"
 #include "connectors/formats/text_value.h"
 
@@ -76,11 +76,14 @@ const char* closing_quote(const CsvFormat& format, const char* p, const char* en
 
 void append_quoted_content(const CsvFormat& format, std::string_view content, std::string& out) {
   const char quote = *format.quote;
-  for (std::size_t i = 0; i < content.size(); ++i) {
-    bool escapes = (content[i] == quote || (format.escape && content[i] == *format.escape)) && i + 1 < content.size();
-    if (escapes) ++i;
-    out += content[i];
+  const char escape = format.escape.value_or(quote);
+  std::size_t done = 0;
+  for (std::size_t i = 0; i + 1 < content.size(); ++i) {
+    if (content[i] != quote && content[i] != escape) continue;
+    out.append(content, done, i - done);
+    done = ++i;  // the byte after it is itself
   }
+  out.append(content, done);
 }
 
 class BlockDecoder {
@@ -156,7 +159,7 @@ class BlockDecoder {
     // The cutter lets no record through whose quote is not closed, but for the line that it reports itself.
     if (!close) close = end_ - 1;
     std::string_view content(p + 1, static_cast<std::size_t>(close - p - 1));
-    line_ += count_lines(content);
+    if (std::memchr(content.data(), '\n', content.size())) line_ += count_lines(content);
     separators_.seek(close + (close + 1 < end_ ? 1 : 0));
     const char* stop = separators_.next();
     if (field < 0) return stop;
@@ -178,17 +181,27 @@ class BlockDecoder {
   }
 
   void token(std::size_t field, const char* p, std::size_t length) {
+    std::int64_t v = 0;
+    double d = 0;
     switch (kinds_[field]) {
       case Kind::kStr: return text(field, p, length);
       case Kind::kInt:
-        if (integer(field, p, length)) return;
+      case Kind::kDuration:
+        if (fast_int(p, length, v)) return rows_.put_int(field, v);
         break;
-      case Kind::kFloat: {
-        double v = 0;
-        auto [end, error] = std::from_chars(p, p + length, v);
-        if (error == std::errc{} && end == p + length && length) return rows_.put_float(field, v);
+      case Kind::kFloat:
+        if (fast_float(p, length, d)) return rows_.put_float(field, d);
         break;
-      }
+      case Kind::kBool:
+        if (length == 4 && std::memcmp(p, "true", 4) == 0) return rows_.put_bool(field, true);
+        if (length == 5 && std::memcmp(p, "false", 5) == 0) return rows_.put_bool(field, false);
+        break;
+      case Kind::kDateTimeNaive:
+        if (fast_datetime(p, length, v)) return rows_.put_int(field, v);
+        break;
+      case Kind::kDateTimeUtc:
+        if (fast_datetime(p, length && p[length - 1] == 'Z' ? length - 1 : length, v)) return rows_.put_int(field, v);
+        break;
       default: break;
     }
     other(field, {p, length});
@@ -205,21 +218,6 @@ class BlockDecoder {
   void none(std::size_t field, const char* p, std::size_t length) {
     if (length == 0) rows_.fill_missing(field, p);
     else rows_.put_none(field);
-  }
-
-  bool integer(std::size_t field, const char* p, std::size_t length) {
-    bool negative = length && *p == '-';
-    const char* end = p + length;
-    p += negative;
-    if (p == end || end - p > 18) return false;
-    std::uint64_t v = 0;
-    for (; p < end; ++p) {
-      auto digit = static_cast<unsigned char>(*p - '0');
-      if (digit > 9) return false;
-      v = v * 10 + digit;
-    }
-    rows_.put_int(field, negative ? -static_cast<std::int64_t>(v) : static_cast<std::int64_t>(v));
-    return true;
   }
 
   // Rare types, None, and what does not fit.

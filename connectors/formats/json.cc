@@ -5,6 +5,7 @@
 #include <charconv>
 #include <unordered_map>
 
+#include "connectors/formats/fast_number.h"
 #include "connectors/formats/json_scan.h"
 #include "connectors/formats/json_value.h"
 #include "connectors/formats/row_writer.h"
@@ -218,6 +219,10 @@ class BlockDecoder {
         if (json::is_word(p, "true")) return rows_.put_bool(field, true), p + 4;
         if (json::is_word(p, "false")) return rows_.put_bool(field, false), p + 5;
         break;
+      case Kind::kDateTimeNaive:
+      case Kind::kDateTimeUtc:
+        if (const char* end = datetime(field, p)) return end;
+        break;
       case Kind::kJson: return json_value(field, p);
       default: break;
     }
@@ -256,10 +261,26 @@ class BlockDecoder {
     json::NumberEnd number = json::skip_number(p);
     if (!number.end) return nullptr;
     double v = 0;
-    auto [end, error] = std::from_chars(p, number.end, v);
-    if (error != std::errc{}) return nullptr;
+    if (!fast_float(p, static_cast<std::size_t>(number.end - p), v)) {
+      auto [end, error] = std::from_chars(p, number.end, v);
+      if (error != std::errc{}) return nullptr;
+    }
     rows_.put_float(field, v);
     return number.end;
+  }
+
+  // Null: not in the usual form; the general way decides.
+  const char* datetime(std::size_t field, const char* p) {
+    if (*p != '"') return nullptr;
+    bool escaped = false;
+    const char* end = json::string_end(p + 1, escaped);
+    if (!end) return nullptr;
+    auto length = static_cast<std::size_t>(end - p - 1);
+    if (kinds_[field] == Kind::kDateTimeUtc && end[-1] == 'Z') --length;
+    std::int64_t ns = 0;
+    if (!fast_datetime(p + 1, length, ns)) return nullptr;
+    rows_.put_int(field, ns);
+    return end + 1;
   }
 
   const char* json_value(std::size_t field, const char* p) {
