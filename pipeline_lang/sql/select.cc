@@ -178,7 +178,7 @@ Result<void> Planner::split_correlations(const Context& ctx, Parts& parts) const
     }
     std::optional<Sides> sides = as_equality(*condition);
     if (sides && looks(*sides->left) == std::pair(true, false)) std::swap(sides->left, sides->right);
-    bool fits = sides && looks(*sides->left) == std::pair(false, true) && looks(*sides->right) == std::pair(true, false);
+    bool fits = sides && !looks(*sides->left).first && looks(*sides->right) == std::pair(true, false);
     if (!fits) {
       std::set<std::uint32_t> columns;
       columns_of(*condition, columns);
