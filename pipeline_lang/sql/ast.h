@@ -97,6 +97,7 @@ struct Factor {
   std::vector<std::string> column_aliases;
   QueryPtr query;
   std::vector<AstPtr> args;                // of a function; `TABLE t` and `DESCRIPTOR(c)` are plain columns here
+  std::vector<AstPtr> partition;           // SESSION(TABLE t PARTITION BY …, …)
   FromItemPtr join;
 };
 

@@ -73,10 +73,9 @@ Result<FromPart> Planner::factor(Context& ctx, const Factor& factor) {
       if (factor.alias.empty()) return part;
       return error("a parenthesised join takes no alias; make it a derived table", factor.place);
     }
-    case Factor::Kind::kFunction:
-      break;
+    case Factor::Kind::kFunction: return window_function(ctx, factor);
   }
-  return error("unknown table function `" + factor.name + "`", factor.place);
+  return error("expected a table", factor.place);
 }
 
 FromPart Planner::side_by_side(Context& ctx, FromPart left, FromPart right) {
@@ -170,7 +169,10 @@ Result<void> Planner::join_condition(Context& ctx, const FromPart& left, const F
     for (std::uint32_t& source : b.sources) source += shift;
     ExprPtr from_left = TRY(star_column(both.scope, a, where));
     ExprPtr from_right = TRY(star_column(both.scope, b, where));
-    on.push_back(TRY(compare_sql("=", from_left, from_right, where)));
+    // USING of an ASOF JOIN ends with the time.
+    bool is_asof = step.kind == JoinKind::kAsof || step.kind == JoinKind::kAsofLeft;
+    bool is_time = is_asof && i + 1 == step.using_columns.size();
+    on.push_back(TRY(compare_sql(is_time ? ">=" : "=", from_left, from_right, where)));
     StarEntry one{name, step.kind == JoinKind::kRight ? b.sources : a.sources};
     if (step.kind == JoinKind::kFull) one.sources.insert(one.sources.end(), b.sources.begin(), b.sources.end());
     merged.push_back(std::move(one));
@@ -202,9 +204,9 @@ Result<FromPart> Planner::join_step(Context& ctx, FromPart left, const JoinStep&
       return join_outer(ctx, step.kind, std::move(left), std::move(right), std::move(on), std::move(both));
     case JoinKind::kAsof:
     case JoinKind::kAsofLeft:
-      break;
+      return join_asof(ctx, step, std::move(left), std::move(right), std::move(on), std::move(both));
   }
-  return error("ASOF JOIN is not supported", step.place);
+  return error("expected a join", step.place);
 }
 
 // ---------------------------------------------------------------- inner joins
@@ -257,6 +259,11 @@ Result<Stage> Planner::join_leaves(const Context& ctx, const FromPart& part, std
       keys = keys_with(waiting[i]);
       if (!keys.empty()) pick = i;
     }
+    for (std::size_t i = 0; i < waiting.size() && keys.empty(); ++i)
+      if (find_band(conditions, joined, waiting[i])) {
+        pick = i;
+        break;
+      }
     Stage next = std::move(waiting[pick]);
     waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(pick));
     std::vector<ExprPtr> left_on, right_on;
@@ -267,7 +274,13 @@ Result<Stage> Planner::join_leaves(const Context& ctx, const FromPart& part, std
     for (std::size_t i = keys.size(); i-- > 0;)
       conditions.erase(conditions.begin() + static_cast<std::ptrdiff_t>(keys[i].first));
     auto shift = static_cast<std::uint32_t>(joined.columns.size());
-    Side side = join({joined.node, joined.columns}, left_on, {next.node, next.columns}, right_on, {});
+    std::optional<Band> band = find_band(conditions, joined, next);
+    Side side = band ? TRY(join_band(ctx, joined, left_on, next, right_on, *band))
+                     : join({joined.node, joined.columns}, left_on, {next.node, next.columns}, right_on, {});
+    if (band) {
+      conditions.erase(conditions.begin() + static_cast<std::ptrdiff_t>(std::max(band->low_at, band->high_at)));
+      conditions.erase(conditions.begin() + static_cast<std::ptrdiff_t>(std::min(band->low_at, band->high_at)));
+    }
     joined.node = side.node;
     joined.columns = side.columns;
     for (const auto& [column, at] : next.where) joined.where[column] = at + shift;

@@ -113,6 +113,21 @@ Result<ExprPtr> instr(std::string_view name, Args& args, SourceSpan span) {
   std::swap(args[0], args[1]);
   return on_texts<kPosition>(name, args, span);
 }
+// LOCATE(part, text, from)
+Result<ExprPtr> locate(std::string_view name, Args& args, SourceSpan span) {
+  if (args.size() == 2) return on_texts<kPosition>(name, args, span);
+  ExprPtr from = TRY(convert(args[2], Kind::kInt, span));
+  Args bounds{from, int_literal(1, span)};
+  from = TRY(call_scalar("GREATEST", bounds, span));
+  Args rest{args[1], from};
+  ExprPtr tail = TRY(on_text<kSubstr>(name, rest, span));
+  Args found{args[0], tail};
+  ExprPtr at = TRY(on_texts<kPosition>(name, found, span));
+  ExprPtr none = TRY(compare_sql("=", at, int_literal(0, span), span));
+  ExprPtr before = TRY(arithmetic("-", from, int_literal(1, span), span));
+  ExprPtr shifted = TRY(arithmetic("+", at, before, span));
+  return if_then(truth(none), at, shifted, span);
+}
 // Nothing of it is NULL: CONCAT takes a NULL for no text.
 Result<ExprPtr> concat(std::string_view, Args& args, SourceSpan span) {
   ExprPtr all;
@@ -217,7 +232,7 @@ Result<ExprPtr> date_trunc(std::string_view, Args& args, SourceSpan span) {
 }
 
 constexpr std::size_t kMany = 1000;
-constexpr std::array<ScalarRow, 55> kScalars = {{
+constexpr std::array<ScalarRow, 57> kScalars = {{
     {"UPPER", 1, 1, on_text<kUpper>},
     {"UCASE", 1, 1, on_text<kUpper>},
     {"LOWER", 1, 1, on_text<kLower>},
@@ -243,6 +258,8 @@ constexpr std::array<ScalarRow, 55> kScalars = {{
     {"POSITION", 2, 2, on_texts<kPosition>},
     {"INSTR", 2, 2, instr},
     {"STRPOS", 2, 2, instr},
+    {"LOCATE", 2, 3, locate},
+    {"CHARINDEX", 2, 3, locate},
     {"ABS", 1, 1, on_number<kAbs>},
     {"SIGN", 1, 1, on_number<kSign>},
     {"ROUND", 1, 2, round},

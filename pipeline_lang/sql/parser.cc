@@ -371,6 +371,17 @@ Result<Factor> Parser::parse_factor() {
     }
     TRY(expect_symbol(")"));
   } else {
+    // TABLE(TUMBLE(…)) is TUMBLE(…).
+    if (is_word("TABLE") && is_symbol("(", 1)) {
+      take();
+      take();
+      Level level(*this);
+      TRY(descend());
+      factor = TRY(parse_factor());
+      TRY(expect_symbol(")"));
+      TRY(parse_alias(factor));
+      return factor;
+    }
     factor.name = TRY(parse_identifier("a table"));
     if (is_symbol(".")) return error("tables have no schema or catalogue here", peek().place);
     if (accept_symbol("(")) {
@@ -382,6 +393,17 @@ Result<Factor> Parser::parse_factor() {
         if (descriptor) take(), take();
         factor.args.push_back(TRY(parse_expr()));
         if (descriptor) TRY(expect_symbol(")"));
+        if (accept_word("PARTITION")) {
+          TRY(expect_word("BY"));
+          // The list ends where the time begins: only the first may be bare, more stand in parentheses.
+          if (accept_symbol("(")) {
+            do factor.partition.push_back(TRY(parse_expr()));
+            while (accept_symbol(","));
+            TRY(expect_symbol(")"));
+          } else {
+            factor.partition.push_back(TRY(parse_expr()));
+          }
+        }
         if (!accept_symbol(",")) break;
       }
       TRY(expect_symbol(")"));

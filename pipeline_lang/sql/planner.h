@@ -1,7 +1,7 @@
 // pipeline_lang/sql/planner.h
 //
-// The planner's class, shared by its files: expressions.cc (names and typing), from.cc and join.cc, select.cc,
-// aggregate.cc, subquery.cc, set_operations.cc.
+// The planner's class, shared by its files: expressions.cc (names and typing), from.cc and join.cc, temporal.cc,
+// select.cc, aggregate.cc, subquery.cc, set_operations.cc.
 //
 // L1  Row multiplicities are those of SQL; row keys are unique if those of the tables are.
 // L2  A node is added for every step; what nobody uses is left out when the fragment is cut (planner.cc).
@@ -97,6 +97,12 @@ class Planner {
   Result<FromPart> join_outer(const Context& ctx, JoinKind kind, FromPart left, FromPart right,
                               std::vector<ExprPtr> on, FromPart both);
 
+  // ---- temporal.cc
+  Result<FromPart> window_function(Context& ctx, const Factor& factor);
+  Result<Value> constant_length(const Ast& ast, const Type& time, std::string_view what, bool positive);
+  Result<FromPart> join_asof(const Context& ctx, const JoinStep& step, FromPart left, FromPart right,
+                             std::vector<ExprPtr> on, FromPart both);
+
   // ---- join.cc: steps over stages
   // `expr` over the columns of the stage's node; an error where a part of it has not arrived.
   Result<ExprPtr> place(const Context& ctx, const Stage& stage, const ExprPtr& expr) const;
@@ -120,6 +126,15 @@ class Planner {
   Side join(const Side& left, std::vector<ExprPtr> left_on, const Side& right, std::vector<ExprPtr> right_on,
             const JoinSpec& spec);
   Side with_key_columns(const Side& side, const std::vector<ExprPtr>& keys, plan::Columns& at);
+  Side with_plain_columns(const Side& side, const std::vector<ExprPtr>& exprs, plan::Columns& at);  // temporal.cc
+  struct Band {
+    std::size_t low_at, high_at;  // of the conditions
+    ExprPtr point, low, high;
+    bool point_left = true;
+  };
+  static std::optional<Band> find_band(const std::vector<ExprPtr>& conditions, const Stage& left, const Stage& right);
+  Result<Side> join_band(const Context& ctx, const Stage& left, const std::vector<ExprPtr>& left_on, const Stage& right,
+                         const std::vector<ExprPtr>& right_on, const Band& band);
 
   // ---- select.cc
   struct Item {

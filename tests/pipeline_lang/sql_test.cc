@@ -160,6 +160,27 @@ TEST_CASE("what language.md 6 lists is planned, with kernels for every call") {
   }
 }
 
+TEST_CASE("time in SQL: windows, asof joins, bands") {
+  CHECK(columns("SELECT window_start, window_end, COUNT(*) AS n FROM TUMBLE(TABLE events, DESCRIPTOR(at), INTERVAL '10 minutes') "
+                "GROUP BY window_start, window_end") == "window_start: datetime_naive, window_end: datetime_naive, n: int");
+  CHECK(columns("SELECT who, window_end FROM HOP(events, at, INTERVAL '1' MINUTE, INTERVAL '5' MINUTE) AS h WHERE h.ok") ==
+        "who: str, window_end: datetime_naive");
+  CHECK(columns("SELECT who, window_start FROM TABLE(SESSION(TABLE events PARTITION BY who, DESCRIPTOR(at), INTERVAL '30s'))") ==
+        "who: str, window_start: datetime_naive");
+  CHECK(columns("SELECT window_start FROM TUMBLE(sale, sid, 10)") == "window_start: int");
+  CHECK(fault("SELECT * FROM TUMBLE(events, who, INTERVAL '1m')").starts_with("the time of `TUMBLE` is a number or a datetime"));
+  CHECK(fault("SELECT * FROM TUMBLE(events, at, 5)").starts_with("the size must be a constant `duration`"));
+  CHECK(fault("SELECT * FROM TUMBEL(events, at, 5)").starts_with("unknown table function `TUMBEL`"));
+  CHECK(columns("SELECT a.sid, b.item FROM staff a ASOF JOIN sale b ON a.sid = b.sid AND a.pay >= b.qty") ==
+        "sid: int, item: str");
+  CHECK(columns("SELECT a.sid, b.item FROM staff a ASOF LEFT JOIN sale b ON a.pay > b.qty") == "sid: int, item: str | None");
+  CHECK(fault("SELECT 1 FROM staff a ASOF JOIN sale b ON a.sid = b.sid").starts_with("ON of an ASOF JOIN needs"));
+  auto planned = plan_of("SELECT a.sid FROM staff a, sale b WHERE a.pay BETWEEN b.qty - 1 AND b.qty + 1");
+  REQUIRE(planned);
+  CHECK(count(*planned, "join") == 0);
+  CHECK(count(*planned, "interval_join") == 1);
+}
+
 TEST_CASE("a bound on ROW_NUMBER becomes the bound of its node") {
   auto planned = plan_of("SELECT sid FROM (SELECT sid, ROW_NUMBER() OVER (PARTITION BY team ORDER BY pay) AS rn FROM staff) "
                       "WHERE rn <= 3 AND sid > 1");
