@@ -4,6 +4,7 @@
 
 #include "pipeline_lang/builder.h"
 #include "pipeline_lang/component.h"
+#include "pipeline_lang/scalar_map.h"
 #include "pipeline_lang/sql/sql.h"
 
 namespace thalweg::lang {
@@ -75,12 +76,12 @@ ObjectPtr build_sql(Builder& builder, const Call& call) {
   if (!text || !tables.complete()) return error_object();
   Located query = builder.follow(call.at("query"));
   const ast::Node* node = query.node;
-  bool verbatim = node != nullptr && node->is_scalar() && node->text == *text;
+  // Text that the file spells otherwise (interpolated, from the environment) is one place.
+  bool as_written = node != nullptr && node->is_scalar() && node->text == *text;
+  ScalarMap map(*text, as_written ? node->span : call.span_of("query"), as_written ? &builder.files() : nullptr);
   sql::Request request;
   request.text = *text;
-  request.span_of = [&](sql::Place place) {
-    return verbatim ? node->sub_span(place.begin, place.end) : call.span_of("query");
-  };
+  request.span_of = [&](sql::Place place) { return map.at(place.begin, place.end); };
   request.find_table = [&](const std::string& name) { return tables.find(name); };
   request.table_names = tables.names();
   Result<sql::Planned> planned = sql::plan_query(request);
