@@ -44,7 +44,7 @@ class Writer {
       case 1: return set_operation();
       case 2: return limited();
       case 3: return with();
-      case 4: return ranked();
+      case 4: return chance(50) ? ranked() : band();
       default: return select(2, {});
     }
   }
@@ -178,6 +178,22 @@ class Writer {
       // A comma binds looser than JOIN here and not in SQLite; it can only come last.
       if (how == "," && i + 1 < joins) how = "CROSS JOIN";
       std::string on;
+      if (i == 0 && how != "CROSS JOIN" && how != "," && !plain && chance(15)) {
+        std::string shared;
+        for (const Column& l : left.columns)
+          for (const Column& r : right.columns)
+            if (l.name.substr(l.name.find('.')) == r.name.substr(r.name.find('.'))) shared = r.name.substr(r.name.find('.') + 1);
+        if (!shared.empty()) {
+          left.text += " " + how + " " + right.text + " USING (" + shared + ")";
+          char type = 't';
+          for (const Column& r : right.columns)
+            if (r.name.substr(r.name.find('.') + 1) == shared) type = r.type;
+          left.columns = std::move(both);
+          // The merged column has no table; one of the same name in a third table would be ambiguous.
+          if (joins == 1) left.columns.push_back({shared, type});
+          continue;
+        }
+      }
       if (how != "CROSS JOIN" && how != ",") {
         on = " ON " + (plain || chance(85) ? equality(left.columns, right.columns) : condition(both, 1));
         if (plain && chance(30)) on += " AND " + column(right.columns, 't', "") + pick({" > 'A'", " IS NOT NULL", " <> 'B'"});
@@ -191,26 +207,70 @@ class Writer {
 
   // ---- subqueries
 
-  std::string subquery_condition(const Columns& outer, int depth) {
-    From from = table();
-    std::string where;
-    if (chance(60)) where = " WHERE " + equality(from.columns, outer);
-    if (chance(50)) where += (where.empty() ? " WHERE " : " AND ") + condition(from.columns, 1);
-    std::string source = " FROM " + from.text + where;
-    switch (below(4)) {
-      case 0: return pick({"", "NOT "}) + "EXISTS (SELECT 1" + source + ")";
-      case 1: {
-        char type = "it"[below(2)];
-        return value(outer, type, 1) + pick({"", " NOT"}) + " IN (SELECT " + value(from.columns, type, 1) + source + ")";
-      }
-      default: return integer(outer, 1) + " " + pick({"=", "<", ">="}) + " " + scalar(from.columns, source, depth);
+  // A condition with a subquery in it, three-valued.
+  std::string subquery_condition(const Columns& outer) {
+    std::string one = subquery_predicate(outer);
+    switch (below(6)) {
+      case 0: return "NOT (" + one + ")";
+      case 1: return "(" + one + " OR " + condition(outer, 1) + ")";
+      case 2: return "((" + one + ") IS " + pick({"", "NOT "}) + pick({"TRUE", "FALSE", "NULL"}) + ")";
+      default: return one;
     }
   }
 
-  std::string scalar(const Columns& columns, const std::string& source, int) {
+  std::string subquery_predicate(const Columns& outer) {
+    From from = table();
+    std::string where;
+    if (chance(60)) where = " WHERE " + equality(from.columns, outer);
+    if (!where.empty() && chance(20)) where += " AND " + equality(outer, from.columns);
+    if (chance(50)) where += (where.empty() ? " WHERE " : " AND ") + condition(from.columns, 1);
+    std::string source = " FROM " + from.text + where;
+    char type = "it"[below(2)];
+    switch (below(6)) {
+      case 0: return pick({"", "NOT "}) + "EXISTS (SELECT 1" + source + ")";
+      case 1: return pick({"", "NOT "}) + "EXISTS (SELECT COUNT(*)" + source + group_tail(from.columns) + ")";
+      case 2:
+      case 3: {
+        std::string item = value(from.columns, type, 1);
+        std::string tail = chance(20) ? " UNION SELECT " + column(shape_columns(1), 't', "") + " FROM squad" : "";
+        bool plain = source.find("WHERE") == std::string::npos;
+        return value(outer, type, 1) + pick({"", " NOT"}) + " IN (SELECT " + item + source + (type == 't' && plain ? tail : "") + ")";
+      }
+      case 4: {
+        std::string key = column(from.columns, type, "");
+        if (key.empty()) return "TRUE";
+        return value(outer, type, 1) + pick({"", " NOT"}) + " IN (SELECT " + key + source + " GROUP BY " + key + " HAVING COUNT(*) > 1)";
+      }
+      default: return integer(outer, 1) + " " + pick({"=", "<", ">="}) + " " + scalar(from.columns, source);
+    }
+  }
+
+  std::string group_tail(const Columns& columns) {
+    switch (below(3)) {
+      case 0: return " HAVING COUNT(*) > " + std::to_string(below(2));
+      case 1: {
+        std::string key = column(columns, 't', "");
+        return key.empty() ? "" : " GROUP BY " + key;
+      }
+      default: return "";
+    }
+  }
+
+  static Columns shape_columns(std::size_t which) {
+    Columns columns;
+    for (const ColumnSpec& c : shapes()[which].schema.columns) columns.push_back({c.name, type_letter(c.type)});
+    return columns;
+  }
+
+  std::string scalar(const Columns& columns, const std::string& source) {
+    if (chance(20)) {
+      std::string item = integer(columns, 0);
+      return "(SELECT " + item + source + " ORDER BY 1 " + pick({"", "DESC "}) + "LIMIT 1)";
+    }
     std::string aggregate = pick({"COUNT(*)", "SUM(" + integer(columns, 1) + ")", "MAX(" + integer(columns, 1) + ")",
-                                  "COALESCE(SUM(" + integer(columns, 0) + "), 0) + COUNT(*)", "COUNT(" + integer(columns, 0) + ")"});
-    return "(SELECT " + aggregate + source + ")";
+                                  "COALESCE(SUM(" + integer(columns, 0) + "), 0) + COUNT(*)", "COUNT(" + integer(columns, 0) + ")",
+                                  "CASE WHEN COUNT(*) > 1 THEN MIN(" + integer(columns, 0) + ") END"});
+    return "(SELECT " + aggregate + source + (chance(15) ? " HAVING COUNT(*) > 0" : "") + ")";
   }
 
   // ---- select
@@ -235,7 +295,7 @@ class Writer {
     From from = joined(depth);
     std::string where;
     if (chance(50)) where = " WHERE " + condition(from.columns, 2);
-    if (depth > 1 && chance(35)) where += (where.empty() ? " WHERE " : " AND ") + subquery_condition(from.columns, depth);
+    if (depth > 1 && chance(35)) where += (where.empty() ? " WHERE " : " AND ") + subquery_condition(from.columns);
     std::vector<std::string> items;
     std::string tail;
     Columns made;
@@ -261,7 +321,9 @@ class Writer {
         add(expr, type);
       }
       for (std::size_t i = 0; i < groups.size(); ++i) tail += (i == 0 ? " GROUP BY " : ", ") + groups[i];
-      if (chance(30)) tail += " HAVING COUNT(*) > " + std::to_string(below(3)) + (chance(40) ? " AND MIN(" + integer(from.columns, 0) + ") IS NOT NULL" : "");
+      if (chance(30)) tail += " HAVING COUNT(*) > " + std::to_string(below(3)) + (chance(40) ? " AND MIN(" + integer(from.columns, 0) + ") IS NOT NULL" : "") +
+                            (depth > 1 && chance(40) ? " AND COALESCE(SUM(" + integer(from.columns, 0) + "), 1) >= (SELECT MIN(sid) FROM sale)" : "") +
+                            (depth > 1 && chance(30) ? " AND MAX(" + integer(from.columns, 0) + ") " + pick({"", "NOT "}) + "IN (SELECT qty FROM sale)" : "");
     } else {
       std::string wanted = types;
       if (wanted.empty())
@@ -269,9 +331,10 @@ class Writer {
       for (char type : wanted) add(value(from.columns, type, 2), type);
       if (types.empty() && depth > 1 && chance(15)) {
         From other = table();
-        add(scalar(other.columns, " FROM " + other.text + " WHERE " + equality(other.columns, from.columns), depth), 'i');
+        add(scalar(other.columns, " FROM " + other.text + " WHERE " + equality(other.columns, from.columns)), 'i');
       }
       if (types.empty() && chance(15)) add("(" + condition(from.columns, 1) + ")", 'b');
+      if (types.empty() && depth > 1 && chance(15)) add("(" + subquery_condition(from.columns) + ")", 'b');
     }
     std::string out = chance(20) ? "SELECT DISTINCT " : "SELECT ";
     for (std::size_t i = 0; i < items.size(); ++i) out += (i == 0 ? "" : ", ") + items[i];
@@ -298,6 +361,13 @@ class Writer {
     out += " LIMIT " + std::to_string(1 + below(4));
     if (chance(30)) out += " OFFSET " + std::to_string(below(3));
     return out;
+  }
+
+  std::string band() {
+    return "SELECT s.sid, a.qty, q.budget FROM staff s, sale a, squad q WHERE " +
+           pick({"s.pay BETWEEN a.qty - 1 AND a.qty + 1", "a.qty >= s.pay AND a.qty <= s.boss", "s.sid + 1 >= a.sid AND s.sid <= a.sid"}) +
+           " AND " + pick({"q.budget BETWEEN a.price - 0.5 AND a.price", "a.price <= q.budget AND q.team = s.team", "q.team = s.name"}) +
+           (chance(50) ? " AND a.sid = s.boss" : "");
   }
 
   std::string with() {
