@@ -30,7 +30,8 @@ std::optional<Reducer> numeric(Random& random, const Schema& schema, ReducerKind
   reducer.kind = kind;
   reducer.args = {*column};
   reducer.skip_nones = type.optional();
-  reducer.type = kind == ReducerKind::kSum ? type.without_optional() : Type(Kind::kFloat);
+  const bool of_sample = kind == ReducerKind::kStddev || kind == ReducerKind::kVarSamp;
+  reducer.type = kind == ReducerKind::kSum ? type.without_optional() : Type(Kind::kFloat, of_sample);
   reducer.parameter = static_cast<double>(random.below(5)) / 4;
   return reducer;
 }
@@ -79,6 +80,18 @@ std::optional<Reducer> of_column(Random& random, const Schema& schema, ReducerKi
 }
 
 }  // namespace
+
+bool is_rounded(plan::ReducerKind kind) {
+  switch (kind) {
+    case ReducerKind::kStddev:
+    case ReducerKind::kStddevPop:
+    case ReducerKind::kVarSamp:
+    case ReducerKind::kVarPop:
+    case ReducerKind::kMedian:
+    case ReducerKind::kQuantile: return true;
+    default: return false;
+  }
+}
 
 std::optional<plan::Reducer> random_reducer(Random& random, const Schema& schema) {
   static const std::vector<ReducerKind> kKinds = {

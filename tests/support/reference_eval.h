@@ -5,7 +5,6 @@
 //
 // R1  evaluate(plan, t) is what a batch run over all inputs of times <= t gives.
 // R2  Only functional operators: arrival-ordered ones have no batch meaning, and sources no rows here.
-// R3  A cell that is Pending in an answer means "anything": where the language leaves the value open.
 #pragma once
 
 #include <cstdint>

@@ -109,8 +109,10 @@ Value coalesce(const plan::Expr& expr, const Row& row, const Key& key) {
 }
 
 Value require(const plan::Expr& expr, const Row& row, const Key& key) {
-  for (std::size_t i = 1; i < expr.args.size(); ++i)
-    if (evaluate(*expr.args[i], row, key).is_none()) return Value::none();
+  for (std::size_t i = 1; i < expr.args.size(); ++i) {
+    Value needed = evaluate(*expr.args[i], row, key);
+    if (needed.is_none() || needed.is_error()) return needed;
+  }
   return evaluate(*expr.args[0], row, key);
 }
 

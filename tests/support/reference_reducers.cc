@@ -89,9 +89,9 @@ Value sum(const std::vector<Item>& items) {
 
 double mean(const std::vector<double>& values) { return exact_sum(values) / static_cast<double>(values.size()); }
 
-// Pending where the sample is too small to say.
+// A sample of one has no spread.
 Value spread(const std::vector<double>& values, bool sample, bool root) {
-  if (sample && values.size() < 2) return Value::pending();
+  if (sample && values.size() < 2) return Value::none();
   const double middle = mean(values);
   std::vector<double> squares;
   for (double value : values) squares.push_back((value - middle) * (value - middle));
