@@ -519,7 +519,6 @@ NameScope scope_after(const NameScope& rows, const std::vector<GroupColumn>& by,
 
 Result<plan::ExprPtr> Reduction::add(const ExprInput& input, const std::vector<NameScope::Name>& more) {
   NameScope after = scope_after(rows_, by_, instance_);
-  for (const auto& name : bound_) after.bind(name.name, name.expr);
   for (const auto& name : more) after.bind(name.name, name.expr);
   for (const auto& name : bound_) after.bind(name.name, name.expr);
   return ReductionChecker(*this, input, after).run();

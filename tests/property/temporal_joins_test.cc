@@ -233,11 +233,6 @@ std::string asof_now_case(std::uint64_t seed) {
       if (event.time == when && event.diff < 0 && !cancels(event)) given.erase(event.key);
     for (const Event& event : sides.left) {
       if (event.time != when || event.diff < 0 || cancels(event)) continue;
-    std::map<Key, const Event*> asked;
-    for (const Event& event : sides.left)
-      if (event.time == when && event.diff < 0) given.erase(event.key);
-    for (const Event& event : sides.left) {
-      if (event.time != when || event.diff < 0) continue;
       std::vector<Cells>& rows = given[event.key];
       for (const Live& r : rights)
         if (r.cells[0] == event.cells[0]) rows.push_back(joined(&event.cells, &r.cells));
