@@ -113,6 +113,7 @@ class Join : public Operator {
   void match(int side, const Batch& batch, std::uint32_t row, std::uint32_t entry);
   void flush_matches(int side, const Batch& batch, OperatorContext& context);
   Batch assemble(int side, const Batch& batch, std::span<const std::uint32_t> rows, std::span<const std::uint32_t> partners) const;
+  Column missing_cells(const Type& type, const Batch& batch, std::span<const std::uint32_t> rows) const;
   void emit(Batch batch, OperatorContext& context);
   void pad_rows(int side, const Batch& batch, const std::vector<std::uint32_t>& rows, std::vector<Diff> diffs, OperatorContext& context);
   void pad_side(int side, OperatorContext& context);
@@ -239,6 +240,18 @@ void Join::flush_matches(int side, const Batch& batch, OperatorContext& context)
   emit(std::move(out), context);
 }
 
+// Cells of a side that has no row: None; of a lookup ERROR where misses are, and for a pointer that is ERROR itself.
+Column Join::missing_cells(const Type& type, const Batch& batch, std::span<const std::uint32_t> rows) const {
+  const Value missing = spec_.misses_are_errors ? Value::error() : Value::none();
+  const Column* pointer = spec_.by_right_key ? &batch.columns[spec_.on[0][0]] : nullptr;
+  if (spec_.misses_are_errors || pointer == nullptr || !pointer->has_tags())
+    return Column::constant(type, missing, rows.size()).flattened();
+  ColumnBuilder out(type, rows.size());
+  for (std::uint32_t row : rows)
+    out.push_tagged(pointer->tag(row) == CellTag::kError ? CellTag::kError : CellTag::kNone);
+  return out.finish();
+}
+
 // Rows of `batch` (side `side`) beside stored rows of the other side; without partners the other side is None or ERROR.
 Batch Join::assemble(int side, const Batch& batch, std::span<const std::uint32_t> rows, std::span<const std::uint32_t> partners) const {
   int other = 1 - side;
@@ -256,8 +269,7 @@ Batch Join::assemble(int side, const Batch& batch, std::span<const std::uint32_t
       out.columns.push_back(from.is_key ? own_keys.as_column(rows.size())
                                         : batch.columns[spec_.kept[static_cast<std::size_t>(side)][from.kept]].gather(rows));
     } else if (padded) {
-      Value missing = spec_.misses_are_errors ? Value::error() : Value::none();
-      out.columns.push_back(Column::constant(type, missing, rows.size()).flattened());
+      out.columns.push_back(missing_cells(type, batch, rows));
     } else {
       out.columns.push_back(from.is_key ? other_keys.as_column(rows.size()) : index_.rows(other).gather(from.kept, partners));
     }
