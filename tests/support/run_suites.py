@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULT_LINE = re.compile(r"^(\d+) passed, (\d+) failed$")
-PIPELINE_SUITES = ["config/examples", "tests/golden"]  # folders given to `thalweg test`
+PIPELINE_SUITES = ["config/examples", "tests/pipelines"]  # folders given to `thalweg test`
 SANITIZED = ["tests/engine/engine_tests", "tests/pipeline_lang/lang_tests"]
 
 
