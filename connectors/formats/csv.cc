@@ -86,9 +86,9 @@ void append_quoted_content(const CsvFormat& format, std::string_view content, st
   out.append(content, done);
 }
 
-class BlockDecoder {
+class CsvBlock {
  public:
-  BlockDecoder(const CsvFormat& format, const RecordLayout& layout, const BlockRef& block, const BlockInfo& info,
+  CsvBlock(const CsvFormat& format, const RecordLayout& layout, const BlockRef& block, const BlockInfo& info,
                Reporter& report)
       : format_(format), layout_(layout), header_(*info.csv_header), rows_(layout, block, info, report),
         separators_(block->data(), format.delimiter), end_(block->data() + block->size()), line_(info.first_line),
@@ -320,7 +320,7 @@ std::size_t CsvCutter::whole_records(std::string_view data) const {
 }
 
 void CsvDecoder::decode(const BlockRef& block, const BlockInfo& info, Reporter& report) const {
-  BlockDecoder(format_, layout_, block, info, report).decode(block->data());
+  CsvBlock(format_, layout_, block, info, report).decode(block->data());
 }
 
 std::vector<std::string> split_csv_record(const CsvFormat& format, std::string_view record) {

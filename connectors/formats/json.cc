@@ -55,9 +55,9 @@ class KeyOrder {
   std::vector<Slot> slots_;
 };
 
-class BlockDecoder {
+class JsonBlock {
  public:
-  BlockDecoder(const RecordLayout& layout, const Want& root, const BlockRef& block, const BlockInfo& info, Reporter& report)
+  JsonBlock(const RecordLayout& layout, const Want& root, const BlockRef& block, const BlockInfo& info, Reporter& report)
       : layout_(layout), root_(root), info_(info), rows_(layout, block, info, report),
         seen_((layout.fields.size() + 63) / 64), all_(seen_.size(), ~std::uint64_t{0}) {
     if (std::size_t left = layout.fields.size() % 64) all_.back() = (std::uint64_t{1} << left) - 1;
@@ -372,7 +372,7 @@ Result<std::unique_ptr<JsonLinesDecoder>> JsonLinesDecoder::make(const RecordLay
 }
 
 void JsonLinesDecoder::decode(const BlockRef& block, const BlockInfo& info, Reporter& report) const {
-  BlockDecoder(layout_, *root_, block, info, report).decode(block->view());
+  JsonBlock(layout_, *root_, block, info, report).decode(block->view());
 }
 
 }  // namespace thalweg
