@@ -53,6 +53,8 @@ class SourceThread : public SourceContext {
                     .span = shared_.plan.node(shared_.source_nodes[id_]).span,
                     .key = std::nullopt,
                     .commit = 0};
+    if (record.kind == BadRecord::Kind::kValue && !shared_.plan.terminate_on_error) error.kind = ErrorKind::kValue;
+    if (record.fatal) shared_.fail_run(Error{Code::kBadData, error.message, error.span, {}});
     std::lock_guard lock(shared_.mutex);
     if (shared_.errors.size() >= RunShared::kErrorsMax) shared_.errors.pop_front();
     shared_.errors.push_back(std::move(error));

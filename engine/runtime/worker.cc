@@ -356,9 +356,14 @@ class DecodedRows : public RowSink {
   std::function<void(BadRecord)> bad_;
 };
 
-}  // namespace
-
-namespace {
+Batch without_errors(Batch batch) {
+  bool has_tags = std::any_of(batch.columns.begin(), batch.columns.end(), [](const Column& c) { return c.has_tags(); });
+  if (!has_tags) return batch;
+  std::vector<std::uint32_t> good;
+  for (std::uint32_t row = 0; row < batch.num_rows; ++row)
+    if (!batch.row_has_error(row)) good.push_back(row);
+  return good.size() == batch.num_rows ? batch : batch.gather(good);
+}
 
 // Connectors give the columns that are read; the others stand there as None, so that column numbers hold.
 Batch with_unread_fields(const plan::Node& node, Batch batch) {
@@ -378,6 +383,8 @@ void Worker::decode(Ingest::Item item) {
   NodeId node = shared_.source_nodes[item.source];
   std::uint64_t sub_order = 0;
   auto take = [&](Batch batch) {
+    // Source data never ends a run: where ERROR values do, such rows stay out. What was wrong is reported as a record.
+    if (shared_.plan.terminate_on_error) batch = without_errors(std::move(batch));
     batch = with_unread_fields(shared_.plan.node(node), std::move(batch));
     // Pieces are numbered; chunks within a piece come after one another.
     batch.order = (item.order << 20) + sub_order++;
@@ -388,8 +395,11 @@ void Worker::decode(Ingest::Item item) {
   shared_.source_bytes[item.source].fetch_add(item.piece->bytes(), std::memory_order_relaxed);
   DecodedRows sink(take, [&](const BadRecord& record) {
     shared_.source_errors[item.source].fetch_add(1, std::memory_order_relaxed);
-    report(node, ErrorKind::kRecord, record.position.empty() ? record.message : record.position + ": " + record.message,
-           shared_.plan.node(node).span, std::nullopt);
+    std::string message = record.position.empty() ? record.message : record.position + ": " + record.message;
+    bool keeps_row = record.kind == BadRecord::Kind::kValue && !shared_.plan.terminate_on_error;
+    if (record.fatal) shared_.fail_run(Error{Code::kBadData, message, shared_.plan.node(node).span, {}});
+    report(node, keeps_row ? ErrorKind::kValue : ErrorKind::kRecord, std::move(message), shared_.plan.node(node).span,
+           std::nullopt);
   });
   item.piece->decode(sink);
 }
