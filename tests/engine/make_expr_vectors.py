@@ -298,6 +298,10 @@ def jsons():
         add("json.parse(%s) == json.parse(%s)" % (text_literal(a), text_literal(b)), same)
     for bad in ("", "{", "[1,]", "nul", "'a'", "1 2", '{"a":}', '"\n"'):
         add("json.parse(%s)" % text_literal(bad), OverflowError)
+    for good in ("123456789012345678901234567890", "[-12345678901234567890123, 0.1e-3]", '{"a": 1E400}', " [ ] "):
+        add("json.parse(%s)" % text_literal(good), good.replace(" ", ""))
+    for bad in ("0123456789012345678901234567890", "[123456789012345678901234567890,]", '{"a": 12345678901234567890123 "b"}'):
+        add("json.parse(%s)" % text_literal(bad), OverflowError)
     for value in (1, -2.5, "a\"b\\c\n", True, None, [1, 2], []):
         add("json(%s)" % literal(value), compact(value))
         add("json.dump(%s)" % literal(value), compact(value))
