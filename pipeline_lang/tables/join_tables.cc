@@ -169,11 +169,13 @@ void JoinedNames::narrow(const plan::Expr& condition) {
 NameScope JoinedNames::scope(Scope* at) const {
   NameScope out;
   for (const auto& name : shared_) out.bind(name.name, name.expr);
+  // A name that both sides have says nothing by itself, so the further meaning may have it.
   const auto known = [&](const std::string& name) {
+    int sides = 0;
     for (const NameScope::Side* side : {&left_, &right_})
-      for (const auto& column : side->names)
-        if (column.name == name) return true;
-    return false;
+      for (const auto& column : side->names) sides += column.name == name ? 1 : 0;
+    const bool key = std::any_of(shared_.begin(), shared_.end(), [&](const auto& shared) { return shared.name == name; });
+    return sides == 1 || key;
   };
   for (const auto& name : further_)
     if (!known(name.name)) out.bind(name.name, name.expr);
