@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "engine/expr/loops.h"
+#include "engine/base/int128.h"
 
 namespace thalweg::expr {
 namespace {
@@ -59,7 +60,7 @@ double round_float(double x, std::int64_t decimals) {
 Answer<std::int64_t> round_int(std::int64_t x, std::int64_t decimals) {
   if (decimals >= 0) return x;
   if (decimals < -kIntDigits) return 0;
-  __extension__ using Wide = __int128;
+  using Wide = Int128;
   Wide scale = 1;
   for (std::int64_t i = 0; i > decimals; --i) scale *= 10;
   Wide rest = x % scale;

@@ -1,4 +1,5 @@
 #include "engine/state/exact_sum.h"
+#include "engine/base/int128.h"
 
 #include <bit>
 #include <cmath>
@@ -31,7 +32,7 @@ void WideSum::add(double v) {
   int shift = exponent - 1;  // position of the mantissa's lowest bit
   auto limb = static_cast<std::size_t>(shift / 64);
   int offset = shift % 64;
-  unsigned __int128 wide = static_cast<unsigned __int128>(mantissa) << offset;
+  UInt128 wide = static_cast<UInt128>(mantissa) << offset;
   std::array<std::uint64_t, 2> parts{static_cast<std::uint64_t>(wide), static_cast<std::uint64_t>(wide >> 64)};
   std::uint64_t carry = 0;
   for (std::size_t i = limb; i < limbs_.size(); ++i) {

@@ -1,4 +1,5 @@
 #include "engine/types/datetime.h"
+#include "engine/base/int128.h"
 
 #include <array>
 #include <cstdio>
@@ -42,7 +43,7 @@ CivilTime civil_from_ns(std::int64_t ns) {
 }
 
 std::optional<std::int64_t> ns_from_seconds(std::int64_t seconds, std::int64_t ns) {
-  __extension__ using Wide = __int128;
+  using Wide = Int128;
   Wide total = static_cast<Wide>(seconds) * kNsPerSecond + ns;
   auto result = static_cast<std::int64_t>(total);
   if (result != total) return std::nullopt;

@@ -4,12 +4,13 @@
 #include <limits>
 #include <utility>
 
+#include "engine/base/int128.h"
 #include "engine/types/datetime.h"
 
 namespace thalweg {
 namespace {
 
-__extension__ using Wide = __int128;
+using Wide = Int128;
 constexpr Wide kLimit = Wide{1} << 64;
 
 struct Unit {

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "tests/support/reference_eval.h"
+#include "engine/base/int128.h"
 
 // Expressions cell by cell, by the rules of language.md 3 for the functions that random plans use.
 namespace thalweg::reference {
@@ -12,7 +13,7 @@ namespace {
 
 using plan::ExprKind;
 
-Value checked(__int128 value) {
+Value checked(Int128 value) {
   if (value > INT64_MAX || value < INT64_MIN) return Value::error();
   return Value::of(static_cast<std::int64_t>(value));
 }
@@ -27,12 +28,12 @@ Value arithmetic(char op, const Value& a, const Value& b) {
     return Value::of(as_number(a) / as_number(b));
   }
   if (is_int(a) && is_int(b)) {
-    const __int128 x = a.as_int(), y = b.as_int();
+    const Int128 x = a.as_int(), y = b.as_int();
     if (op == '+') return checked(x + y);
     if (op == '-') return checked(x - y);
     if (op == '*') return checked(x * y);
     if (y == 0) return Value::error();
-    __int128 quotient = x / y;
+    Int128 quotient = x / y;
     if (x % y != 0 && (x < 0) != (y < 0)) --quotient;
     return checked(op == 'd' ? quotient : x - quotient * y);
   }

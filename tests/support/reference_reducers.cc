@@ -3,6 +3,7 @@
 #include <set>
 
 #include "engine/base/ensure.h"
+#include "engine/base/int128.h"
 #include "tests/support/reference_eval.h"
 
 namespace thalweg::reference {
@@ -81,7 +82,7 @@ std::vector<double> numbers(const std::vector<Item>& items) {
 
 Value sum(const std::vector<Item>& items) {
   if (items[0].args[0].tag() == Value::Tag::kFloat) return Value::of(exact_sum(numbers(items)));
-  __int128 total = 0;
+  Int128 total = 0;
   for (const Item& item : items) total += item.args[0].as_int();
   if (total > INT64_MAX || total < INT64_MIN) return Value::error();
   return Value::of(static_cast<std::int64_t>(total));

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "engine/operators/reducers/reducer.h"
+#include "engine/base/int128.h"
 #include "engine/state/exact_sum.h"
 #include "engine/types/encoding.h"
 
@@ -45,14 +46,14 @@ class IntSum : public Reducer {
   void update(const ReducerRows& rows) override {
     Cells<std::int64_t> cells = rows.batch.columns[column_].i64();
     for (std::size_t i = 0; i < rows.rows.size(); ++i)
-      sums_[rows.groups[i]] += static_cast<__int128>(cells[rows.rows[i]]) * rows.diffs[i];
+      sums_[rows.groups[i]] += static_cast<Int128>(cells[rows.rows[i]]) * rows.diffs[i];
     if (!average_) return;
     for (std::size_t i = 0; i < rows.rows.size(); ++i) counts_[rows.groups[i]] += rows.diffs[i];
   }
   Column results(std::span<const std::uint32_t> groups, const ReducerErrors& errors) override {
     ColumnBuilder out(average_ ? Phys::kF64 : Phys::kI64, groups.size());
     for (std::size_t i = 0; i < groups.size(); ++i) {
-      __int128 sum = sums_[groups[i]];
+      Int128 sum = sums_[groups[i]];
       if (average_) {
         out.push_float(static_cast<double>(static_cast<long double>(sum) / static_cast<long double>(counts_[groups[i]])));
       } else if (sum > std::numeric_limits<std::int64_t>::max() || sum < std::numeric_limits<std::int64_t>::min()) {
@@ -68,12 +69,12 @@ class IntSum : public Reducer {
     sums_[group] = 0;
     if (average_) counts_[group] = 0;
   }
-  [[nodiscard]] std::size_t bytes() const override { return sums_.capacity() * sizeof(__int128) + counts_.capacity() * 8; }
+  [[nodiscard]] std::size_t bytes() const override { return sums_.capacity() * sizeof(Int128) + counts_.capacity() * 8; }
 
  private:
   std::uint32_t column_;
   bool average_;
-  std::vector<__int128> sums_;
+  std::vector<Int128> sums_;
   std::vector<std::int64_t> counts_;
 };
 
@@ -224,7 +225,7 @@ class ArraySum : public Reducer {
   struct Sum {
     std::int64_t count = 0;
     NdArray shape;
-    std::vector<__int128> ints;
+    std::vector<Int128> ints;
     std::vector<ExactSum> floats;
   };
   struct State {
@@ -243,7 +244,7 @@ class ArraySum : public Reducer {
     if (is_int(array)) {
       const auto& data = std::get<std::vector<std::int64_t>>(array.data);
       sum.ints.resize(data.size());
-      for (std::size_t i = 0; i < data.size(); ++i) sum.ints[i] += static_cast<__int128>(data[i]) * diff;
+      for (std::size_t i = 0; i < data.size(); ++i) sum.ints[i] += static_cast<Int128>(data[i]) * diff;
     } else {
       const auto& data = std::get<std::vector<double>>(array.data);
       sum.floats.resize(data.size());
@@ -254,12 +255,12 @@ class ArraySum : public Reducer {
     NdArray out{.shape = sum.shape.shape, .data = {}};
     if (is_int(sum.shape) && !average_) {
       std::vector<std::int64_t> data;
-      for (__int128 v : sum.ints) data.push_back(static_cast<std::int64_t>(v));
+      for (Int128 v : sum.ints) data.push_back(static_cast<std::int64_t>(v));
       out.data = std::move(data);
       return Value::array(std::move(out));
     }
     std::vector<double> data;
-    for (__int128 v : sum.ints) data.push_back(static_cast<double>(v));
+    for (Int128 v : sum.ints) data.push_back(static_cast<double>(v));
     for (const ExactSum& v : sum.floats) data.push_back(v.value());
     if (average_)
       for (double& v : data) v /= static_cast<double>(count);

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "engine/operators/registry.h"
+#include "engine/base/int128.h"
 #include "engine/operators/temporal/time_axis.h"
 
 namespace thalweg::operators {
@@ -19,7 +20,7 @@ struct Assigned {
   std::vector<double> real_starts, real_ends;
 };
 
-__extension__ using Wide = __int128;
+using Wide = Int128;
 
 class WholeWindows {
  public:

@@ -1,0 +1,11 @@
+// engine/base/int128.h
+//
+// 128-bit integers: a GNU extension that every compiler of ours has.
+#pragma once
+
+namespace thalweg {
+
+__extension__ using Int128 = __int128;
+__extension__ using UInt128 = unsigned __int128;
+
+}  // namespace thalweg
