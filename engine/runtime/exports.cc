@@ -1,6 +1,7 @@
 #include "engine/runtime/exports.h"
 
 #include <algorithm>
+#include <set>
 #include <numeric>
 
 namespace thalweg {
@@ -123,6 +124,18 @@ Batch roll_back_page(const RowStore& rows, const std::vector<ExportShard::Delta>
 
 ExportShard::ExportShard(const Schema& schema) : rows_(types_of(schema)) {}
 
+void ExportShard::stage_events(Batch chunk, Commit commit) {
+  chunk.materialise_keys();
+  std::vector<Key> keys;
+  keys.reserve(chunk.num_rows);
+  for (std::size_t row = 0; row < chunk.num_rows; ++row) {
+    const Key& key = chunk.keys[row];
+    keys.push_back(chunk.diff(row) > 0 && rows_.find(key) ? key_of_part(key, static_cast<std::uint64_t>(commit)) : key);
+  }
+  chunk.keys = KeyColumn(std::move(keys));
+  rows_.stage(std::move(chunk));
+}
+
 void ExportShard::close(Commit commit, std::int64_t now_ns, const std::function<void(const Key&)>& on_duplicate) {
   if (!rows_.has_staged()) return;
   std::lock_guard lock(mutex_);
@@ -195,8 +208,25 @@ std::optional<Batch> ExportShard::lookup(const Key& key, std::uint64_t at) const
 
 // ---------------------------------------------------------------- table
 
-ExportTable::ExportTable(std::string name, Schema schema, std::uint32_t workers)
-    : name_(std::move(name)), schema_(std::move(schema)) {
+bool is_event_stream(const plan::Plan& plan, NodeId id) {
+  while (true) {
+    const plan::Node& node = plan.node(id);
+    if (!node.append_only) return false;
+    if (std::holds_alternative<plan::ToStream>(node.params)) return true;
+    if (const auto* written = std::get_if<plan::StaticRows>(&node.params)) {
+      std::set<Key> keys;
+      return written->as_stream && std::ranges::any_of(*written->rows, [&](const auto& row) { return !keys.insert(row.key).second; });
+    }
+    const bool row_by_row = std::holds_alternative<plan::Project>(node.params) || std::holds_alternative<plan::Filter>(node.params) ||
+                            std::holds_alternative<plan::RemoveErrors>(node.params) ||
+                            std::holds_alternative<plan::AssertAppendOnly>(node.params);
+    if (!row_by_row) return false;
+    id = node.inputs[0];
+  }
+}
+
+ExportTable::ExportTable(std::string name, Schema schema, std::uint32_t workers, bool events)
+    : name_(std::move(name)), schema_(std::move(schema)), events_(events) {
   for (std::uint32_t i = 0; i < workers; ++i) shards_.push_back(std::make_unique<ExportShard>(schema_));
 }
 

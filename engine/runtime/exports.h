@@ -26,6 +26,8 @@ class ExportShard {
 
   // ---- owning worker
   void stage(Batch chunk) { rows_.stage(std::move(chunk)); }  // not visible to readers: needs no lock
+  // Rows of a stream: one whose key is there already gets a key of its own, made of the key and the commit.
+  void stage_events(Batch chunk, Commit commit);
   void close(Commit commit, std::int64_t now_ns, const std::function<void(const Key&)>& on_duplicate);
   void trim(std::uint64_t published, const RunOptions& limits, std::int64_t now_ns);
   [[nodiscard]] StateSize state() const;
@@ -55,14 +57,20 @@ class ExportShard {
   std::atomic<std::uint64_t> oldest_{0};  // smallest readable frontier
 };
 
+// Whether the rows of a node are events that only grow in number and whose keys repeat: what `to_stream` makes, or
+// rows written as a stream, after operators that go row by row.
+[[nodiscard]] bool is_event_stream(const plan::Plan& plan, NodeId id);
+
 class ExportTable : public ExportReader {
  public:
-  ExportTable(std::string name, Schema schema, std::uint32_t workers);
+  // `events`: the table is a stream (is_event_stream).
+  ExportTable(std::string name, Schema schema, std::uint32_t workers, bool events = false);
 
   [[nodiscard]] ExportShard& shard(std::uint32_t worker) { return *shards_[worker]; }
   // All shards have closed everything below `frontier`.
   void publish(Frontier frontier);
 
+  [[nodiscard]] bool events() const { return events_; }
   [[nodiscard]] const std::string& name() const override { return name_; }
   [[nodiscard]] const Schema& schema() const override { return schema_; }
   [[nodiscard]] Frontier frontier() const override;
@@ -80,6 +88,7 @@ class ExportTable : public ExportReader {
   Result<Snapshot> read(std::optional<Frontier> at, const std::function<Batch(const ExportShard::View&)>& collect);
   const std::string name_;
   const Schema schema_;
+  const bool events_;
   std::vector<std::unique_ptr<ExportShard>> shards_;
   mutable std::mutex mutex_;
   Frontier frontier_;                                                 // guarded by mutex_

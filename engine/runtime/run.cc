@@ -254,7 +254,8 @@ class RunImpl : public Run {
     } else if (const auto* table = std::get_if<plan::Export>(&node.params)) {
       if (shared_.options.exports)
         shared_.exports[node.id.value] =
-            std::make_shared<ExportTable>(table->name, shared_.plan.node(node.inputs[0]).schema, workers);
+            std::make_shared<ExportTable>(table->name, shared_.plan.node(node.inputs[0]).schema, workers,
+                                          is_event_stream(shared_.plan, node.inputs[0]));
     }
     return {};
   }

@@ -458,7 +458,10 @@ void Worker::push(NodeId id, std::uint32_t port, Batch batch) {
     node.op->push(port, std::move(batch), context);
     return;
   }
-  if (const auto& table = shared_.exports[id.value]) return table->shard(id_.value).stage(std::move(batch));
+  if (const auto& table = shared_.exports[id.value]) {
+    if (table->events()) return table->shard(id_.value).stage_events(std::move(batch), spec_.time);
+    return table->shard(id_.value).stage(std::move(batch));
+  }
   Egress* egress = shared_.egress[id.value].get();
   if (!egress) return;
   if (egress->discards()) return egress->count_discarded(batch.num_rows);
