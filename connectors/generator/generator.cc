@@ -46,10 +46,10 @@ std::unexpected<Error> wrong(const Setting& spec, std::string what) {
 Result<Value> constant_of(const Setting& spec, const Type& type) {
   if (spec.is_null()) return Value::none();
   std::string text;
-  if (const bool* v = spec.as_bool()) text = *v ? "true" : "false";
-  else if (const std::int64_t* v = spec.as_int()) text = std::to_string(*v);
-  else if (const double* v = spec.as_float()) text = fmt::format("{}", *v);
-  else if (const std::string* v = spec.as_text()) text = *v;
+  if (spec.as_bool()) text = *spec.as_bool() ? "true" : "false";
+  else if (spec.as_int()) text = std::to_string(*spec.as_int());
+  else if (spec.as_float()) text = fmt::format("{}", *spec.as_float());
+  else if (spec.as_text()) text = *spec.as_text();
   else return wrong(spec, "a constant must be a scalar");
   if (auto value = token_to_value(type, text)) return *value;
   return wrong(spec, fmt::format("`{}` is not {}", text, type.to_text()));
