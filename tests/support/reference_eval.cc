@@ -247,7 +247,7 @@ class Evaluator {
     if (params.how == plan::JoinHow::kRight || params.how == plan::JoinHow::kOuter)
       for (const auto& [right, count] : input(1))
         if (matched_right.count(&right) == 0) add_joined(params, nullptr, &right, count, out);
-    return out;
+    return params.key == plan::JoinKey::kPair ? out : collapse(out);
   }
   static bool joins(const plan::Join& params, const Fact& left, const Fact& right) {
     const Row a = pick(left.row, params.left_on), b = pick(right.row, params.right_on);
