@@ -12,7 +12,7 @@ class Concat : public Operator {
   explicit Concat(bool reindex) : reindex_(reindex) {}
 
   void push(std::size_t port, Batch batch, OperatorContext& context) override {
-    if (reindex_) {
+    if (reindex_ && !batch.keys.absent()) {  // absent: nobody reads them
       batch.materialise_keys();
       std::vector<Key> keys(batch.num_rows);
       for (std::size_t i = 0; i < batch.num_rows; ++i) keys[i] = key_of_part(batch.keys[i], port);

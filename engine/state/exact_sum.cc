@@ -149,6 +149,15 @@ double ExactSum::value() const {
   return all.rounded();
 }
 
-double ExactSum::high() const { return value(); }
+double ExactSum::remainder() const {
+  if (!wide_) return low_;
+  WideSum all = *wide_;
+  all.add(high_);
+  all.add(low_);
+  double rounded = all.rounded();
+  if (!std::isfinite(rounded)) return 0;
+  all.add(-rounded);
+  return all.rounded();
+}
 
 }  // namespace thalweg

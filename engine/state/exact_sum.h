@@ -29,8 +29,8 @@ class ExactSum {
   void add(double v, std::int64_t times);
   [[nodiscard]] double value() const;
   void clear() { *this = ExactSum{}; }
-  // The sum as an unevaluated pair, for variance; finite sums only.
-  [[nodiscard]] double high() const;
+  // What value() rounds away, itself rounded: value() + remainder() is the sum to twice the precision. Finite sums only.
+  [[nodiscard]] double remainder() const;
   [[nodiscard]] bool is_finite() const { return !special_; }
 
  private:

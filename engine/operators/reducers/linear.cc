@@ -141,13 +141,7 @@ class Variance : public Reducer {
         out.push_none();
         continue;
       }
-      // long double keeps 64 bits through the one cancellation.
-      long double sum = state.sum.value();
-      long double squares = state.squares.value();
-      long double n = state.count;
-      long double mean = sum / n;
-      long double spread = squares - sum * mean;
-      double variance = static_cast<double>((spread < 0 ? 0 : spread) / static_cast<long double>(divisor));
+      double variance = spread_of(state) / static_cast<double>(divisor);
       bool root = kind_ == ReducerKind::kStddev || kind_ == ReducerKind::kStddevPop;
       out.push_float(root ? std::sqrt(variance) : variance);
     }
@@ -162,6 +156,20 @@ class Variance : public Reducer {
     ExactSum squares;
     std::int64_t count = 0;
   };
+
+  // The sum of squared distances from the mean: squares - sum^2 / n, with 113 bits through the cancellation. What is
+  // left of equal values is below the rounding of the terms and is none.
+  static double spread_of(const State& state) {
+    if (!state.sum.is_finite() || !state.squares.is_finite()) return std::numeric_limits<double>::quiet_NaN();
+    Float128 sum = static_cast<Float128>(state.sum.value()) + static_cast<Float128>(state.sum.remainder());
+    Float128 squares = static_cast<Float128>(state.squares.value()) + static_cast<Float128>(state.squares.remainder());
+    auto n = static_cast<Float128>(state.count);
+    Float128 scaled = n * squares - sum * sum;
+    constexpr double kRounding = 0x1p-100;
+    if (scaled <= n * squares * static_cast<Float128>(kRounding)) return 0;
+    return static_cast<double>(scaled / n);
+  }
+
   std::uint32_t column_;
   bool is_int_;
   ReducerKind kind_;
