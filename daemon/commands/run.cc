@@ -30,7 +30,10 @@ class RunCommand {
     if (int exit_code = load(); exit_code != kExitOk) return exit_code;
     if (address)
       if (int exit_code = listen(*address); exit_code != kExitOk) return exit_code;
-    signals_.on_stop([this] { stop_all(); });
+    signals_.on_stop([this] {
+      if (!args_.quiet && !stderr_is_terminal()) log(LogLevel::kInfo, "stopping");
+      stop_all();
+    });
     int exit_code = start();
     if (exit_code == kExitOk) exit_code = wait();
     signals_.on_stop(nullptr);

@@ -72,6 +72,7 @@ class Api {
   Answer frontier(const Call& call);
   Answer errors(const Call& call);
   Answer connectors(const Call& call);
+  Answer guarantees(const Call& call);
   Answer tables(const Call& call);
   Answer table(const Call& call);
   Answer rows(const Call& call);

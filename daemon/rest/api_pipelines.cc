@@ -167,6 +167,21 @@ Answer Api::errors(const Call& call) {
   return json_response(std::move(body));
 }
 
+Answer Api::guarantees(const Call& call) {
+  auto pipeline = pipeline_of(call);
+  if (!pipeline) return std::unexpected(pipeline.error());
+  std::string body;
+  JsonWriter json(body);
+  json.begin_object().key("outputs").begin_array();
+  for (const GraphNode& node : GraphView::of(*(*pipeline)->plan).nodes) {
+    if (node.guarantee.empty()) continue;
+    json.begin_object().field("name", node.label).field("connector", node.connector);
+    json.field("delivery", node.guarantee).end_object();
+  }
+  json.end_array().end_object();
+  return json_response(std::move(body));
+}
+
 Answer Api::connectors(const Call& call) {
   auto pipeline = pipeline_of(call);
   if (!pipeline) return std::unexpected(pipeline.error());

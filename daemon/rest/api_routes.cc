@@ -37,6 +37,8 @@ const std::vector<Route>& Api::routes() {
        {{"limit", "integer", "at most so many (1 to 1000, default 100)", "20"}}, &Api::errors},
       {"GET", "/api/v1/pipelines/{p}/connectors", "listConnectors", "Rows, bytes, errors of every connector", kJson,
        {}, &Api::connectors},
+      {"GET", "/api/v1/pipelines/{p}/guarantees", "listGuarantees", "What each output promises about delivery", kJson,
+       {}, &Api::guarantees},
       {"GET", "/api/v1/pipelines/{p}/tables", "listTables", "Exported tables", kJson, {}, &Api::tables},
       {"GET", "/api/v1/pipelines/{p}/tables/{t}", "getTable", "Schema, row count, frontier of a table", kJson, {},
        &Api::table},

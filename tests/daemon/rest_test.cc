@@ -190,6 +190,7 @@ TEST_CASE("pipelines, tables, connectors, graph, frontier") {
   CHECK(f.body(f.table(""))["frontier"]["at"] == 5);
   CHECK(f.body("/api/v1/pipelines/demo/connectors")["connectors"].size() == 2);
   CHECK(f.body("/api/v1/pipelines/demo/graph")["edges"].size() == 2);
+  CHECK(f.body("/api/v1/pipelines/demo/guarantees")["outputs"].empty());
   CHECK(f.body("/api/v1/pipelines/demo/frontier")["output"]["at"] == 5);
 }
 
