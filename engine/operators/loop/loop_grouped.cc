@@ -8,7 +8,6 @@
 // Groups that share a hash are evaluated together: that costs time and is right all the same.
 #include <algorithm>
 #include <map>
-#include <set>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -46,34 +45,42 @@ class Grouped : public LoopNode {
     StateSize size;
     for (const Port& port : ports_) {
       size.rows += port.rows.size();
-      size.bytes += port.rows.bytes() + port.index.bytes() + port.entries.capacity() * sizeof(Entry);
+      size.bytes += port.rows.bytes() + port.index.bytes() + port.places.capacity() * (sizeof(Place) + sizeof(Entry));
     }
     return size;
   }
 
  private:
   struct Entry {
+    std::uint32_t row = 0;
+    std::uint32_t round = 0;
+    Diff before = 0;      // as of the last commit
+    Diff change = 0;      // in this one
+  };
+  // Of one group, side by side: evaluating a group reads all of them.
+  using Entries = std::vector<Entry>;
+  struct Place {
+    std::uint64_t hash = 0;   // of (row, round)
     std::uint64_t group = 0;
-    std::uint64_t round = 0;
-    std::uint64_t hash = 0;
-    std::uint32_t next = HashIndex::kNoRow;  // in the group's list of this port
-    Diff before = 0;                         // as of the last commit
-    Diff change = 0;                         // in this one
-    bool listed = false;                     // in changed_
+    std::uint32_t at = 0;     // in the group's entries
+    bool listed = false;      // in changed_
   };
   struct Port {
     explicit Port(std::vector<Type> types) : rows(std::move(types), true) {}
+    [[nodiscard]] Entry& entry(std::uint32_t row) { return groups[places[row].group][places[row].at]; }
     RowStore rows;
-    std::vector<Entry> entries;  // by row
+    std::vector<Place> places;   // by row
     HashIndex index;             // (row, round)
-    std::unordered_map<std::uint64_t, std::uint32_t> heads;  // by group
+    std::unordered_map<std::uint64_t, Entries> groups;
   };
+  using Groups = std::vector<std::uint64_t>;
 
   std::vector<std::uint64_t> group_hashes(std::size_t port, const Batch& batch) const;
   void absorb(std::size_t port, const Batch& batch, std::uint64_t round);
   void plan_rounds(std::uint64_t group, std::uint64_t from);
-  void evaluate(bool now, std::uint64_t round, const std::set<std::uint64_t>& groups, OperatorContext& context, std::vector<Batch>& out);
-  Batch rows_of(const Port& port, const std::set<std::uint64_t>& groups, bool now, std::uint64_t round, bool at_round) const;
+  void evaluate(bool now, std::uint64_t round, const Groups& groups, OperatorContext& context, std::vector<Batch>& out);
+  // Rows of the groups before `round`, and at it.
+  static std::pair<Batch, Batch> rows_of(const Port& port, const Groups& groups, bool now, std::uint64_t round);
 
   const plan::Node node_;
   const plan::Plan& plan_;
@@ -81,9 +88,10 @@ class Grouped : public LoopNode {
   const std::vector<Route> routes_;
   std::vector<Port> ports_;
   std::vector<std::pair<std::size_t, Batch>> staged_;
-  std::map<std::uint64_t, std::set<std::uint64_t>> agenda_;          // this commit: groups to evaluate, by round
+  std::map<std::uint64_t, Groups> agenda_;                           // this commit: groups to evaluate, by round
   std::unordered_set<std::uint64_t> touched_;                        // this commit
   std::vector<std::pair<std::uint32_t, std::uint32_t>> changed_;     // (port, row) whose entry has a change
+  bool has_past_ = false;                                            // an earlier commit left rows
 };
 
 std::vector<std::uint64_t> Grouped::group_hashes(std::size_t port, const Batch& batch) const {
@@ -121,23 +129,22 @@ void Grouped::absorb(std::size_t p, const Batch& batch, std::uint64_t round) {
   }
   for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
     std::uint32_t id = port.index.find(hashes[row], [&](std::uint32_t other) {
-      return port.entries[other].round == round && port.rows.key(other) == batch.keys[row] && port.rows.row_equals(other, columns, row);
+      return port.entry(other).round == round && port.rows.key(other) == batch.keys[row] && port.rows.row_equals(other, columns, row);
     });
     if (id == HashIndex::kNoRow) {
       id = port.rows.insert(batch, row);
-      if (id >= port.entries.size()) port.entries.resize(id + 1);
-      auto [head, fresh] = port.heads.try_emplace(groups[row], HashIndex::kNoRow);
-      port.entries[id] = Entry{.group = groups[row], .round = round, .hash = hashes[row], .next = head->second};
-      head->second = id;
+      if (id >= port.places.size()) port.places.resize(id + 1);
+      Entries& entries = port.groups[groups[row]];
+      port.places[id] = Place{.hash = hashes[row], .group = groups[row], .at = static_cast<std::uint32_t>(entries.size())};
+      entries.push_back(Entry{.row = id, .round = static_cast<std::uint32_t>(round)});
       port.index.insert(hashes[row], id);
     }
-    Entry& entry = port.entries[id];
-    entry.change += batch.diff(row);
-    if (!entry.listed) {
-      entry.listed = true;
+    port.entry(id).change += batch.diff(row);
+    if (!port.places[id].listed) {
+      port.places[id].listed = true;
       changed_.emplace_back(static_cast<std::uint32_t>(p), id);
     }
-    agenda_[round].insert(groups[row]);
+    agenda_[round].push_back(groups[row]);
     if (touched_.insert(groups[row]).second) plan_rounds(groups[row], round + 1);
   }
 }
@@ -145,41 +152,42 @@ void Grouped::absorb(std::size_t p, const Batch& batch, std::uint64_t round) {
 // A group that changed must be looked at again in every later round in which it has history.
 void Grouped::plan_rounds(std::uint64_t group, std::uint64_t from) {
   for (Port& port : ports_) {
-    auto head = port.heads.find(group);
-    if (head == port.heads.end()) continue;
-    for (std::uint32_t id = head->second; id != HashIndex::kNoRow; id = port.entries[id].next)
-      if (port.entries[id].round >= from) agenda_[port.entries[id].round].insert(group);
+    auto found = port.groups.find(group);
+    if (found == port.groups.end()) continue;
+    for (const Entry& entry : found->second)
+      if (entry.round >= from) agenda_[entry.round].push_back(group);
   }
 }
 
-Batch Grouped::rows_of(const Port& port, const std::set<std::uint64_t>& groups, bool now, std::uint64_t round, bool at_round) const {
-  std::vector<std::uint32_t> ids;
-  std::vector<Diff> diffs;
+std::pair<Batch, Batch> Grouped::rows_of(const Port& port, const Groups& groups, bool now, std::uint64_t round) {
+  std::vector<std::uint32_t> ids[2];
+  std::vector<Diff> diffs[2];
   for (std::uint64_t group : groups) {
-    auto head = port.heads.find(group);
-    if (head == port.heads.end()) continue;
-    for (std::uint32_t id = head->second; id != HashIndex::kNoRow; id = port.entries[id].next) {
-      const Entry& entry = port.entries[id];
-      if (at_round ? entry.round != round : entry.round >= round) continue;
+    auto found = port.groups.find(group);
+    if (found == port.groups.end()) continue;
+    for (const Entry& entry : found->second) {
+      if (entry.round > round) continue;
       Diff count = entry.before + (now ? entry.change : 0);
       if (count == 0) continue;
-      ids.push_back(id);
-      diffs.push_back(count);
+      int at_round = entry.round == round ? 1 : 0;
+      ids[at_round].push_back(entry.row);
+      diffs[at_round].push_back(count);
     }
   }
-  Batch batch = port.rows.gather(ids);
-  batch.set_diffs(std::move(diffs));
-  return batch;
+  std::pair<Batch, Batch> out{port.rows.gather(ids[0]), port.rows.gather(ids[1])};
+  out.first.set_diffs(std::move(diffs[0]));
+  out.second.set_diffs(std::move(diffs[1]));
+  return out;
 }
 
-void Grouped::evaluate(bool now, std::uint64_t round, const std::set<std::uint64_t>& groups, OperatorContext& context,
-                       std::vector<Batch>& out) {
+void Grouped::evaluate(bool now, std::uint64_t round, const Groups& groups, OperatorContext& context, std::vector<Batch>& out) {
   std::vector<Batch> earlier;
   std::vector<Batch> at;
   bool any = false;
   for (const Port& port : ports_) {
-    earlier.push_back(rows_of(port, groups, now, round, false));
-    at.push_back(rows_of(port, groups, now, round, true));
+    auto [before_round, at_round] = rows_of(port, groups, now, round);
+    earlier.push_back(std::move(before_round));
+    at.push_back(std::move(at_round));
     any |= !at.back().empty();
   }
   // Outer operators may answer with rows over nothing (SQL's aggregate): that is part of round 0.
@@ -212,44 +220,36 @@ void Grouped::run(std::uint64_t round, OperatorContext& context, std::vector<Bat
   for (auto& [port, batch] : std::exchange(staged_, {})) absorb(port, batch, round);
   auto due = agenda_.find(round);
   if (due == agenda_.end()) return;
-  std::set<std::uint64_t> groups = std::move(due->second);
+  Groups groups = std::move(due->second);
   agenda_.erase(due);
+  std::ranges::sort(groups);
+  groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
   std::vector<Batch> parts;
   evaluate(true, round, groups, context, parts);
-  evaluate(false, round, groups, context, parts);
+  if (has_past_) evaluate(false, round, groups, context, parts);
   if (parts.empty()) return;
   Batch all = consolidate(Batch::concat(std::move(parts)));
   if (!all.empty()) out.push_back(std::move(all));
 }
 
 void Grouped::end_commit() {
-  std::unordered_map<std::uint64_t, std::set<std::uint32_t>> emptied;  // groups by port with entries to unlink
   for (auto [p, id] : changed_) {
     Port& port = ports_[p];
-    Entry& entry = port.entries[id];
+    Place& place = port.places[id];
+    Entries& entries = port.groups[place.group];
+    Entry& entry = entries[place.at];
     entry.before += entry.change;
     entry.change = 0;
-    entry.listed = false;
-    if (entry.before == 0) emptied[entry.group].insert(p);
+    place.listed = false;
+    if (entry.before != 0) continue;
+    port.index.erase(place.hash, id);
+    port.rows.erase(id);
+    entry = entries.back();
+    port.places[entry.row].at = place.at;
+    entries.pop_back();
+    if (entries.empty()) port.groups.erase(place.group);
   }
-  for (const auto& [group, ports] : emptied) {
-    for (std::uint32_t p : ports) {
-      Port& port = ports_[p];
-      std::uint32_t* link = &port.heads[group];
-      while (*link != HashIndex::kNoRow) {
-        std::uint32_t id = *link;
-        Entry& entry = port.entries[id];
-        if (entry.before != 0) {
-          link = &entry.next;
-          continue;
-        }
-        *link = entry.next;
-        port.index.erase(entry.hash, id);
-        port.rows.erase(id);
-      }
-      if (port.heads[group] == HashIndex::kNoRow) port.heads.erase(group);
-    }
-  }
+  has_past_ |= !changed_.empty();
   for (Port& port : ports_) port.rows.compact_if_worthwhile();
   changed_.clear();
   touched_.clear();
