@@ -296,6 +296,14 @@ void GroupBy::close(OperatorContext& context) {
   std::vector<std::uint32_t> present;
   for (std::uint32_t group : touched_)
     if (has_result(group)) present.push_back(group);
+  if (old_groups_.empty() && !params_.always_one_row) {  // all are new: nothing to compare, no need to hold them at once
+    for (std::size_t begin = 0; begin < present.size(); begin += kChunkRows) {
+      std::size_t end = std::min(begin + kChunkRows, present.size());
+      std::vector<std::uint32_t> chunk(present.begin() + static_cast<std::ptrdiff_t>(begin), present.begin() + static_cast<std::ptrdiff_t>(end));
+      context.emit(results(chunk, &context));
+    }
+    return drop_empty_groups();
+  }
   Batch now = results(present, &context);
 
   // Positions by group, to drop what did not change.
