@@ -72,6 +72,7 @@ struct Ast {
   bool has_else = false;
   bool star = false;
   bool distinct = false;
+  bool quoted = false;       // a column in quotes
   std::string name;
   std::string qualifier;
   std::string text;

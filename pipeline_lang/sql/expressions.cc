@@ -69,6 +69,8 @@ Error Planner::unknown_column(const Context& ctx, const Ast& ast) const {
   }
   fault.message = "unknown column `" + written + "`";
   if (auto near = nearest_name(ast.name, names)) return std::move(fault).with_note("did you mean `" + *near + "`?");
+  if (ast.quoted && ast.qualifier.empty())
+    return std::move(fault).with_note("double quotes are for names; a text stands in single ones: '" + ast.name + "'");
   std::string all;
   for (std::size_t i = 0; i < names.size() && i < 20; ++i) all += (i == 0 ? "" : ", ") + names[i];
   if (!all.empty()) return std::move(fault).with_note("there are: " + all);

@@ -302,6 +302,7 @@ Result<AstPtr> Parser::parse_name() {
     if (is_reserved(word)) return expected("an expression");
   }
   AstPtr ast = make(AstKind::kColumn);
+  ast->quoted = token.kind == TokenKind::kQuotedName;
   ast->name = take().text;
   if (accept_symbol(".")) {
     ast->qualifier = std::move(ast->name);

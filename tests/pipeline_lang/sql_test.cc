@@ -208,6 +208,7 @@ TEST_CASE("equalities of WHERE are the keys of joins in FROM") {
 TEST_CASE("errors say what was found, where, and what is near") {
   CHECK(fault("SELECT wrod FROM staff") == "unknown column `wrod` @wrod (there are: sid, name, team, pay, boss)");
   CHECK(fault("SELECT nme FROM staff") == "unknown column `nme` @nme (did you mean `name`?)");
+  CHECK(fault("SELECT 1 FROM staff WHERE name = \"Gus Gas\"").find("a text stands in single ones: 'Gus Gas'") != std::string::npos);
   CHECK(fault("SELECT x FROM stafff") == "unknown table `stafff` @stafff (did you mean `staff`?)");
   CHECK(fault("SELECT z.sid FROM staff s").starts_with("unknown table `z` in `z.sid` @z.sid"));
   CHECK(fault("SELECT team FROM staff JOIN squad ON TRUE") == "`team` is ambiguous: `staff.team`, `squad.team` @team");
