@@ -140,6 +140,9 @@ class Decoder {
       case OptionType::kTable:
         if (auto text = as_text(value)) return like(value, spec, std::move(*text));
         return wrong(value, "a text", name);
+      case OptionType::kPathOrTable:
+        if (auto text = as_text(value); text && !is_path(*text)) return like(value, spec, std::move(*text));
+        [[fallthrough]];
       case OptionType::kPath:
         if (auto text = as_text(value))
           return like(value, spec, options_.resolve_path ? options_.resolve_path(value) : std::move(*text));
@@ -255,10 +258,13 @@ std::optional<std::string> match_choice(std::string_view text, std::span<const s
   return std::nullopt;
 }
 
+bool is_path(std::string_view path_or_table) { return path_or_table.find_first_of("/.") != std::string_view::npos; }
+
 std::string_view type_text(OptionType type) {
   switch (type) {
     case OptionType::kText: return "text";
     case OptionType::kPath: return "path";
+    case OptionType::kPathOrTable: return "path or table name";
     case OptionType::kInt: return "int";
     case OptionType::kFloat: return "float";
     case OptionType::kBool: return "bool";

@@ -31,6 +31,9 @@ struct DecodeOptions {
 // `X.NAME`, `pw.X.name`, `name` against choices, case-insensitive.
 [[nodiscard]] std::optional<std::string> match_choice(std::string_view text, std::span<const std::string> choices);
 
+// Whether the value of a kPathOrTable is a path.
+[[nodiscard]] bool is_path(std::string_view path_or_table);
+
 [[nodiscard]] std::string_view type_text(OptionType type);  // `text`, `int`, …
 
 // A scalar read as a type, whatever it was written as: `5`, `"5"` and an environment's 5 are all ints.

@@ -13,6 +13,7 @@ namespace thalweg::config {
 enum class OptionType : std::uint8_t {
   kText,
   kPath,      // relative to the file it stands in; URLs stay as they are
+  kPathOrTable,  // with a `/` or a `.` a path, else the name of a table that is exported
   kInt,
   kFloat,
   kBool,

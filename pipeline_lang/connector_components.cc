@@ -13,6 +13,7 @@ ArgKind arg_kind(config::OptionType type) {
   switch (type) {
     case OptionType::kText: return ArgKind::kText;
     case OptionType::kPath: return ArgKind::kPath;
+    case OptionType::kPathOrTable: return ArgKind::kText;
     case OptionType::kInt: return ArgKind::kInt;
     case OptionType::kFloat: return ArgKind::kNumber;
     case OptionType::kBool: return ArgKind::kBool;
@@ -90,8 +91,10 @@ std::optional<Setting> decoded_options(Evaluator& e, const Call& call, const con
   };
   Setting decoded = config::decode(Setting(std::move(given), call.span()), connector.options, options, errors);
   for (const config::OptionSpec& option : connector.options) {
-    const Setting* path = option.type == config::OptionType::kPath ? decoded.find(option.name) : nullptr;
+    const bool may_be_path = option.type == config::OptionType::kPath || option.type == config::OptionType::kPathOrTable;
+    const Setting* path = may_be_path ? decoded.find(option.name) : nullptr;
     if (path == nullptr || path->as_text() == nullptr || path->as_text()->find("://") != std::string::npos) continue;
+    if (option.type == config::OptionType::kPathOrTable && !config::is_path(*path->as_text())) continue;
     if (!e.path_allowed(*path->as_text()))
       errors.push_back({Code::kPermission, "`" + *path->as_text() + "` is outside of what `allow_paths` permits", path->span, {}});
   }
@@ -142,6 +145,23 @@ bool choose_keys(Evaluator& e, const Call& call, std::vector<plan::SourceField>&
     }
   }
   return fine;
+}
+
+// Tables of rejected records that options of the source ask for (`dead_letter: name`), exported.
+void export_rejected_records(Evaluator& e, const Call& call, const config::ConnectorSpec& connector, const Setting& args,
+                             const Table& source) {
+  for (const config::OptionSpec& option : connector.options) {
+    if (option.type != config::OptionType::kPathOrTable) continue;
+    const Setting* name = args.find(option.name);
+    if (name == nullptr || config::is_path(*name->as_text())) continue;
+    Schema schema;
+    schema.columns = {{"raw", Kind::kStr}, {"reason", Kind::kStr}, {"source", Kind::kStr}, {"position", Kind::kStr}};
+    plan::ErrorLog log{.operators = {source.node}, .all = false, .rejected_records = true};
+    const Table rejected = e.add(std::move(log), {}, std::move(schema),
+                                 {.span = call.span_of(option.name), .label = *name->as_text(), .append_only = true,
+                                  .universe = std::nullopt});
+    e.export_table({*name->as_text(), call.span_of(option.name)}, rejected);
+  }
 }
 
 ObjectPtr build_source(Builder& b, const Call& call, const config::ConnectorSpec& connector) {
@@ -196,7 +216,7 @@ ObjectPtr build_source(Builder& b, const Call& call, const config::ConnectorSpec
   }
   plan::Source source;
   source.connector = connector.name;
-  source.args = std::move(*args);
+  source.args = *args;
   source.upsert = upsert;
   source.append_only = append_only;
   source.name = e.unique_source_name(call.text("name").value_or(plain_label(call)));
@@ -209,6 +229,7 @@ ObjectPtr build_source(Builder& b, const Call& call, const config::ConnectorSpec
   source.fields = std::move(fields);
   Table table = b.add(std::move(source), {}, columns, {.span = call.span(), .label = call.label(),
                                                         .append_only = append_only, .universe = std::nullopt});
+  export_rejected_records(e, call, connector, *args, table);
   if (upsert)
     table = b.add(plan::Upsert{}, {table}, columns, {.span = call.span(), .label = call.label(),
                                                      .append_only = append_only, .universe = std::nullopt});

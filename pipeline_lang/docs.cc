@@ -224,6 +224,7 @@ Json setting_schema(const config::OptionSpec& spec) {
     }
     case OptionType::kText:
     case OptionType::kPath:
+    case OptionType::kPathOrTable:
     case OptionType::kDuration:
     case OptionType::kTextList:
     case OptionType::kMap:

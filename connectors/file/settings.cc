@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "config/decode.h"
 #include "connectors/file/byte_reader.h"
 #include "connectors/setting_reader.h"
 
@@ -93,8 +94,6 @@ JsonPaths json_paths_from(const Setting& args) {
   return paths;
 }
 
-bool is_file_path(std::string_view dead_letter) { return dead_letter.find_first_of("/.") != std::string_view::npos; }
-
 }  // namespace
 
 std::string local_path(std::string path) {
@@ -155,7 +154,7 @@ Result<FileReadSettings> FileReadSettings::from(std::string_view connector, cons
     return fail(Code::kInvalidPipeline, fmt::format("`dead_letter` does not go with `on_bad_row: {}`", action),
                 read.span("dead_letter"));
   s.dead_letter = local_path(s.dead_letter);
-  if (!is_file_path(s.dead_letter)) s.dead_letter.clear();  // a table: the engine's error log feeds it
+  if (!config::is_path(s.dead_letter)) s.dead_letter.clear();  // a table: the engine feeds it
   return s;
 }
 
@@ -198,7 +197,7 @@ std::vector<OptionSpec> file_read_options(std::string_view connector) {
       {.name = "on_bad_row", .type = OptionType::kEnum,
        .doc = "`dead_letter` keeps bad records, `skip` only logs them, `fail` ends the run",
        .choices = {"dead_letter", "skip", "fail"}},
-      {.name = "dead_letter", .doc = "a file for bad records (JSON lines), or the name of a table of them"},
+      {.name = "dead_letter", .type = OptionType::kPathOrTable, .doc = "a file for bad records (JSON lines), or the name of a table of them"},
       {.name = "autocommit_duration_ms", .type = OptionType::kInt, .doc = "a loaded pipeline closes a commit this often",
        .min = 1},
       {.name = "max_backlog_size", .type = OptionType::kInt, .doc = "rows read but not yet processed", .min = 1},

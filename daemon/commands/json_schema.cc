@@ -57,6 +57,7 @@ std::vector<std::string_view> json_types(OptionType type) {
     case OptionType::kDuration: return {"string", "number"};
     case OptionType::kText:
     case OptionType::kPath:
+    case OptionType::kPathOrTable:
     case OptionType::kEnum: return {"string"};
     case OptionType::kTextList:
     case OptionType::kList: return {"array", "string"};

@@ -33,6 +33,11 @@ struct BadRecord {
   static constexpr std::size_t kRawBytesMax = 64 * 1024;
 };
 
+// `orders.csv:17:3: column …`
+[[nodiscard]] inline std::string located_message(const BadRecord& record) {
+  return record.position.empty() ? record.message : record.position + ": " + record.message;
+}
+
 // Where decoded rows and bad records go. Columns: the used fields of the source, in order.
 class RowSink {
  public:
@@ -59,6 +64,7 @@ class SourceContext {
   virtual void commit(std::string position = {}) = 0;
   // Nothing more will come for now: whatever was committed may be closed at once.
   virtual void idle() = 0;
+  // Part of the transaction, as rows are.
   virtual void bad_record(BadRecord record) = 0;
   // A message for the connector's status (`last_error`), and the log.
   virtual void warn(std::string message) = 0;

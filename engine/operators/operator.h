@@ -34,6 +34,8 @@ inline constexpr Commit kEndCommit = 18446744073709551614ULL;
 
 enum class ErrorKind : std::uint8_t { kValue, kSkipped, kRecord };
 
+struct BadRecord;
+
 struct DataError {
   ErrorKind kind = ErrorKind::kValue;
   std::string message;
@@ -41,6 +43,7 @@ struct DataError {
   SourceSpan span;           // the expression or tag where it arose
   std::optional<Key> key;
   Commit commit = 0;
+  std::shared_ptr<const BadRecord> record;  // of a source whose rejected records somebody reads
 };
 
 struct StateSize {

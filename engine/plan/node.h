@@ -61,9 +61,12 @@ struct StaticRows {
 };
 
 // The error log as a table; schema: see language.md 8. With `operators`, only their errors.
+// `rejected_records`: instead, what the sources among `operators` could not read, as raw, reason, source, position
+// (all str).
 struct ErrorLog {
   std::vector<NodeId> operators;
   bool all = true;
+  bool rejected_records = false;
 };
 
 // ---------------------------------------------------------------- row by row

@@ -201,7 +201,8 @@ std::string arguments(const StaticRows& p) {
 std::string arguments(const ErrorLog& p) {
   std::vector<std::string> ids;
   for (NodeId id : p.operators) ids.push_back(fmt::format("n{}", id.value));
-  return p.all ? "all" : Arguments().text("operators", join_list(ids)).finish();
+  if (p.all) return "all";
+  return Arguments().text("operators", join_list(ids)).flag("rejected_records", p.rejected_records).finish();
 }
 std::string arguments(const Project& p) {
   std::vector<std::string> exprs;

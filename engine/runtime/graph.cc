@@ -54,6 +54,14 @@ std::vector<bool> depends_on_error_log(const plan::Plan& plan) {
   return depends;
 }
 
+std::vector<bool> sources_with_read_rejects(const plan::Plan& plan) {
+  std::vector<bool> read(plan.nodes.size(), false);
+  for (const plan::Node& node : plan.nodes)
+    if (const auto* log = std::get_if<plan::ErrorLog>(&node.params); log != nullptr && log->rejected_records)
+      for (NodeId source : log->operators) read[source.value] = true;
+  return read;
+}
+
 Result<Graph> build_graph(const plan::Plan& plan) {
   Graph graph;
   std::size_t n = plan.nodes.size();

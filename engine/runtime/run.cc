@@ -15,6 +15,17 @@ namespace thalweg {
 
 namespace {
 
+// A record that the source itself rejected, so that it reaches the log within the transaction it belongs to.
+class RejectedPiece : public Piece {
+ public:
+  explicit RejectedPiece(BadRecord record) : record_(std::move(record)) {}
+  [[nodiscard]] std::size_t bytes() const override { return record_.raw.size(); }
+  void decode(RowSink& out) override { out.bad_record(std::move(record_)); }
+
+ private:
+  BadRecord record_;
+};
+
 // What one source sees of the run. Sleeps on an eventfd that stop() makes readable.
 class SourceThread : public SourceContext {
  public:
@@ -46,19 +57,9 @@ class SourceThread : public SourceContext {
     shared_.changed.notify_all();
   }
   void bad_record(BadRecord record) override {
-    shared_.source_errors[id_].fetch_add(1);
-    DataError error{.kind = ErrorKind::kRecord,
-                    .message = record.position.empty() ? record.message : record.position + ": " + record.message,
-                    .node = shared_.source_nodes[id_],
-                    .span = shared_.plan.node(shared_.source_nodes[id_]).span,
-                    .key = std::nullopt,
-                    .commit = 0};
-    if (record.kind == BadRecord::Kind::kValue && !shared_.plan.terminate_on_error) error.kind = ErrorKind::kValue;
-    if (record.fatal) shared_.fail_run(Error{Code::kBadData, error.message, error.span, {}});
-    std::lock_guard lock(shared_.mutex);
-    if (shared_.errors.size() >= RunShared::kErrorsMax) shared_.errors.pop_front();
-    shared_.errors.push_back(std::move(error));
-    ++shared_.error_count;
+    if (record.fatal)
+      shared_.fail_run(Error{Code::kBadData, located_message(record), shared_.plan.node(shared_.source_nodes[id_]).span, {}});
+    deliver(std::make_unique<RejectedPiece>(std::move(record)));
   }
   void warn(std::string message) override {
     std::lock_guard lock(shared_.mutex);
@@ -144,6 +145,7 @@ class RunImpl : public Run {
   Result<void> build(ConnectorFactory& connectors) {
     shared_.graph = TRY(build_graph(shared_.plan));
     shared_.after_errors = depends_on_error_log(shared_.plan);
+    shared_.rejects_are_read = sources_with_read_rejects(shared_.plan);
     std::uint32_t workers = std::max<std::uint32_t>(1, shared_.options.workers);
     std::size_t nodes = shared_.plan.nodes.size();
     shared_.exchange = std::make_unique<Exchange>(workers);

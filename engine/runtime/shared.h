@@ -46,6 +46,7 @@ struct RunShared {
   RunOptions options;
   Env env;
   Graph graph;
+  std::vector<bool> rejects_are_read;                     // by node: a table of its rejected records exists
   std::vector<bool> after_errors;                         // by node: depends on the error log
   std::map<std::uint64_t, std::vector<std::pair<NodeId, Batch>>> scripts;  // by time
   std::int64_t tick_ns = 0;                               // some operator looks at the clock this often; 0: none does

@@ -395,11 +395,12 @@ void Worker::decode(Ingest::Item item) {
   shared_.source_bytes[item.source].fetch_add(item.piece->bytes(), std::memory_order_relaxed);
   DecodedRows sink(take, [&](const BadRecord& record) {
     shared_.source_errors[item.source].fetch_add(1, std::memory_order_relaxed);
-    std::string message = record.position.empty() ? record.message : record.position + ": " + record.message;
+    std::string message = located_message(record);
     bool keeps_row = record.kind == BadRecord::Kind::kValue && !shared_.plan.terminate_on_error;
     if (record.fatal) shared_.fail_run(Error{Code::kBadData, message, shared_.plan.node(node).span, {}});
     report(node, keeps_row ? ErrorKind::kValue : ErrorKind::kRecord, std::move(message), shared_.plan.node(node).span,
            std::nullopt);
+    if (shared_.rejects_are_read[node.value]) commit_errors_.back().record = std::make_shared<const BadRecord>(record);
   });
   item.piece->decode(sink);
 }
@@ -543,7 +544,28 @@ std::string_view kind_text(ErrorKind kind) {
   UNREACHABLE();
 }
 
+std::vector<Value> rejected_row(const BadRecord& record, const plan::Source& source) {
+  return {Value::str(record.raw), Value::str(record.message), Value::str(source.name), Value::str(record.position)};
+}
+
 }  // namespace
+
+std::vector<Value> Worker::error_row(const DataError& error) const {
+  std::string file;
+  std::int64_t line = 0;
+  std::int64_t column = 0;
+  if (shared_.options.locate) shared_.options.locate(error.span, file, line, column);
+  const plan::Node& at = shared_.plan.node(error.node);
+  return {Value::of(static_cast<std::int64_t>(error.commit)),
+          Value::str(std::string(kind_text(error.kind))),
+          Value::str(error.message),
+          Value::str(at.label.empty() ? std::string(plan::operator_name(at.params)) : at.label),
+          Value::str(file),
+          Value::of(line),
+          Value::of(column),
+          error.key ? Value::of(*error.key) : Value::none(),
+          Value::str(shared_.plan.name)};
+}
 
 void Worker::emit_error_log(NodeId id) {
   const plan::Node& node = shared_.plan.node(id);
@@ -552,20 +574,10 @@ void Worker::emit_error_log(NodeId id) {
   for (const DataError& error : commit_errors_) {
     if (shared_.after_errors[error.node.value]) continue;
     if (!log.all && std::ranges::find(log.operators, error.node) == log.operators.end()) continue;
-    std::string file;
-    std::int64_t line = 0;
-    std::int64_t column = 0;
-    if (shared_.options.locate) shared_.options.locate(error.span, file, line, column);
-    const plan::Node& at = shared_.plan.node(error.node);
-    std::vector<Value> row{Value::of(static_cast<std::int64_t>(error.commit)),
-                           Value::str(std::string(kind_text(error.kind))),
-                           Value::str(error.message),
-                           Value::str(at.label.empty() ? std::string(plan::operator_name(at.params)) : at.label),
-                           Value::str(file),
-                           Value::of(line),
-                           Value::of(column),
-                           error.key ? Value::of(*error.key) : Value::none(),
-                           Value::str(shared_.plan.name)};
+    if (log.rejected_records && !error.record) continue;
+    std::vector<Value> row = log.rejected_records
+                                 ? rejected_row(*error.record, std::get<plan::Source>(shared_.plan.node(error.node).params))
+                                 : error_row(error);
     // The count keeps equal errors apart; the worker keeps those of different workers apart.
     std::vector<Value> identity = row;
     identity.push_back(Value::of(static_cast<std::int64_t>(error_rows_++)));

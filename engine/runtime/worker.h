@@ -49,6 +49,7 @@ class Worker {
   void push_script(const CommitSpec& spec);
   void decode(Ingest::Item item);
   void emit_error_log(NodeId id);
+  [[nodiscard]] std::vector<Value> error_row(const DataError& error) const;
 
   void emit_from(NodeId node, Batch batch);
   void send(const Edge& edge, Batch batch);

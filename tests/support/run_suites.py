@@ -18,6 +18,8 @@ import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+from style_check import check_style
+
 ROOT = Path(__file__).resolve().parents[2]
 RESULT_LINE = re.compile(r"^(\d+) passed, (\d+) failed$")
 PIPELINE_SUITES = ["config/examples", "tests/pipelines"]  # folders given to `thalweg test`
@@ -162,6 +164,10 @@ def main():
     parser.add_argument("--timeout", type=int, default=900, help="seconds for one suite")
     parser.add_argument("--jobs", type=int, help="compiler processes")
     parser.add_argument("--warnings-as-errors", action="store_true")
+    parser.add_argument("--style", action="store_true",
+                        help="also clang-format over all files and clang-tidy over the changed ones")
+    parser.add_argument("--since", metavar="REVISION", help="changed since when, for --style (default: origin/main)")
+    parser.add_argument("--tidy-max", type=int, default=30, metavar="FILES", help="at most so many, for --style")
     options = parser.parse_args()
 
     directory, meson_options = plan_lane(options)
@@ -183,6 +189,8 @@ def main():
                 outcomes.append(outcome)
                 print(f"{outcome.name}: {outcome.passed} passed, {outcome.failed} failed\n{outcome.detail}", flush=True)
             return finish(outcomes, started)
+        if options.style:
+            subprocess.run([str(ROOT / "packaging" / "install"), "--style"], check=True)
         build = check_build(directory, meson_options, targets, options.jobs)
     except (subprocess.CalledProcessError, FileNotFoundError) as error:
         print(f"the build failed: {error}")
@@ -202,6 +210,10 @@ def main():
     def wanted(name):
         return options.only is None or options.only in name
 
+    if options.style and wanted("style"):
+        begun = time.monotonic()
+        passed, failed, detail = check_style(build, options.since, options.tidy_max)
+        report(Outcome("style", passed, failed, time.monotonic() - begun, detail))
     programs = targets or sorted(str(p.relative_to(build)) for p in (build / "tests").glob("*/*_tests"))
     for program in programs:
         if wanted(Path(program).name):
