@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "engine/plan/fingerprint.h"
 #include "engine/plan/node.h"
 #include "engine/types/value_text.h"
 
@@ -446,6 +447,13 @@ void print_nodes(const Plan& plan, const std::string& indent, std::string& out) 
 
 std::string_view operator_name(const Params& params) {
   return std::visit([](const auto& p) { return name_of(p); }, params);
+}
+
+std::string node_text(const Node& node) {
+  std::string text(operator_name(node.params));
+  text += "(" + std::visit([](const auto& p) { return arguments(p); }, node.params) + ") -> (";
+  for (const ColumnSpec& column : node.schema.columns) text += column.name + ": " + column.type.to_text() + ", ";
+  return text + ")" + (node.append_only ? " append_only" : "");
 }
 
 std::string to_text(const Plan& plan) {

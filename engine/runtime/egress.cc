@@ -57,10 +57,12 @@ void Egress::loop() {
       if (queue_.empty()) return;
       entry = std::move(queue_.front());
       queue_.pop_front();
+      busy_ = true;
     }
     Result<void> done = handle(entry);
     {
       std::lock_guard lock(mutex_);
+      busy_ = false;
       if (entry.batch) queued_rows_ -= entry.batch->num_rows;
       if (!done) {
         failed_ = true;
@@ -73,6 +75,11 @@ void Egress::loop() {
       return;
     }
   }
+}
+
+void Egress::drain() {
+  std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return failed_ || (queue_.empty() && !busy_); });
 }
 
 void Egress::close(bool complete) {

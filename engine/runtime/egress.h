@@ -33,6 +33,7 @@ class Egress {
   // Worker side (one worker unless the sink discards).
   void write(Commit commit, Batch batch);
   void end(Commit commit);
+  void drain();               // waits until all is written so far, or it has failed
   void close(bool complete);  // waits until all is written
 
   [[nodiscard]] bool discards() const { return discards_; }
@@ -60,6 +61,7 @@ class Egress {
   std::condition_variable changed_;
   std::deque<Entry> queue_;          // guarded by mutex_
   std::size_t queued_rows_ = 0;      // guarded by mutex_
+  bool busy_ = false;                // guarded by mutex_; the sink has an entry in its hands
   bool closing_ = false;             // guarded by mutex_
   std::optional<Commit> begun_;      // sink thread
   std::atomic<std::uint64_t> rows_{0};

@@ -206,6 +206,31 @@ std::optional<Batch> ExportShard::lookup(const Key& key, std::uint64_t at) const
   return rows_.rows().gather(std::span(&*id, 1));
 }
 
+void ExportShard::continue_history(const ExportShard& old, Commit time, std::int64_t now_ns) {
+  View before = old.view(kDone);
+  std::deque<Delta> history;
+  std::size_t bytes = 0;
+  {
+    std::lock_guard lock(old.mutex_);
+    history = old.deltas_;
+    bytes = old.delta_bytes_;
+  }
+  std::lock_guard lock(mutex_);
+  Batch gone = roll_back(before.rows, {});
+  gone.set_diffs(std::vector<Diff>(gone.num_rows, -1));
+  std::vector<Batch> both;
+  both.push_back(std::move(gone));
+  both.push_back(roll_back(rows_.rows(), {}));
+  Batch change = consolidate(Batch::concat(std::move(both)));
+  deltas_ = std::move(history);
+  delta_bytes_ = bytes;
+  oldest_ = old.oldest();
+  if (change.empty()) return;
+  std::size_t change_bytes = bytes_of(change);
+  delta_bytes_ += change_bytes;
+  deltas_.push_back({time, std::move(change), change_bytes, now_ns});
+}
+
 // ---------------------------------------------------------------- table
 
 bool is_event_stream(const plan::Plan& plan, NodeId id) {
@@ -234,6 +259,15 @@ void ExportTable::publish(Frontier frontier) {
   std::lock_guard lock(mutex_);
   frontier_ = frontier;
   for (const auto& [id, callback] : callbacks_) callback(frontier);
+}
+
+void ExportTable::continue_history(const ExportTable& old, std::int64_t now_ns) {
+  bool same = old.shards_.size() == shards_.size() && old.schema_.size() == schema_.size() && old.events_ == events_;
+  for (std::size_t i = 0; same && i < schema_.size(); ++i)
+    same = schema_.columns[i].name == old.schema_.columns[i].name && schema_.columns[i].type == old.schema_.columns[i].type;
+  Frontier now = frontier();
+  if (!same || now.done || now.at < old.frontier().at + 2) return;
+  for (std::size_t i = 0; i < shards_.size(); ++i) shards_[i]->continue_history(*old.shards_[i], now.at - 2, now_ns);
 }
 
 Frontier ExportTable::frontier() const {

@@ -48,6 +48,9 @@ class ExportShard {
   [[nodiscard]] std::optional<Batch> lookup(const Key& key, std::uint64_t at) const;
   [[nodiscard]] std::uint64_t oldest() const { return oldest_.load(); }
   [[nodiscard]] std::size_t num_rows() const;
+  // ---- while nobody applies commits: `older` in the place of this shard's own history, then what leads from `old` to the
+  // rows of now as one commit at `time`.
+  void continue_history(const ExportShard& old, Commit time, std::int64_t now_ns);
 
  private:
   mutable std::mutex mutex_;
@@ -69,6 +72,9 @@ class ExportTable : public ExportReader {
   [[nodiscard]] ExportShard& shard(std::uint32_t worker) { return *shards_[worker]; }
   // All shards have closed everything below `frontier`.
   void publish(Frontier frontier);
+  // Readers of `old` can go on here: its history, then the difference as one commit, just below the frontier of this table.
+  // Nothing is done unless schema and shards are the same. Requires: no commit runs on either.
+  void continue_history(const ExportTable& old, std::int64_t now_ns);
 
   [[nodiscard]] bool events() const { return events_; }
   [[nodiscard]] const std::string& name() const override { return name_; }

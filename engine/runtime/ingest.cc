@@ -1,6 +1,7 @@
 #include "engine/runtime/ingest.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace thalweg {
 
@@ -32,7 +33,11 @@ bool Ingest::deliver(std::uint32_t id, std::unique_ptr<Piece> piece, Batch batch
   {
     std::unique_lock lock(mutex_);
     SourceState& source = *sources_[id];
-    room_.wait(lock, [&] { return stopping_ || source.queued_bytes < kQueuedBytesMax; });
+    entry.arrived_ns = env_.clock->monotonic_ns();
+    if (!stopping_ && source.queued_bytes >= kQueuedBytesMax) {
+      room_.wait(lock, [&] { return stopping_ || source.queued_bytes < kQueuedBytesMax; });
+      source.stalled_ns += env_.clock->monotonic_ns() - entry.arrived_ns;
+    }
     if (stopping_) return false;
     source.queued_bytes += entry.bytes;
     source.queue.push_back(std::move(entry));
@@ -109,6 +114,7 @@ Ingest::Taken Ingest::take(Item& out) {
       bool was_full = source.queued_bytes >= kQueuedBytesMax;
       source.queued_bytes -= entry.bytes;
       source.in_transaction = true;
+      if (arrivals_.size() < kArrivalsMax) arrivals_.push_back(entry.arrived_ns);
       cursor_ = source.held ? id : id + 1;
       out.source = static_cast<std::uint32_t>(id);
       out.order = source.next_order++;
@@ -150,6 +156,31 @@ void Ingest::open_commit() {
   std::lock_guard lock(mutex_);
   open_ = true;
   opened_ns_ = env_.clock->monotonic_ns();
+}
+
+std::vector<std::int64_t> Ingest::take_arrivals() {
+  std::lock_guard lock(mutex_);
+  return std::exchange(arrivals_, {});
+}
+
+std::int64_t Ingest::opened_ns() {
+  std::lock_guard lock(mutex_);
+  return opened_ns_;
+}
+
+std::optional<std::int64_t> Ingest::oldest_waiting_ns() {
+  std::lock_guard lock(mutex_);
+  std::optional<std::int64_t> oldest;
+  auto take = [&](std::int64_t ns) { oldest = oldest ? std::min(*oldest, ns) : ns; };
+  if (!arrivals_.empty()) take(arrivals_.front());
+  for (const auto& source : sources_)
+    if (!source->queue.empty() && !source->queue.front().is_end) take(source->queue.front().arrived_ns);
+  return oldest;
+}
+
+Ingest::Queue Ingest::queue(std::uint32_t id) {
+  std::lock_guard lock(mutex_);
+  return {sources_[id]->queued_bytes, static_cast<std::uint64_t>(sources_[id]->stalled_ns)};
 }
 
 void Ingest::stop() {

@@ -17,6 +17,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -55,6 +56,16 @@ class Ingest {
   [[nodiscard]] bool has_work();    // a commit may be opened
   [[nodiscard]] bool all_ended();   // and nothing is left
   void open_commit();
+  // When the pieces of the last commit were delivered (monotonic).
+  [[nodiscard]] std::vector<std::int64_t> take_arrivals();
+  [[nodiscard]] std::int64_t opened_ns();
+  // The oldest delivery that no commit has taken yet; nothing if there is none.
+  [[nodiscard]] std::optional<std::int64_t> oldest_waiting_ns();
+  struct Queue {
+    std::uint64_t bytes = 0;
+    std::uint64_t stalled_ns = 0;
+  };
+  [[nodiscard]] Queue queue(std::uint32_t source);
 
   void stop();
   [[nodiscard]] bool stopping();
@@ -65,6 +76,7 @@ class Ingest {
     std::unique_ptr<Piece> piece;
     Batch batch;
     std::size_t bytes = 0;
+    std::int64_t arrived_ns = 0;
     bool is_end = false;
     std::string position;
   };
@@ -74,6 +86,7 @@ class Ingest {
     bool in_transaction = false;       // part of one is in the open commit
     std::deque<Entry> queue;
     std::size_t queued_bytes = 0;
+    std::int64_t stalled_ns = 0;
     std::size_t ends_queued = 0;
     std::uint64_t next_order = 0;
     std::string position;
@@ -90,6 +103,8 @@ class Ingest {
   std::size_t cursor_ = 0;
   bool open_ = false;
   std::int64_t opened_ns_ = 0;
+  static constexpr std::size_t kArrivalsMax = 4096;
+  std::vector<std::int64_t> arrivals_;  // of the open commit; its first kArrivalsMax pieces
   bool stopping_ = false;
   bool abandoned_ = false;
 };

@@ -185,6 +185,40 @@ class RunImpl : public Run {
     for (const auto& source : sources_) source->stop();
   }
 
+  void abort(Error why) override {
+    shared_.fail_run(std::move(why));
+    for (const auto& source : sources_) source->stop();
+  }
+
+  bool pause() override {
+    {
+      std::lock_guard lock(shared_.mutex);
+      shared_.pause_wanted = true;
+    }
+    shared_.exchange->wake(0).wake();
+    {
+      std::unique_lock lock(shared_.mutex);
+      shared_.changed.wait(lock, [&] { return over_ || shared_.paused; });
+      if (over_) return false;
+    }
+    for (const auto& egress : shared_.egress)
+      if (egress) egress->drain();
+    return true;
+  }
+  void resume() override {
+    {
+      std::lock_guard lock(shared_.mutex);
+      shared_.pause_wanted = false;
+      shared_.paused = false;
+    }
+    shared_.exchange->wake(0).wake();
+  }
+  void commit_now() override {
+    shared_.tick = true;
+    shared_.exchange->wake(0).wake();
+  }
+  void continue_history(const Run& old) override;
+
   bool wait(std::int64_t timeout_ns) override {
     std::unique_lock lock(shared_.mutex);
     auto over = [&] { return over_; };
@@ -223,6 +257,11 @@ class RunImpl : public Run {
   }
   [[nodiscard]] std::uint64_t num_errors() const override { return shared_.error_count; }
   [[nodiscard]] std::uint64_t num_commits() const override { return shared_.commits; }
+  [[nodiscard]] RunTimings timings() const override {
+    RunTimings out{shared_.latency.counts(), shared_.commit_durations.counts(), 0};
+    if (auto oldest = shared_.ingest->oldest_waiting_ns()) out.lag_ns = shared_.env.clock->monotonic_ns() - *oldest;
+    return out;
+  }
   [[nodiscard]] bool caught_up() const override {
     std::lock_guard lock(shared_.mutex);
     bool idle = std::ranges::all_of(shared_.source_idle, [](bool one) { return one; });
@@ -307,6 +346,14 @@ class RunImpl : public Run {
   bool over_ = false;  // guarded by shared_.mutex
 };
 
+void RunImpl::continue_history(const Run& old) {
+  for (const auto& table : shared_.exports) {
+    if (!table) continue;
+    auto before = std::dynamic_pointer_cast<ExportTable>(old.find_export(table->name()));
+    if (before) table->continue_history(*before, shared_.env.clock->monotonic_ns());
+  }
+}
+
 std::vector<ConnectorStatus> RunImpl::connectors() const {
   std::vector<ConnectorStatus> out;
   for (std::uint32_t i = 0; i < shared_.source_nodes.size(); ++i) {
@@ -317,6 +364,9 @@ std::vector<ConnectorStatus> RunImpl::connectors() const {
     status.bytes = shared_.source_bytes[i];
     status.errors = shared_.source_errors[i];
     status.ended = shared_.ingest->ended(i);
+    Ingest::Queue queue = shared_.ingest->queue(i);
+    status.queued_bytes = queue.bytes;
+    status.stalled_ns = queue.stalled_ns;
     std::lock_guard lock(shared_.mutex);
     status.last_error = shared_.source_messages[i];
     out.push_back(std::move(status));

@@ -22,6 +22,7 @@
 #include "engine/io/connectors.h"
 #include "engine/operators/operator.h"
 #include "engine/plan/node.h"
+#include "engine/runtime/histogram.h"
 
 namespace thalweg {
 
@@ -56,6 +57,14 @@ struct ConnectorStatus {
   std::uint64_t errors = 0;
   bool ended = false;
   std::string last_error;
+  std::uint64_t queued_bytes = 0;  // delivered and not yet decoded, or staged for the sink
+  std::uint64_t stalled_ns = 0;    // how long the source was held back by a full queue
+};
+
+struct RunTimings {
+  Histogram::Counts latency;  // from the delivery of a piece of input until it is visible
+  Histogram::Counts commits;  // from the opening of a commit until it is visible
+  std::int64_t lag_ns = 0;    // age of the oldest input that is not visible yet; 0: all is
 };
 
 struct OperatorStatus {
@@ -107,6 +116,17 @@ class Run {
                                             ConnectorFactory& connectors, const Env& env);
   virtual ~Run() = default;  // stops
   virtual void stop() = 0;   // asks; returns at once
+  // Ends it as failed, as soon as possible: nothing of the running commit becomes visible.
+  virtual void abort(Error /*why*/) { stop(); }
+  // No commit starts until resume(); input waits in the queues of the sources. Returns once the running commit has closed
+  // and the sinks have written it; false: the run is over.
+  virtual bool pause() { return false; }
+  virtual void resume() {}
+  // Asks for a commit even though nothing came, so that the frontier moves on.
+  virtual void commit_now() {}
+  // Lets the exported tables of this run go on where those of `old` ended: readers of its history see what changed as one
+  // commit. Requires: both are paused or over, and the frontier of this run is not below that of `old`.
+  virtual void continue_history(const Run& /*old*/) {}
   // Until the run is over, or `timeout_ns` (negative: for ever). True if it is over.
   virtual bool wait(std::int64_t timeout_ns) = 0;
   [[nodiscard]] virtual RunState state() const = 0;
@@ -120,6 +140,7 @@ class Run {
   [[nodiscard]] virtual std::vector<DataError> errors() const = 0;
   [[nodiscard]] virtual std::uint64_t num_errors() const = 0;
   [[nodiscard]] virtual std::uint64_t num_commits() const = 0;
+  [[nodiscard]] virtual RunTimings timings() const { return {}; }
   // Every source has delivered and the engine has closed all that it found at the start.
   [[nodiscard]] virtual bool caught_up() const = 0;
 };

@@ -66,10 +66,13 @@ struct RunShared {
   std::vector<std::atomic<std::uint64_t>> source_rows, source_errors, source_bytes;  // by ingest id
   std::atomic<std::uint64_t> commits{0};
   std::atomic<std::uint64_t> error_count{0};
+  std::atomic<bool> pause_wanted{false};   // no commit starts
+  Histogram latency, commit_durations;
 
   // ---- guarded by mutex
   std::mutex mutex;
   std::condition_variable changed;
+  bool paused = false;                     // and none runs
   CommitSpec spec;
   std::uint64_t generation = 0;
   Frontier frontier;

@@ -63,6 +63,15 @@ CommitSpec Worker::next_commit() {
     std::uint32_t seen = wake.seen();
     if (abandoned()) return {.over = true};
     bool stopping = shared_.ingest->stopping();
+    if (!stopping && shared_.pause_wanted) {
+      {
+        std::lock_guard lock(shared_.mutex);
+        shared_.paused = shared_.pause_wanted;
+      }
+      shared_.changed.notify_all();
+      wake.wait(seen);
+      continue;
+    }
     if (!stopping && !shared_.scripts.empty()) return {.time = shared_.scripts.begin()->first, .has_script = true};
     std::uint64_t last = 0;
     {
@@ -332,6 +341,9 @@ void Worker::publish(const CommitSpec& spec) {
     shared_.frontier = frontier;
   }
   ++shared_.commits;
+  std::int64_t now = shared_.env.clock->monotonic_ns();
+  if (spec.takes_input) shared_.commit_durations.observe(now - shared_.ingest->opened_ns());
+  for (std::int64_t arrived : shared_.ingest->take_arrivals()) shared_.latency.observe(now - arrived);
   shared_.changed.notify_all();
 }
 

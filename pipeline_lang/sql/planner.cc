@@ -93,10 +93,19 @@ Planned Planner::cut(NodeId output) {
   return planned;
 }
 
+void Planner::number_rows(const Query* tail, plan::TopK& topk, std::vector<ColumnSpec>& columns) const {
+  if (!tail || tail != ordered_) return;
+  topk.rank_column = true;
+  columns.push_back({"_row_number", Kind::kInt});
+}
+
 Result<Planned> Planner::run() {
   QueryPtr parsed = TRY(parse_query(request_.text, request_.span_of));
+  if (request_.ordered && !parsed->order.empty()) ordered_ = parsed.get();
   Output output = TRY(query(*parsed, nullptr, nullptr, true));
-  return cut(output.relation.node);
+  Planned planned = cut(output.relation.node);
+  planned.row_number = ordered_ != nullptr;
+  return planned;
 }
 
 Result<Planned> plan_query(const Request& request) { return Planner(request).run(); }

@@ -204,7 +204,12 @@ class Planner {
   Result<Relation> values(const Body& body, const Environment* env);
   Result<Relation> order_and_limit(Relation relation, const Query& tail);
 
+  [[nodiscard]] bool limits(const Query* tail) const { return tail && (tail->limit || tail->offset || tail == ordered_); }
+  // For a TopK over `columns`: numbers the rows if `tail` is the query whose order the reader sees.
+  void number_rows(const Query* tail, plan::TopK& topk, std::vector<ColumnSpec>& columns) const;
+
   const Request& request_;
+  const Query* ordered_ = nullptr;  // the whole query, if the order of its rows counts
   plan::Plan plan_;
   std::vector<std::string> tables_;
   std::map<std::string, Relation> known_tables_;

@@ -223,7 +223,7 @@ Result<Planner::Parts> Planner::parts(Context& ctx, const Select& select, const 
   }
   if (select.qualify) split_conjuncts(TRY(logic(ctx, *select.qualify, "QUALIFY")), parts.qualify);
   if (tail) parts.order = TRY(order_exprs(ctx, *tail, parts.items, select.distinct));
-  parts.limited = tail && (tail->limit || tail->offset);
+  parts.limited = limits(tail);
   if (!parts.limited) parts.order.clear();
   parts.aggregated = select.grouped || select.having ||
                      std::any_of(ctx.virtuals.begin(), ctx.virtuals.end(),
@@ -408,6 +408,7 @@ Result<Output> Planner::finish(const Context& ctx, const Parts& parts, Stage sta
       topk.order.push_back({static_cast<std::uint32_t>(order_at[i]), parts.order[i].descending, parts.order[i].nulls_first});
     topk.limit = tail->limit;
     topk.offset = tail->offset.value_or(0);
+    number_rows(tail, topk, columns);
     node = add(std::move(topk), {node}, columns, "limit");
   } else if (!distinct) {
     // A bound on the last numbering from outside is a bound on the node itself.
@@ -418,10 +419,13 @@ Result<Output> Planner::finish(const Context& ctx, const Parts& parts, Stage sta
           output.ranks.push_back({i, numbered});
   }
   if (placed.size() > width) {
-    columns.resize(width);
     std::vector<ExprPtr> kept = all_columns(columns);
-    names.resize(width);
-    node = project(node, kept, names);
+    auto unwanted = [&](auto& list) {
+      list.erase(list.begin() + static_cast<std::ptrdiff_t>(width), list.begin() + static_cast<std::ptrdiff_t>(placed.size()));
+    };
+    unwanted(kept);
+    unwanted(columns);
+    node = project(node, kept, names_of(columns));
   }
   output.relation = {node, columns};
   for (const Correlation& correlation : parts.correlations) output.outer_keys.push_back(correlation.outer);

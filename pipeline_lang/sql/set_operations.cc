@@ -178,7 +178,7 @@ Result<Relation> Planner::order_and_limit(Relation relation, const Query& tail) 
     outputs.push_back({relation.columns[i].name, plan::column(i, relation.columns[i].type), {}, true});
   }
   std::vector<Order> order = TRY(order_exprs(ctx, tail, outputs, false));
-  if (!tail.limit && !tail.offset) return relation;
+  if (!limits(&tail)) return relation;
   if (!ctx.virtuals.empty()) return error("ORDER BY of a UNION takes columns of its result only", ctx.virtuals.front().place);
   std::vector<ExprPtr> keys;
   for (const Order& by : order) keys.push_back(by.expr);
@@ -188,9 +188,20 @@ Result<Relation> Planner::order_and_limit(Relation relation, const Query& tail) 
   for (std::size_t i = 0; i < order.size(); ++i) topk.order.push_back({at[i], order[i].descending, order[i].nulls_first});
   topk.limit = tail.limit;
   topk.offset = tail.offset.value_or(0);
-  NodeId node = add(std::move(topk), {wide.node}, wide.columns, "limit");
-  if (wide.columns.size() > relation.columns.size())
-    node = project(node, all_columns(relation.columns), names_of(relation.columns));
+  std::size_t width = relation.columns.size();
+  std::vector<ColumnSpec> columns = wide.columns;
+  number_rows(&tail, topk, columns);
+  NodeId node = add(std::move(topk), {wide.node}, columns, "limit");
+  if (wide.columns.size() > width) {
+    std::vector<ExprPtr> kept = all_columns(columns);
+    auto unwanted = [&](auto& list) {
+      list.erase(list.begin() + static_cast<std::ptrdiff_t>(width),
+                 list.begin() + static_cast<std::ptrdiff_t>(wide.columns.size()));
+    };
+    unwanted(kept);
+    unwanted(columns);
+    node = project(node, kept, names_of(columns));
+  }
   relation.node = node;
   return relation;
 }

@@ -29,12 +29,15 @@ struct Request {
   // Nothing where there is no such table. Called once per name.
   std::function<std::optional<TableInfo>(const std::string& name)> find_table;
   std::vector<std::string> table_names;  // for "did you mean"
+  // The rows are read once, in order: an ORDER BY of the whole query counts even without LIMIT.
+  bool ordered = false;
 };
 
 struct Planned {
   plan::Plan fragment;
   std::vector<std::string> tables;  // by LoopInput
   NodeId output;
+  bool row_number = false;  // `ordered` was asked for: the last column of the output is the place of the row, from 1
 };
 
 [[nodiscard]] Result<Planned> plan_query(const Request& request);
