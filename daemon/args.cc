@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <optional>
 
 namespace thalweg::daemon {
 namespace {
@@ -20,6 +21,17 @@ struct Parsed {
   SchemaInferArgs schema_infer;
   CompletionArgs completion;
   VersionArgs version;
+  ServerArgs server;
+  QueryArgs query;
+  TailArgs tail;
+  SnapshotArgs snapshot;
+  StatusArgs status;
+  TopArgs top;
+  ServeArgs serve;
+  ReloadArgs reload;
+  LifecycleArgs lifecycle;
+  ApplyArgs apply;
+  bool json = false;
   std::vector<std::string> sets;
   std::string check_format = "text";
   std::string explain_format = "text";
@@ -91,6 +103,101 @@ void add_reference(CLI::App& app, Parsed& parsed) {
       ->check(CLI::IsMember({"csv", "json", "jsonlines"}));
 }
 
+// Options of every command that talks to a server.
+void add_server(CLI::App& command, Parsed& parsed) {
+  command.add_option("--server", parsed.server.server,
+                     "HOST:PORT, http://HOST:PORT or unix:PATH; default: THALWEG_SERVER, else 127.0.0.1:8080");
+  command.add_option("--config", parsed.server.config, "A configuration of the server: its `listen` is used")
+      ->type_name("FILE");
+  command.add_option("--token-file", parsed.server.token_file, "A file that holds the token; else THALWEG_TOKEN")
+      ->type_name("FILE");
+}
+
+void add_readers(CLI::App& app, Parsed& parsed) {
+  CLI::App* query = app.add_subcommand("query", "Ask a running server: one SELECT over exported tables");
+  query->add_option("sql", parsed.query.sql, "The query")->required()->type_name("SELECT");
+  query->add_option("--pipeline", parsed.query.pipeline, "Whose tables; may be left out where there is one pipeline");
+  query->add_option("--at", parsed.query.at, "The state at this frontier: a number or `done`");
+  query->add_option("--limit", parsed.query.limit, "At most so many rows")->check(CLI::Range(1U, 100'000U));
+  query->add_option("--format", parsed.query.format, "table, json, jsonl or csv")
+      ->check(CLI::IsMember({"table", "json", "jsonl", "csv"}));
+  add_server(*query, parsed);
+  CLI::App* tail = app.add_subcommand("tail", "Print the changes of an exported table as they come");
+  tail->add_option("table", parsed.tail.table, "TABLE or PIPELINE/TABLE")->required();
+  tail->add_option("--pipeline", parsed.tail.pipeline, "Whose table");
+  tail->add_option("--from", parsed.tail.from, "Begin at this frontier instead of now");
+  tail->add_option("--limit", parsed.tail.limit, "End after so many rows");
+  tail->add_flag("--snapshot", parsed.tail.snapshot, "Begin with the rows as they are");
+  tail->add_flag("--progress", parsed.tail.progress, "Print a mark for every commit");
+  tail->add_option("--format", parsed.tail.format, "text or json")->check(CLI::IsMember({"text", "json"}));
+  add_server(*tail, parsed);
+  CLI::App* snapshot = app.add_subcommand("snapshot", "Print an exported table as it was at a frontier");
+  snapshot->add_option("table", parsed.snapshot.table, "TABLE or PIPELINE/TABLE")->required();
+  snapshot->add_option("--pipeline", parsed.snapshot.pipeline, "Whose table");
+  snapshot->add_option("--at", parsed.snapshot.at, "A number or `done`; default: now");
+  snapshot->add_option("--diff", parsed.snapshot.diff,
+                       "What changed from --at to this frontier; without --at: from this frontier to now");
+  snapshot->add_option("--format", parsed.snapshot.format, "jsonl, json or csv")
+      ->check(CLI::IsMember({"json", "jsonl", "csv"}));
+  add_server(*snapshot, parsed);
+}
+
+void add_status(CLI::App& app, Parsed& parsed) {
+  for (const char* name : {"status", "ps"}) {
+    CLI::App* status = app.add_subcommand(name, "Show the pipelines of a running server, or one of them");
+    status->add_option("pipeline", parsed.status.pipeline, "Only this one, with its connectors and tables");
+    status->add_flag("--json", parsed.status.json, "As JSON");
+    status->add_option("--format", parsed.list_format, "text or json")->check(CLI::IsMember({"text", "json"}));
+    status->add_flag("--fail", parsed.status.fail, "Exit code 1 if a pipeline has failed");
+    add_server(*status, parsed);
+  }
+  CLI::App* top = app.add_subcommand("top", "Show the pipelines of a running server, again and again");
+  top->add_option("--interval", parsed.top.interval_s, "Seconds between two looks")->check(CLI::Range(0.1, 3600.0));
+  top->add_option("--rounds", parsed.top.rounds, "End after so many looks");
+  add_server(*top, parsed);
+}
+
+void add_serve(CLI::App& app, Parsed& parsed) {
+  CLI::App* serve = app.add_subcommand("serve", "Run the daemon: every pipeline of a folder, REST, metrics");
+  serve->add_option("--config", parsed.serve.config, "Default: /etc/thalweg/thalweg.yaml if it is there")->type_name("FILE");
+  serve->add_option("--listen", parsed.serve.listen, "HOST:PORT or unix:PATH; wins over the file");
+  serve->add_option("--pipelines-dir", parsed.serve.pipelines_dir, "Wins over the file")->type_name("FOLDER");
+  serve->add_option("--env-file", parsed.serve.env_file, "NAME=VALUE lines, as if they were in the environment")
+      ->type_name("FILE");
+  serve->add_flag("--check", parsed.serve.check, "Check the configuration and all pipelines, and end");
+}
+
+void add_lifecycle(CLI::App& app, Parsed& parsed) {
+  auto common = [&](CLI::App& command) {
+    command.add_flag("--json", parsed.json, "As JSON");
+    add_server(command, parsed);
+  };
+  CLI::App* reload = app.add_subcommand("reload", "Tell the daemon to read its pipelines anew; waits for the outcome");
+  reload->add_option("pipeline", parsed.reload.pipelines, "Only these; default: all, and what is new in the folder");
+  reload->add_flag("--dry-run", parsed.reload.dry_run, "Only say what would be kept, rebuilt and corrected");
+  reload->add_flag("--accept", parsed.reload.accept, "Also where outputs can only go on from now on");
+  common(*reload);
+  const std::pair<const char*, const char*> verbs[] = {
+      {"pause", "Let a pipeline take no further input"},
+      {"resume", "Let a paused pipeline go on"},
+      {"stop", "Stop a pipeline in order; it stays stopped"},
+      {"start", "Start a stopped or failed pipeline"},
+      {"rm", "Stop a pipeline and remove its file"},
+      {"rollback", "Go back to the definition before the last change"},
+  };
+  for (const auto& [verb, doc] : verbs) {
+    CLI::App* command = app.add_subcommand(verb, doc);
+    command->add_option("pipeline", parsed.lifecycle.pipeline, "Its name")->required();
+    common(*command);
+  }
+  CLI::App* apply = app.add_subcommand("apply", "Give the daemon a pipeline file: a new pipeline, or a new definition");
+  apply->add_option("file", parsed.apply.file, "Pipeline file")->required()->type_name("FILE");
+  apply->add_option("--name", parsed.apply.name, "Name of the pipeline; default: from the file's name");
+  apply->add_flag("--dry-run", parsed.apply.dry_run, "Only say what would happen");
+  apply->add_flag("--accept", parsed.apply.accept, "Also where outputs can only go on from now on");
+  common(*apply);
+}
+
 void add_rest(CLI::App& app, Parsed& parsed) {
   CLI::App* completion = app.add_subcommand("completion", "Print a completion script for a shell");
   completion->add_option("shell", parsed.completion.shell, "bash, zsh or fish")
@@ -109,6 +216,10 @@ std::unique_ptr<CLI::App> make_app(Parsed& parsed) {
   add_check(*app, parsed);
   add_explain(*app, parsed);
   add_test(*app, parsed);
+  add_serve(*app, parsed);
+  add_readers(*app, parsed);
+  add_status(*app, parsed);
+  add_lifecycle(*app, parsed);
   add_reference(*app, parsed);
   add_rest(*app, parsed);
   return app;
@@ -127,6 +238,28 @@ ExplainFormat explain_format(const std::string& text) {
   if (text == "json") return ExplainFormat::kJson;
   if (text == "dot") return ExplainFormat::kDot;
   return text == "mermaid" ? ExplainFormat::kMermaid : ExplainFormat::kText;
+}
+
+std::optional<Command> chosen_client(const CLI::App& app, Parsed& parsed) {
+  auto at = [&](auto& args) {
+    args.server = parsed.server;
+    return Command(args);
+  };
+  if (app.got_subcommand("query")) return at(parsed.query);
+  if (app.got_subcommand("tail")) return at(parsed.tail);
+  if (app.got_subcommand("snapshot")) return at(parsed.snapshot);
+  if (app.got_subcommand("top")) return at(parsed.top);
+  parsed.status.json = parsed.status.json || parsed.list_format == "json";
+  if (app.got_subcommand("status") || app.got_subcommand("ps")) return at(parsed.status);
+  parsed.reload.json = parsed.lifecycle.json = parsed.apply.json = parsed.json;
+  if (app.got_subcommand("reload")) return at(parsed.reload);
+  if (app.got_subcommand("apply")) return at(parsed.apply);
+  for (const char* verb : {"pause", "resume", "stop", "start", "rm", "rollback"}) {
+    if (!app.got_subcommand(verb)) continue;
+    parsed.lifecycle.verb = verb;
+    return at(parsed.lifecycle);
+  }
+  return std::nullopt;
 }
 
 std::variant<Command, int> chosen(const CLI::App& app, Parsed& parsed) {
@@ -151,6 +284,8 @@ std::variant<Command, int> chosen(const CLI::App& app, Parsed& parsed) {
     parsed.list.json = parsed.list_format == "json";
     return Command(parsed.list);
   }
+  if (app.got_subcommand("serve")) return Command(parsed.serve);
+  if (auto client = chosen_client(app, parsed)) return std::move(*client);
   if (app.got_subcommand("docs")) return Command(parsed.docs);
   if (app.got_subcommand("json-schema")) return Command(parsed.json_schema);
   if (app.got_subcommand("schema")) return Command(parsed.schema_infer);

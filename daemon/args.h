@@ -75,8 +75,90 @@ struct VersionArgs {
   bool json = false;
 };
 
+// Where a client command finds the server.
+struct ServerArgs {
+  std::string server;      // HOST:PORT, http://HOST:PORT or unix:PATH
+  std::string config;      // its `listen`
+  std::string token_file;
+};
+
+struct QueryArgs {
+  ServerArgs server;
+  std::string sql;
+  std::string pipeline;
+  std::string at;
+  std::string format = "table";
+  std::uint64_t limit = 0;  // 0: the server's default
+};
+
+struct TailArgs {
+  ServerArgs server;
+  std::string table;  // `table` or `pipeline/table`
+  std::string pipeline;
+  std::string from;
+  std::string format = "text";
+  std::uint64_t limit = 0;
+  bool snapshot = false;
+  bool progress = false;
+};
+
+struct SnapshotArgs {
+  ServerArgs server;
+  std::string table;
+  std::string pipeline;
+  std::string at;
+  std::string diff;
+  std::string format = "jsonl";
+};
+
+struct StatusArgs {
+  ServerArgs server;
+  std::string pipeline;
+  bool json = false;
+  bool fail = false;  // exit code 1 if a pipeline has failed
+};
+
+struct TopArgs {
+  ServerArgs server;
+  double interval_s = 1;
+  std::uint64_t rounds = 0;  // 0: until interrupted
+};
+
+struct ServeArgs {
+  std::string config;
+  std::string listen;         // wins over the file
+  std::string pipelines_dir;  // wins over the file
+  std::string env_file;
+  bool check = false;         // only says whether the configuration and all pipelines are valid
+};
+
+struct ReloadArgs {
+  ServerArgs server;
+  std::vector<std::string> pipelines;  // empty: everything
+  bool dry_run = false;
+  bool accept = false;
+  bool json = false;
+};
+
+struct LifecycleArgs {
+  ServerArgs server;
+  std::string verb;  // pause, resume, start, stop, rm, rollback
+  std::string pipeline;
+  bool json = false;
+};
+
+struct ApplyArgs {
+  ServerArgs server;
+  std::string file;
+  std::string name;  // empty: from the file's name
+  bool dry_run = false;
+  bool accept = false;
+  bool json = false;
+};
+
 using Command = std::variant<RunArgs, CheckArgs, ExplainArgs, TestArgs, ListArgs, DocsArgs, JsonSchemaArgs,
-                             SchemaInferArgs, CompletionArgs, VersionArgs>;
+                             SchemaInferArgs, CompletionArgs, VersionArgs, QueryArgs, TailArgs, SnapshotArgs, StatusArgs,
+                             TopArgs, ServeArgs, ReloadArgs, LifecycleArgs, ApplyArgs>;
 
 // What was asked, or the exit code after help or a usage error was printed.
 [[nodiscard]] std::variant<Command, int> parse_args(int argc, const char* const* argv);

@@ -50,6 +50,7 @@ std::string paint(const std::string& text) {
 }  // namespace
 
 bool stderr_is_terminal() { return ::isatty(STDERR_FILENO) != 0; }
+bool stdout_is_terminal() { return ::isatty(STDOUT_FILENO) != 0; }
 
 bool stderr_has_color() {
   if (is_set("NO_COLOR")) return false;

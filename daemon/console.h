@@ -16,6 +16,7 @@ namespace thalweg::daemon {
 // stderr is a terminal, or color is asked for; NO_COLOR is honoured.
 [[nodiscard]] bool stderr_has_color();
 [[nodiscard]] bool stderr_is_terminal();
+[[nodiscard]] bool stdout_is_terminal();
 
 void print_diagnostics(const lang::Diagnostics& diagnostics, const FileTable& files);  // to stderr
 void print_error(const Error& error, const FileTable* files);                          // to stderr

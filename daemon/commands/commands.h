@@ -18,5 +18,14 @@ int run_command(const SchemaInferArgs& args);
 int run_command(const CompletionArgs& args);
 int run_command(const TestArgs& args);
 int run_command(const VersionArgs& args);
+int run_command(const QueryArgs& args);
+int run_command(const TailArgs& args);
+int run_command(const SnapshotArgs& args);
+int run_command(const StatusArgs& args);
+int run_command(const TopArgs& args);
+int run_command(const ServeArgs& args);
+int run_command(const ReloadArgs& args);
+int run_command(const LifecycleArgs& args);
+int run_command(const ApplyArgs& args);
 
 }  // namespace thalweg::daemon

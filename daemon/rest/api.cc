@@ -1,5 +1,6 @@
 #include "daemon/rest/api.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "daemon/json_writer.h"
@@ -38,6 +39,21 @@ bool is_address(std::string_view host) {
 bool is_local_host(std::string_view host) {
   if (!host.starts_with('[')) host = host.substr(0, host.rfind(':'));
   return is_address(host) || net::same_field_name(host, "localhost") || host.ends_with(".localhost") || host.empty();
+}
+
+// What changes something, or takes work, is not for pages of other sites: a browser says where a request comes from.
+std::optional<Problem> check_origin(const net::HttpRequest& http) {
+  if (http.method == "GET" || http.method == "HEAD") return std::nullopt;
+  const std::string* origin = http.headers.find("Origin");
+  const std::string* host = http.headers.find("Host");
+  const std::string* site = http.headers.find("Sec-Fetch-Site");
+  bool foreign = site && *site != "same-origin" && *site != "none";
+  if (origin && host) {
+    std::size_t scheme = origin->find("://");
+    foreign = foreign || scheme == std::string::npos || origin->substr(scheme + 3) != *host;
+  }
+  if (!foreign) return std::nullopt;
+  return Problem{403, "cross_origin", "requests that pages of another site make are refused", "", 0, 0};
 }
 
 constexpr std::size_t kWaitsMax = 512;
@@ -101,6 +117,7 @@ void Api::handle(net::HttpRequest http, net::HttpReply reply) {
   if (options_.check_host && host && !is_local_host(*host))
     return finish(*request, refuse(421, "unknown_host", "this listener answers for this machine only, not for `" +
                                                             *host + "`"));
+  if (auto problem = check_origin(request->http)) return finish(*request, std::unexpected(std::move(*problem)));
   auto target = net::parse_target(request->http.target);
   if (!target) return finish(*request, refuse(400, "invalid_target", "the request target is malformed"));
   Match found = match(routes(), request->http.method, target->segments);
@@ -110,11 +127,14 @@ void Api::handle(net::HttpRequest http, net::HttpReply reply) {
     response.headers.add("Allow", found.allow);
     return finish(*request, std::move(response));
   }
+  if (!found.route && options_.auth.enabled() && !request->http.headers.find("Authorization"))
+    return finish(*request, refuse(401, "unauthorized", "a token is asked for"));
   if (!found.route)
     return finish(*request, refuse(404, "no_such_path", "there is nothing at this path", "see /openapi.json"));
   request->route = found.route;
   request->call.path = std::move(found.path);
   request->call.query = std::move(target->query);
+  if (auto problem = check_role(*request)) return finish(*request, std::unexpected(std::move(*problem)));
   if (auto problem = check_query(*request->route, request->call.query))
     return finish(*request, std::unexpected(std::move(*problem)));
   if (!request->call.find("min_frontier")) return serve(request);
@@ -124,6 +144,18 @@ void Api::handle(net::HttpRequest http, net::HttpReply reply) {
   auto table = table_of(request->call);
   if (!table) return finish(*request, std::unexpected(table.error()));
   wait_for_frontier(request, table->reader, **wanted);
+}
+
+std::optional<Problem> Api::check_role(Request& request) const {
+  auto caller = authenticate(options_.auth, request.http);
+  if (!caller && request.route->role != Role::kNone) return caller.error();
+  if (!caller) caller = Caller{};
+  request.call.role = caller->role;
+  request.call.caller = caller->name;
+  if (caller->role >= request.route->role) return std::nullopt;
+  if (caller->role == Role::kNone) return Problem{401, "unauthorized", "a token is asked for", "", 0, 0};
+  return Problem{403, "forbidden", "the role `" + std::string(role_text(caller->role)) + "` may not do this; it takes `" +
+                 std::string(role_text(request.route->role)) + "`", "", 0, 0};
 }
 
 void Api::serve(const std::shared_ptr<Request>& request) {
@@ -136,6 +168,10 @@ void Api::finish(const Request& request, Answer answer) {
   ++counts_[index].by_class[std::min<std::size_t>(response.status / 100, 5)];
   counts_[index].busy_ns += static_cast<std::uint64_t>(env_.clock->monotonic_ns() - request.begun_ns);
   response.headers.add("X-Content-Type-Options", "nosniff");
+  if (response.status == 401) {
+    bool basic = std::ranges::any_of(options_.auth.credentials, [](const Credential& c) { return c.basic; });
+    response.headers.add("WWW-Authenticate", basic ? "Basic realm=\"thalweg\", charset=\"UTF-8\"" : "Bearer realm=\"thalweg\"");
+  }
   request.reply.send(std::move(response));
 }
 
@@ -189,13 +225,32 @@ void Api::cancel_waits() {
 
 // ---------------------------------------------------------------- names in paths
 
-Checked<std::shared_ptr<ServedPipeline>> Api::pipeline_of(const Call& call) const {
-  const std::string& name = call.in_path("p");
-  if (auto found = pipelines_.find(name)) return found;
+Checked<PipelineStatus> Api::named_pipeline(const std::string& name) const {
+  std::vector<PipelineStatus> all = pipelines_.statuses();
+  if (name.empty() && all.size() == 1) return all.front();
   std::vector<std::string> known;
-  for (const auto& pipeline : pipelines_.all()) known.push_back(pipeline->name);
+  for (PipelineStatus& status : all) {
+    if (status.name == name) return std::move(status);
+    known.push_back(status.name);
+  }
+  if (name.empty()) return refuse(400, "missing_parameter", "`pipeline` is missing, and there is not just one");
   return refuse(404, "no_such_pipeline", "there is no pipeline `" + name + "`", suggestion(name, known));
 }
+
+Checked<std::shared_ptr<ServedPipeline>> Api::running_pipeline(const std::string& name) const {
+  if (!name.empty())
+    if (auto found = pipelines_.find(name)) return found;
+  auto status = named_pipeline(name);
+  if (!status) return std::unexpected(status.error());
+  if (status->served) return status->served;
+  return refuse(409, "not_running", "pipeline `" + status->name + "` is " + status->state, status->failure);
+}
+
+Checked<std::shared_ptr<ServedPipeline>> Api::pipeline_of(const Call& call) const {
+  return running_pipeline(call.in_path("p"));
+}
+
+Checked<PipelineStatus> Api::status_of_call(const Call& call) const { return named_pipeline(call.in_path("p")); }
 
 Checked<TableAt> Api::table_of(const Call& call) const {
   auto pipeline = pipeline_of(call);

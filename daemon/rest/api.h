@@ -18,6 +18,9 @@
 
 #include "connectors/net/event_loop.h"
 #include "connectors/net/http_server.h"
+#include "daemon/query/limits.h"
+#include "daemon/rest/auth.h"
+#include "daemon/rest/control.h"
 #include "daemon/rest/pipelines.h"
 #include "daemon/rest/route.h"
 #include "engine/base/env.h"
@@ -27,6 +30,9 @@ namespace thalweg::daemon {
 struct ApiOptions {
   bool check_host = true;  // without auth: only requests for this machine by name or address (DNS rebinding)
   std::int64_t min_frontier_ns_max = 30'000'000'000;  // how long `min_frontier=` waits
+  AuthConfig auth;
+  QueryLimits query;
+  std::uint32_t queries_max = 2;  // ad-hoc queries at a time; more are told to come again
 };
 
 struct TableAt {
@@ -41,6 +47,7 @@ class Api {
   void handle(net::HttpRequest request, net::HttpReply reply);
   // Answers whoever still waits. Call when the server is closed and the loop still runs.
   void cancel_waits();
+  void set_control(PipelineControl* control) { control_ = control; }  // must outlive the Api
   void set_server_stats(std::function<net::HttpServerStats()> stats) { server_stats_ = std::move(stats); }
 
   [[nodiscard]] static const std::vector<Route>& routes();
@@ -52,11 +59,16 @@ class Api {
  private:
   struct Wait;
   struct Request;
+  [[nodiscard]] std::optional<Problem> check_role(Request& request) const;
   void serve(const std::shared_ptr<Request>& request);
   void finish(const Request& request, Answer answer);
   void wait_for_frontier(std::shared_ptr<Request> request, std::shared_ptr<ExportReader> reader, Frontier wanted);
   void end_wait(const std::shared_ptr<Wait>& wait, bool reached);
   Checked<std::shared_ptr<ServedPipeline>> pipeline_of(const Call& call) const;
+  Checked<PipelineStatus> status_of_call(const Call& call) const;
+  // By name; an empty one means the only pipeline there is. It may not run.
+  Checked<PipelineStatus> named_pipeline(const std::string& name) const;
+  Checked<std::shared_ptr<ServedPipeline>> running_pipeline(const std::string& name) const;
   Checked<TableAt> table_of(const Call& call) const;
 
   Answer index(const Call& call);
@@ -79,12 +91,28 @@ class Api {
   Answer snapshot(const Call& call);
   Answer diff(const Call& call);
   Answer changes(const Call& call);
+  Answer query(const Call& call);
+  Answer put_pipeline(const Call& call);
+  Answer delete_pipeline(const Call& call);
+  Answer reload(const Call& call);
+  Answer reload_all(const Call& call);
+  Answer rollback(const Call& call);
+  Answer pause(const Call& call);
+  Answer resume(const Call& call);
+  Answer start(const Call& call);
+  Answer stop(const Call& call);
+  Answer reloads(const Call& call);
+  Answer definition(const Call& call);
+  Checked<ChangeOptions> change_options(const Call& call) const;
+  Answer act(const Call& call, PipelineControl::Verb verb);
 
   const PipelineSet& pipelines_;
   net::EventLoop& loop_;
   Env env_;
   const ApiOptions options_;
+  PipelineControl* control_ = nullptr;  // null: `thalweg run`
   std::function<net::HttpServerStats()> server_stats_;
+  std::atomic<std::uint32_t> queries_{0};   // running now
   std::unique_ptr<RouteCount[]> counts_;  // one per route, and one for requests that fit none
 
   std::mutex mutex_;

@@ -9,12 +9,6 @@
 namespace thalweg::daemon {
 namespace {
 
-bool is_ready(const ServedPipeline& pipeline) {
-  RunState state = pipeline.run->state();
-  if (state == RunState::kFailed || state == RunState::kStopped) return false;
-  return state == RunState::kEnded || pipeline.run->caught_up();
-}
-
 net::HttpResponse html_response(std::string body) {
   net::HttpResponse response;
   response.headers.add("Content-Type", "text/html; charset=utf-8");
@@ -24,19 +18,39 @@ net::HttpResponse html_response(std::string body) {
   return response;
 }
 
-void append_pipeline(const ServedPipeline& pipeline, JsonWriter& json) {
+void append_run(const ServedPipeline& pipeline, JsonWriter& json) {
   const Run& run = *pipeline.run;
   std::uint64_t rows_in = 0;
   std::uint64_t rows_out = 0;
   for (const ConnectorStatus& connector : run.connectors()) (connector.is_source ? rows_in : rows_out) += connector.rows;
-  json.begin_object().field("name", pipeline.name).field("state", state_text(run.state()));
   json.key("frontier");
   append_frontier(run.frontier(), json);
+  json.field("lag_seconds", static_cast<double>(run.timings().lag_ns) / 1e9);
   json.field("caught_up", run.caught_up()).field("workers", static_cast<std::uint64_t>(pipeline.workers));
   json.field("commits", run.num_commits()).field("rows_in", rows_in).field("rows_out", rows_out);
   json.field("errors", run.num_errors()).field("started_at", pipeline.started_wall_ns / 1'000'000'000);
-  json.field("failed", run.state() == RunState::kFailed);
-  if (auto failure = run.failure()) json.field("failure", failure->message);
+}
+
+void append_guarantees(const plan::Plan& plan, JsonWriter& json) {
+  json.begin_array();
+  for (const GraphNode& node : GraphView::of(plan).nodes) {
+    if (node.guarantee.empty()) continue;
+    json.begin_object().field("name", node.label).field("connector", node.connector);
+    json.field("delivery", node.guarantee).end_object();
+  }
+  json.end_array();
+}
+
+void append_pipeline(const PipelineStatus& status, bool whole, JsonWriter& json) {
+  json.begin_object().field("name", status.name).field("state", status.state);
+  json.field("failed", status.state == "failed").field("ready", status.ready).field("restarts", status.restarts);
+  if (!status.file.empty()) json.field("file", status.file);
+  if (!status.failure.empty()) json.field("failure", status.failure);
+  if (status.served) append_run(*status.served, json);
+  if (status.served && whole) {
+    json.key("guarantees");
+    append_guarantees(*status.served->plan, json);
+  }
   json.end_object();
 }
 
@@ -76,17 +90,16 @@ Answer Api::version(const Call&) { return json_response(version_json()); }
 
 Answer Api::openapi(const Call&) { return json_response(openapi_document(routes())); }
 
-Answer Api::ready(const Call&) {
+Answer Api::ready(const Call& call) {
   std::string body;
   JsonWriter json(body);
   bool ready = !pipelines_.starting();
   json.begin_object().key("pipelines").begin_array();
-  for (const auto& pipeline : pipelines_.all()) {
-    bool this_one = is_ready(*pipeline);
-    ready = ready && this_one;
-    json.begin_object().field("name", pipeline->name).field("ready", this_one);
-    json.field("state", state_text(pipeline->run->state()));
-    if (auto failure = pipeline->run->failure()) json.field("failure", failure->message);
+  for (const PipelineStatus& status : pipelines_.statuses()) {
+    ready = ready && status.ready;
+    if (call.role == Role::kNone) continue;  // who has no token learns nothing but the answer
+    json.begin_object().field("name", status.name).field("ready", status.ready).field("state", status.state);
+    if (!status.failure.empty()) json.field("failure", status.failure);
     json.end_object();
   }
   json.end_array().field("ready", ready).end_object();
@@ -109,19 +122,19 @@ Answer Api::list_pipelines(const Call&) {
   std::string body;
   JsonWriter json(body);
   json.begin_object().key("pipelines").begin_array();
-  for (const auto& pipeline : pipelines_.all()) append_pipeline(*pipeline, json);
+  for (const PipelineStatus& status : pipelines_.statuses()) append_pipeline(status, false, json);
   json.end_array().end_object();
   return json_response(std::move(body));
 }
 
 Answer Api::pipeline(const Call& call) {
-  auto pipeline = pipeline_of(call);
-  if (!pipeline) return std::unexpected(pipeline.error());
+  auto status = status_of_call(call);
+  if (!status) return std::unexpected(status.error());
   std::string body;
   JsonWriter json(body);
-  append_pipeline(**pipeline, json);
+  append_pipeline(*status, true, json);
   net::HttpResponse response = json_response(std::move(body));
-  response.headers.add("X-Thalweg-Frontier", frontier_text((*pipeline)->run->frontier()));
+  if (status->served) response.headers.add("X-Thalweg-Frontier", frontier_text(status->served->run->frontier()));
   return response;
 }
 
@@ -172,13 +185,9 @@ Answer Api::guarantees(const Call& call) {
   if (!pipeline) return std::unexpected(pipeline.error());
   std::string body;
   JsonWriter json(body);
-  json.begin_object().key("outputs").begin_array();
-  for (const GraphNode& node : GraphView::of(*(*pipeline)->plan).nodes) {
-    if (node.guarantee.empty()) continue;
-    json.begin_object().field("name", node.label).field("connector", node.connector);
-    json.field("delivery", node.guarantee).end_object();
-  }
-  json.end_array().end_object();
+  json.begin_object().key("outputs");
+  append_guarantees(*(*pipeline)->plan, json);
+  json.end_object();
   return json_response(std::move(body));
 }
 

@@ -14,14 +14,17 @@ constexpr QueryParameter kMinFrontier{"min_frontier", "string",
                                       "waits until the table has reached this frontier (at most 30 s)", "12"};
 constexpr QueryParameter kFormat{"format", "string", "json, jsonl or csv", "jsonl"};
 
+constexpr QueryParameter kDryRun{"dry_run", "boolean", "true: only says what would be kept, rebuilt and corrected"};
+constexpr QueryParameter kAccept{"accept", "boolean", "true: also where outputs can only go on from now on"};
+
 }  // namespace
 
 const std::vector<Route>& Api::routes() {
   static const std::vector<Route> kRoutes = {
       {"GET", "/", "index", "A page that shows the pipelines", "text/html", {}, &Api::index},
-      {"GET", "/healthz", "health", "The process lives", kJson, {}, &Api::health},
+      {"GET", "/healthz", "health", "The process lives", kJson, {}, &Api::health, Role::kNone},
       {"GET", "/readyz", "ready", "Every pipeline has caught up with what it found at start; 503 until then", kJson,
-       {}, &Api::ready},
+       {}, &Api::ready, Role::kNone},
       {"GET", "/metrics", "metrics", "Prometheus text", "text/plain", {}, &Api::metrics},
       {"GET", "/version", "version", "Version of this server", kJson, {}, &Api::version},
       {"GET", "/openapi.json", "openapi", "This description", kJson, {}, &Api::openapi},
@@ -71,6 +74,29 @@ const std::vector<Route>& Api::routes() {
         {"from", "string", "begin at this frontier; the header Last-Event-ID wins"},
         kSelect, kInt64},
        &Api::changes},
+      {"PUT", "/api/v1/pipelines/{p}", "putPipeline", "A new pipeline, or a new definition: switched at one commit, or left as it was",
+       kJson, {kDryRun, kAccept}, &Api::put_pipeline, Role::kAdmin, "application/yaml", "the pipeline file"},
+      {"DELETE", "/api/v1/pipelines/{p}", "deletePipeline", "Stops a pipeline in order and removes its file", kJson, {},
+       &Api::delete_pipeline, Role::kAdmin},
+      {"GET", "/api/v1/pipelines/{p}/definition", "getDefinition", "The pipeline file as it runs", "application/yaml", {},
+       &Api::definition, Role::kOperate},
+      {"POST", "/api/v1/pipelines/{p}/reload", "reloadPipeline", "Reads the pipeline's file anew; answers with the outcome", kJson,
+       {kDryRun, kAccept}, &Api::reload, Role::kOperate},
+      {"POST", "/api/v1/pipelines/{p}/pause", "pausePipeline", "No further input is taken", kJson, {}, &Api::pause, Role::kOperate},
+      {"POST", "/api/v1/pipelines/{p}/resume", "resumePipeline", "A paused pipeline goes on", kJson, {}, &Api::resume, Role::kOperate},
+      {"POST", "/api/v1/pipelines/{p}/start", "startPipeline", "Starts a stopped, ended or failed pipeline", kJson, {}, &Api::start,
+       Role::kOperate},
+      {"POST", "/api/v1/pipelines/{p}/stop", "stopPipeline", "Stops in order, until it is started again", kJson, {}, &Api::stop,
+       Role::kOperate},
+      {"POST", "/api/v1/pipelines/{p}/rollback", "rollbackPipeline", "Back to the definition before the last change", kJson,
+       {kDryRun, kAccept}, &Api::rollback, Role::kAdmin},
+      {"POST", "/api/v1/reload", "reloadAll", "Reads all files anew; one outcome per pipeline", kJson, {kDryRun, kAccept},
+       &Api::reload_all, Role::kOperate},
+      {"GET", "/api/v1/reloads", "listReloads", "Outcomes of the newest changes, oldest first", kJson,
+       {{"limit", "integer", "at most so many (1 to 200, default 50)", "20"}}, &Api::reloads},
+      {"POST", "/api/v1/query", "query", "One SELECT over exported tables of a pipeline, all at one frontier", kJson,
+       {kFormat, kInt64}, &Api::query, Role::kRead, kJson,
+       "{\"pipeline\": name (may be left out where there is only one), \"sql\": text, \"at\": frontier, \"limit\": rows}"},
   };
   return kRoutes;
 }

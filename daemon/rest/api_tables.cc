@@ -23,23 +23,6 @@ void append_table(const ServedPipeline& pipeline, const ExportReader& reader, Js
   json.field("failed", pipeline.run->state() == RunState::kFailed).end_object();
 }
 
-Checked<RowFormat> format_of(const Call& call) {
-  const std::string* text = call.find("format");
-  if (!text || *text == "json") return RowFormat::kJson;
-  if (*text == "jsonl" || *text == "jsonlines" || *text == "ndjson") return RowFormat::kJsonLines;
-  if (*text == "csv") return RowFormat::kCsv;
-  return refuse(400, "invalid_parameter", "`format` is json, jsonl or csv, not `" + *text + "`");
-}
-
-std::string_view media_type(RowFormat format) {
-  switch (format) {
-    case RowFormat::kJson: return "application/json";
-    case RowFormat::kJsonLines: return "application/x-ndjson";
-    case RowFormat::kCsv: return "text/csv; charset=utf-8";
-  }
-  return "application/json";
-}
-
 // A response whose body is streamed; the stream is made elsewhere and only handed over here.
 net::HttpResponse stream_response(std::string_view type, const Frontier& frontier,
                                   std::unique_ptr<net::BodyStream> stream) {
@@ -153,8 +136,8 @@ Answer Api::changes(const Call& call) {
   response.headers.add("X-Accel-Buffering", "no");
   response.headers.add("X-Thalweg-Frontier", frontier_text(table->reader->frontier()));
   ChangesOptions changes{.row = std::move(*options), .snapshot = *snapshot, .from = *from};
-  response.stream = [run = table->pipeline->run, reader = table->reader, changes](std::shared_ptr<net::Waker> waker) {
-    return changes_stream(run, reader, changes, std::move(waker));
+  response.stream = [pipeline = table->pipeline, reader = table->reader, changes](std::shared_ptr<net::Waker> waker) {
+    return changes_stream(pipeline, reader, changes, std::move(waker));
   };
   return response;
 }

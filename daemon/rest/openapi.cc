@@ -46,6 +46,10 @@ void write_operation(const Route& route, JsonWriter& json) {
   write_path_parameters(route.path, json);
   for (const QueryParameter& parameter : route.query) write_query_parameter(parameter, json);
   json.end_array();
+  if (!route.body.empty()) {
+    json.key("requestBody").begin_object().field("required", true).field("description", route.body_doc);
+    json.key("content").begin_object().key(route.body).begin_object().end_object().end_object().end_object();
+  }
   write_responses(route, json);
   json.end_object();
 }

@@ -96,6 +96,8 @@ std::string docs_page(const std::vector<Route>& routes) {
   for (const Route& route : routes) {
     body += "<h2><code>" + escaped(route.method) + " " + escaped(route.path) + "</code></h2><p>" +
             escaped(route.summary) + " <span class=\"soft\">(" + escaped(route.content) + ")</span></p>";
+    if (!route.body.empty())
+      body += "<p>Body (" + escaped(route.body) + "): " + escaped(route.body_doc) + "</p>";
     if (route.query.empty()) continue;
     body += "<table>";
     for (const QueryParameter& parameter : route.query)

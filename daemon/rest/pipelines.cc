@@ -72,7 +72,35 @@ std::optional<Columns> columns_of_node(const plan::Plan& plan, NodeId id, int de
   return through_project(*project, *wanted);
 }
 
+bool is_ready(const Run& run) {
+  RunState state = run.state();
+  if (state == RunState::kFailed || state == RunState::kStopped) return false;
+  return state == RunState::kEnded || run.caught_up();
+}
+
 }  // namespace
+
+void Succession::set(std::shared_ptr<ServedPipeline> next) {
+  std::lock_guard lock(mutex_);
+  next_ = std::move(next);
+  for (const auto& [id, call] : waiting_) call();
+}
+
+std::shared_ptr<ServedPipeline> Succession::next() const {
+  std::lock_guard lock(mutex_);
+  return next_;
+}
+
+std::uint64_t Succession::subscribe(std::function<void()> on_change) {
+  std::lock_guard lock(mutex_);
+  waiting_.emplace(next_id_, std::move(on_change));
+  return next_id_++;
+}
+
+void Succession::unsubscribe(std::uint64_t id) {
+  std::lock_guard lock(mutex_);
+  waiting_.erase(id);
+}
 
 std::string_view state_text(RunState state) {
   switch (state) {
@@ -83,6 +111,27 @@ std::string_view state_text(RunState state) {
     case RunState::kFailed: return "failed";
   }
   return "unknown";
+}
+
+PipelineStatus status_of(const std::shared_ptr<ServedPipeline>& pipeline) {
+  PipelineStatus out;
+  out.name = pipeline->name;
+  out.state = state_text(pipeline->run->state());
+  if (auto failure = pipeline->run->failure()) out.failure = failure->message;
+  out.ready = is_ready(*pipeline->run);
+  out.served = pipeline;
+  return out;
+}
+
+std::vector<PipelineStatus> PipelineSet::statuses() const {
+  std::vector<PipelineStatus> out;
+  for (const auto& pipeline : all()) out.push_back(status_of(pipeline));
+  return out;
+}
+
+std::optional<PipelineStatus> PipelineSet::status(const std::string& name) const {
+  auto pipeline = find(name);
+  return pipeline ? std::optional(status_of(pipeline)) : std::nullopt;
 }
 
 std::vector<std::uint32_t> key_columns(const plan::Plan& plan, std::string_view export_name) {

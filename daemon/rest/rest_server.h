@@ -12,11 +12,12 @@ namespace thalweg::daemon {
 
 class RestServer {
  public:
-  // `pipelines` must outlive the server.
+  // `pipelines` and `control` must outlive the server.
   [[nodiscard]] static Result<std::unique_ptr<RestServer>> listen(const net::Address& address,
                                                                   const PipelineSet& pipelines, const Env& env,
                                                                   const net::HttpServerOptions& options = {},
-                                                                  ApiOptions api_options = {});
+                                                                  ApiOptions api_options = {},
+                                                                  PipelineControl* control = nullptr);
   ~RestServer();
   [[nodiscard]] const net::Address& address() const { return server_->address(); }
 

@@ -24,11 +24,16 @@ struct QueryParameter {
   std::string_view example = "";
 };
 
+// Who may ask: each role may do what those before it may.
+enum class Role : std::uint8_t { kNone, kRead, kOperate, kAdmin };
+
 // A request after matching.
 struct Call {
   const net::HttpRequest* request = nullptr;
   std::vector<std::pair<std::string_view, std::string>> path;  // `p` → the pipeline's name
   std::vector<std::pair<std::string, std::string>> query;
+  Role role = Role::kAdmin;  // of who asks
+  std::string caller;        // by name; empty: nobody in particular
 
   [[nodiscard]] const std::string& in_path(std::string_view name) const;
   [[nodiscard]] const std::string* find(std::string_view name) const;
@@ -44,6 +49,9 @@ struct Route {
   std::string_view content;    // media type of a good answer
   std::vector<QueryParameter> query;
   Answer (Api::*handler)(const Call&);
+  Role role = Role::kRead;
+  std::string_view body = "";      // media type of what is sent
+  std::string_view body_doc = "";
 };
 
 // The row for a request and its path parameters. No path: 404; another method: 405 with `allow` filled.

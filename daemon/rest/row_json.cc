@@ -89,6 +89,15 @@ std::string csv_text(const Value& value) {
 
 }  // namespace
 
+std::string_view media_type(RowFormat format) {
+  switch (format) {
+    case RowFormat::kJson: return "application/json";
+    case RowFormat::kJsonLines: return "application/x-ndjson";
+    case RowFormat::kCsv: return "text/csv; charset=utf-8";
+  }
+  return "application/json";
+}
+
 std::string uuid_text(const Key& uuid) {
   return fmt::format("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", uuid.hi >> 32, uuid.hi >> 16 & 0xFFFF, uuid.hi & 0xFFFF,
                      uuid.lo >> 48, uuid.lo & 0xFFFFFFFFFFFFULL);

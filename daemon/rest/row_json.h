@@ -4,7 +4,9 @@
 // text, bytes as base64, pointers as `^…`, ERROR cells as null with their names in `_errors`.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "daemon/json_writer.h"
@@ -12,6 +14,9 @@
 #include "engine/types/schema.h"
 
 namespace thalweg::daemon {
+
+enum class RowFormat : std::uint8_t { kJson, kJsonLines, kCsv };
+[[nodiscard]] std::string_view media_type(RowFormat format);
 
 struct RowOptions {
   std::vector<std::uint32_t> columns;  // which, in that order

@@ -384,6 +384,21 @@ Answer ordered_page(const Running& running, const Frontier& at) {
 
 }  // namespace
 
+Checked<RowFormat> format_of(const Call& call) {
+  const std::string* text = call.find("format");
+  if (!text || *text == "json") return RowFormat::kJson;
+  if (*text == "jsonl" || *text == "jsonlines" || *text == "ndjson") return RowFormat::kJsonLines;
+  if (*text == "csv") return RowFormat::kCsv;
+  return refuse(400, "invalid_parameter", "`format` is json, jsonl or csv, not `" + *text + "`");
+}
+
+Checked<bool> int64_of(const Call& call) {
+  const std::string* text = call.find("int64");
+  if (!text || *text == "number") return false;
+  if (*text == "string") return true;
+  return refuse(400, "invalid_parameter", "`int64` is `string` or `number`, not `" + *text + "`");
+}
+
 Checked<RowOptions> parse_row_options(const Call& call, const Schema& schema) {
   RowOptions options = all_columns(schema);
   if (const std::string* select = call.find("select")) {
@@ -398,11 +413,9 @@ Checked<RowOptions> parse_row_options(const Call& call, const Schema& schema) {
       options.columns.push_back(*column);
     }
   }
-  if (const std::string* int64 = call.find("int64")) {
-    if (*int64 != "string" && *int64 != "number")
-      return refuse(400, "invalid_parameter", "`int64` is `string` or `number`, not `" + *int64 + "`");
-    options.int64_as_text = *int64 == "string";
-  }
+  auto int64_as_text = int64_of(call);
+  if (!int64_as_text) return std::unexpected(int64_as_text.error());
+  options.int64_as_text = *int64_as_text;
   auto keys = call.flag("keys");
   if (!keys) return std::unexpected(keys.error());
   options.with_key = options.with_key || *keys;

@@ -48,6 +48,10 @@ struct RowsQuery {
 [[nodiscard]] Answer run_rows_query(const RowsQuery& query, ExportReader& reader,
                                     const std::vector<std::uint32_t>& key_columns, Clock& clock);
 
+// `format=` and `int64=`.
+[[nodiscard]] Checked<RowFormat> format_of(const Call& call);
+[[nodiscard]] Checked<bool> int64_of(const Call& call);
+
 // A problem if the table has not got there; snapshots of the future do not exist.
 [[nodiscard]] std::optional<Problem> check_reached(const ExportReader& reader, const Frontier& at);
 

@@ -144,18 +144,19 @@ class DiffStream : public net::BodyStream {
 // nothing else: what came meanwhile is asked for when the reader is ready for it.
 class ChangesStream : public net::BodyStream {
  public:
-  ChangesStream(std::shared_ptr<Run> run, std::shared_ptr<ExportReader> reader, ChangesOptions options,
+  ChangesStream(std::shared_ptr<ServedPipeline> pipeline, std::shared_ptr<ExportReader> reader, ChangesOptions options,
                 std::shared_ptr<net::Waker> waker)
-      : run_(std::move(run)),
+      : pipeline_(std::move(pipeline)),
         reader_(std::move(reader)),
         options_(std::move(options)),
+        waker_(std::move(waker)),
         rows_(reader_->schema(), without_key(options_.row)) {
     // The first look comes after the subscription, so no commit can fall between them.
-    subscription_ = reader_->subscribe([waker = std::move(waker)](Frontier) { waker->wake(); });
+    subscribe();
     if (options_.from) at_ = *options_.from;
     else need_start_ = true;
   }
-  ~ChangesStream() override { reader_->unsubscribe(subscription_); }
+  ~ChangesStream() override { unsubscribe(); }
 
   More next(std::string& piece, bool heartbeat) override {
     if (need_start_ && !start(piece)) return More::kAbort;
@@ -172,13 +173,39 @@ class ChangesStream : public net::BodyStream {
       if (!advance(now, piece)) return More::kAbort;
       if (piece.size() >= kPieceBytes) return More::kYes;
     }
-    RunState state = run_->state();
+    if (auto successor = pipeline_->succession->next())
+      return follow(std::move(successor)) ? next(piece, heartbeat) : end(piece);
+    RunState state = pipeline_->run->state();
     if (state == RunState::kStopped || state == RunState::kFailed) return end(piece);
     if (heartbeat && piece.empty()) piece += ": still here\n\n";
     return More::kWait;
   }
 
  private:
+  void subscribe() {
+    subscription_ = reader_->subscribe([waker = waker_](Frontier) { waker->wake(); });
+    succession_ = pipeline_->succession->subscribe([waker = waker_] { waker->wake(); });
+  }
+  void unsubscribe() {
+    reader_->unsubscribe(subscription_);
+    pipeline_->succession->unsubscribe(succession_);
+  }
+
+  // Another run has taken over. Where the table is still the same, its history goes on there.
+  bool follow(std::shared_ptr<ServedPipeline> next) {
+    auto reader = next->run->find_export(reader_->name());
+    const Schema& now = reader_->schema();
+    bool same = reader && reader->schema().size() == now.size();
+    for (std::size_t i = 0; same && i < now.size(); ++i)
+      same = reader->schema().columns[i].name == now.columns[i].name && reader->schema().columns[i].type == now.columns[i].type;
+    if (!same) return false;
+    unsubscribe();
+    pipeline_ = std::move(next);
+    reader_ = std::move(reader);
+    subscribe();
+    return true;
+  }
+
   // The beginning of the stream, or after a reset: the rows as they are, or just the place.
   bool start(std::string& piece) {
     need_start_ = false;
@@ -275,18 +302,20 @@ class ChangesStream : public net::BodyStream {
   More end(std::string& piece) {
     piece += "event: end\ndata: ";
     JsonWriter json(piece);
-    json.begin_object().field("state", state_text(run_->state()));
-    if (auto failure = run_->failure()) json.field("failure", failure->message);
+    json.begin_object().field("state", state_text(pipeline_->run->state()));
+    if (auto failure = pipeline_->run->failure()) json.field("failure", failure->message);
     json.end_object();
     piece += "\n\n";
     return More::kEnd;
   }
 
-  std::shared_ptr<Run> run_;
+  std::shared_ptr<ServedPipeline> pipeline_;
   std::shared_ptr<ExportReader> reader_;
   ChangesOptions options_;
+  std::shared_ptr<net::Waker> waker_;
   RowJson rows_;
   std::uint64_t subscription_ = 0;
+  std::uint64_t succession_ = 0;
   Frontier at_;  // everything below was fetched
   bool need_start_ = false;
 
@@ -312,9 +341,9 @@ std::unique_ptr<net::BodyStream> diff_stream(std::vector<ExportReader::Change> c
   return std::make_unique<DiffStream>(std::move(changes), range, schema, std::move(options), format);
 }
 
-std::unique_ptr<net::BodyStream> changes_stream(std::shared_ptr<Run> run, std::shared_ptr<ExportReader> reader,
+std::unique_ptr<net::BodyStream> changes_stream(std::shared_ptr<ServedPipeline> pipeline, std::shared_ptr<ExportReader> reader,
                                                 ChangesOptions options, std::shared_ptr<net::Waker> waker) {
-  return std::make_unique<ChangesStream>(std::move(run), std::move(reader), std::move(options), std::move(waker));
+  return std::make_unique<ChangesStream>(std::move(pipeline), std::move(reader), std::move(options), std::move(waker));
 }
 
 }  // namespace thalweg::daemon

@@ -9,11 +9,10 @@
 
 #include "connectors/net/http_message.h"
 #include "daemon/rest/row_json.h"
+#include "daemon/rest/pipelines.h"
 #include "engine/runtime/run.h"
 
 namespace thalweg::daemon {
-
-enum class RowFormat : std::uint8_t { kJson, kJsonLines, kCsv };
 
 // {"frontier": …, "rows": […]}, a row a line, or CSV with a header.
 [[nodiscard]] std::unique_ptr<net::BodyStream> snapshot_stream(ExportReader::Snapshot snapshot, const Schema& schema,
@@ -35,7 +34,7 @@ struct ChangesOptions {
 // Events: `snapshot` {"_key", "row"} per row; `update` {"time", "diff", "_key", "row"}; `progress` (its id is the
 // frontier to resume from) after every commit; `reset` when the history to resume from is gone, followed by a new
 // snapshot if one was asked for; `end` {"state"} when nothing more will come.
-[[nodiscard]] std::unique_ptr<net::BodyStream> changes_stream(std::shared_ptr<Run> run,
+[[nodiscard]] std::unique_ptr<net::BodyStream> changes_stream(std::shared_ptr<ServedPipeline> pipeline,
                                                               std::shared_ptr<ExportReader> reader,
                                                               ChangesOptions options,
                                                               std::shared_ptr<net::Waker> waker);

@@ -1,0 +1,161 @@
+#include "daemon/serve/instance.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <map>
+
+#include "connectors/registry.h"
+#include "daemon/catalog_impl.h"
+#include "daemon/load.h"
+
+namespace thalweg::daemon {
+namespace {
+
+std::string label_of(const plan::Node& node) {
+  std::string op(plan::operator_name(node.params));
+  return node.label.empty() ? op : node.label + " (" + op + ")";
+}
+
+bool is_output(const plan::Node& node) { return std::holds_alternative<plan::Output>(node.params); }
+
+std::string absolute(const std::string& path) {
+  std::error_code error;
+  std::filesystem::path whole = std::filesystem::weakly_canonical(path, error);
+  return error ? std::filesystem::path(path).lexically_normal().string() : whole.string();
+}
+
+bool is_within(const std::string& path, const std::string& folder) {
+  std::string base = absolute(folder);
+  while (base.ends_with('/') && base.size() > 1) base.pop_back();
+  return path == base || path.starts_with(base == "/" ? base : base + "/");
+}
+
+}  // namespace
+
+Instance::~Instance() {
+  if (served) served->run->stop();
+}
+
+InstanceMaker::InstanceMaker(const ServeConfig& config, Env env)
+    : config_(config),
+      env_(std::move(env)),
+      catalog_(std::make_unique<ConnectorCatalog>(env_)),
+      connectors_(make_connector_factory()) {}
+
+bool InstanceMaker::path_allowed(const std::string& pipeline_path, const std::string& path) const {
+  std::string whole = absolute(path);
+  std::string folder = std::filesystem::path(pipeline_path).parent_path().string();
+  if (is_within(whole, folder.empty() ? "." : folder)) return true;
+  if (!config_.secrets_dir.empty() && is_within(whole, config_.secrets_dir)) return true;
+  return std::ranges::any_of(config_.allow_paths, [&](const std::string& allowed) { return is_within(whole, allowed); });
+}
+
+std::optional<Prepared> InstanceMaker::prepare(Definition definition, Outcome& outcome) {
+  lang::CompileOptions options;
+  options.catalog = catalog_.get();
+  options.disk = env_.disk.get();
+  options.environment = [this](const std::string& name) -> std::optional<std::string> {
+    const auto& names = config_.secret_names;
+    if (names && std::ranges::find(*names, name) == names->end()) return std::nullopt;
+    return env_.variable(name);
+  };
+  options.path_allowed = [&](const std::string& path) { return path_allowed(definition.path, path); };
+  lang::CompileResult compiled = lang::compile_text(definition.path, definition.text, options);
+  if (!compiled.ok()) {
+    compiled.diagnostics.sort();
+    outcome.result = Outcome::Result::kFailed;
+    outcome.code = "invalid_pipeline";
+    outcome.diagnostics = lang::render_text(compiled.diagnostics, *compiled.files);
+    for (const lang::Diagnostic& first : compiled.diagnostics.all()) {
+      if (first.severity != lang::Severity::kError) continue;
+      LineColumn at = compiled.files->locate(first.span);
+      outcome.reason = definition.path + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) + ": " + first.message;
+      outcome.line = at.line;
+      outcome.column = at.column;
+      break;
+    }
+    return std::nullopt;
+  }
+  Prepared out;
+  out.name = compiled.settings.name && !compiled.settings.name->empty() ? *compiled.settings.name : definition.key;
+  plan::Plan plan = std::move(compiled.plan);
+  plan.name = out.name;
+  plan.terminate_on_error = compiled.settings.terminate_on_error.value_or(false);  // a daemon goes on; `run` does not
+  out.workers = plan.workers > 0 ? plan.workers : std::max<std::uint32_t>(1, config_.workers);
+  plan.workers = out.workers;
+  out.fingerprint = plan::fingerprint(plan);
+  out.plan = std::make_shared<const plan::Plan>(std::move(plan));
+  out.files = compiled.files;
+  out.definition = std::move(definition);
+  return out;
+}
+
+Result<std::unique_ptr<Instance>> InstanceMaker::start(Prepared prepared, bool held) {
+  auto instance = std::make_unique<Instance>();
+  instance->sinks = std::make_unique<SwitchFactory>(*connectors_, held, config_.limits.reload_bytes);
+  auto served = std::make_shared<ServedPipeline>();
+  served->name = prepared.name;
+  served->plan = prepared.plan;
+  served->files = prepared.files;
+  served->workers = prepared.workers;
+  served->started_wall_ns = env_.clock->wall_ns();
+  RunOptions options;
+  options.workers = prepared.workers;
+  if (prepared.plan->autocommit_ms > 0) options.autocommit_ms = prepared.plan->autocommit_ms;
+  options.locate = [files = prepared.files](const SourceSpan& span, std::string& file, std::int64_t& line, std::int64_t& column) {
+    if (!span.known()) return;
+    LineColumn at = files->locate(span);
+    file = files->name(span.file);
+    line = at.line;
+    column = at.column;
+  };
+  served->run = TRY(Run::start(*prepared.plan, options, *instance->sinks, env_));
+  instance->served = std::move(served);
+  instance->prepared = std::move(prepared);
+  return instance;
+}
+
+bool describe_change(const Instance& old, const Prepared& now, Outcome& outcome) {
+  std::vector<Key> old_prints = plan::fingerprints(*old.prepared.plan);
+  std::vector<Key> new_prints = plan::fingerprints(*now.plan);
+  std::map<std::string, bool> old_labels;
+  for (const plan::Node& node : old.prepared.plan->nodes) old_labels[label_of(node)] = true;
+  for (const plan::Node& node : now.plan->nodes) {
+    if (is_output(node) || std::holds_alternative<plan::Export>(node.params)) continue;
+    bool same = std::ranges::find(old_prints, new_prints[node.id.value]) != old_prints.end();
+    if (same) outcome.kept.push_back({label_of(node), "the same, computed again from its sources"});
+    else if (old_labels.contains(label_of(node))) outcome.rebuilt.push_back({label_of(node), "changed, or what it reads has"});
+    else outcome.added.push_back({label_of(node), ""});
+  }
+  for (const plan::Node& node : old.prepared.plan->nodes) {
+    if (is_output(node) || std::holds_alternative<plan::Export>(node.params)) continue;
+    std::string label = label_of(node);
+    bool gone = std::ranges::find(new_prints, old_prints[node.id.value]) == new_prints.end() &&
+                std::ranges::none_of(now.plan->nodes, [&](const plan::Node& other) { return label_of(other) == label; });
+    if (gone) outcome.removed.push_back({label, ""});
+  }
+  bool from_now_on = false;
+  std::vector<bool> taken(old.sinks->sinks().size());
+  for (const plan::Node& node : now.plan->nodes) {
+    const auto* output = std::get_if<plan::Output>(&node.params);
+    if (!output) continue;
+    std::string identity = output_identity(*output, now.plan->node(node.inputs[0]).schema);
+    const auto& sinks = old.sinks->sinks();
+    std::size_t at = 0;
+    while (at < sinks.size() && (taken[at] || sinks[at].identity != identity)) ++at;
+    if (at == sinks.size()) {
+      outcome.outputs.push_back({output->name, "opened anew, gets all rows"});
+      continue;
+    }
+    taken[at] = true;
+    bool known = sinks[at].sink->discards() || sinks[at].sink->contents().known();
+    from_now_on = from_now_on || !known;
+    outcome.outputs.push_back({output->name, known ? "gets the difference between the new and the old rows"
+                                                   : "goes on from now on: what it got before is not known any more"});
+  }
+  for (std::size_t i = 0; i < taken.size(); ++i)
+    if (!taken[i]) outcome.outputs.push_back({old.sinks->sinks()[i].name, "closed"});
+  return from_now_on;
+}
+
+}  // namespace thalweg::daemon

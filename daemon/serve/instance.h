@@ -1,0 +1,64 @@
+// daemon/serve/instance.h
+//
+// One definition of a pipeline, compiled, and the run of it.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "daemon/rest/pipelines.h"
+#include "daemon/serve/config.h"
+#include "daemon/rest/outcome.h"
+#include "daemon/serve/switch_sink.h"
+#include "engine/plan/fingerprint.h"
+#include "pipeline_lang/compile.h"
+
+namespace thalweg::daemon {
+
+struct Definition {
+  std::string key;   // the file's name without its ending
+  std::string path;
+  std::string text;
+};
+
+// A checked definition, ready to run.
+struct Prepared {
+  Definition definition;
+  std::string name;  // `name:` of the file, else its key
+  std::shared_ptr<const plan::Plan> plan;
+  std::shared_ptr<const FileTable> files;
+  std::uint32_t workers = 1;
+  Key fingerprint;
+};
+
+struct Instance {
+  Prepared prepared;
+  std::unique_ptr<SwitchFactory> sinks;
+  std::shared_ptr<ServedPipeline> served;
+  ~Instance();  // ends the run first: the sinks belong to it
+};
+
+// Everything that definitions need to become runs.
+class InstanceMaker {
+ public:
+  InstanceMaker(const ServeConfig& config, Env env);
+  // What is wrong goes into the outcome.
+  [[nodiscard]] std::optional<Prepared> prepare(Definition definition, Outcome& outcome);
+  // `held`: beside a running plan.
+  [[nodiscard]] Result<std::unique_ptr<Instance>> start(Prepared prepared, bool held);
+  [[nodiscard]] Env& env() { return env_; }
+  [[nodiscard]] const ServeConfig& config() const { return config_; }
+
+ private:
+  [[nodiscard]] bool path_allowed(const std::string& pipeline_path, const std::string& path) const;
+  const ServeConfig& config_;
+  Env env_;
+  std::unique_ptr<lang::Catalog> catalog_;
+  std::unique_ptr<ConnectorFactory> connectors_;
+};
+
+// `kept`, `rebuilt`, `added`, `removed` of operators, and what each output gets. Whether some output can only go on from
+// now on.
+[[nodiscard]] bool describe_change(const Instance& old, const Prepared& now, Outcome& outcome);
+
+}  // namespace thalweg::daemon
