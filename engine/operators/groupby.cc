@@ -2,18 +2,16 @@
 //
 // Groups with the state of all their reducers: hash of the grouping columns to a group number, and arrays by group.
 //
-// B1  A group is there while it has rows. Its result is there while every reducer that needs one has a row (a reducer
-//     whose rows are all ERROR has no value: the result row is absent; with none_if_empty its cell is None).
+// B1  Which groups are there and have a result: S1 of reducers/reducer_set.h.
 // B2  Per commit and group at most one retraction and one insertion, at close, and only if the result changed.
 // B3  A row with ERROR in a grouping column is skipped and logged.
 // Cost  one probe per row, prefetched in blocks; one pass per reducer over arrays.
 #include <algorithm>
 #include <numeric>
 
-#include "engine/operators/reducers/reducer.h"
+#include "engine/operators/reducers/reducer_set.h"
 #include "engine/operators/registry.h"
 #include "engine/state/hash_index.h"
-#include "engine/types/encoding.h"
 
 namespace thalweg::operators {
 
@@ -27,22 +25,16 @@ constexpr std::size_t kPrefetchFromGroups = 8192;  // smaller tables are in the 
 
 class GroupBy : public Operator {
  public:
-  GroupBy(const plan::Node& node, const plan::GroupBy& params, const Schema& input, std::vector<std::unique_ptr<Reducer>> reducers)
+  GroupBy(const plan::Node& node, const plan::GroupBy& params, const Schema& input, ReducerSet reducers)
       : params_(params), schema_(node.schema), span_(node.span), keys_needed_(node.keys_needed), group_columns_(params.by), reducers_(std::move(reducers)),
-        groups_(group_types(params, input), false), reducer_counts_(reducers_.size()) {
+        groups_(group_types(params, input), false) {
     if (params.instance) group_columns_.push_back(*params.instance);
-    for (const plan::Reducer& reducer : params_.reducers) {
-      bool filtered = !reducer.args.empty() && (reducer.skip_errors || reducer.skip_nones);
-      filtered_.push_back(filtered);
-    }
   }
 
   void push(std::size_t, Batch batch, OperatorContext& context) override;
   void close(OperatorContext& context) override;
   [[nodiscard]] StateSize state() const override {
-    std::size_t bytes = groups_.bytes() + index_.bytes() + counts_.capacity() * 8 + touched_flag_.capacity();
-    for (const auto& reducer : reducers_) bytes += reducer->bytes();
-    return {groups_.size(), bytes};
+    return {groups_.size(), groups_.bytes() + index_.bytes() + touched_flag_.capacity() + reducers_.bytes()};
   }
 
  private:
@@ -58,10 +50,7 @@ class GroupBy : public Operator {
   void prefetch_groups(std::size_t row, std::vector<std::uint32_t>& group_of) const;
   std::uint32_t add_group(std::span<const Column* const> columns, std::size_t row, std::uint64_t hash);
   void remember_old(std::span<const std::uint32_t> group_of);
-  void update_reducers(const Batch& batch, std::span<const std::uint32_t> group_of, Commit commit);
-  [[nodiscard]] bool has_result(std::uint32_t group) const;
   Batch results(const std::vector<std::uint32_t>& groups, OperatorContext* context);
-  KeyColumn result_keys(const Batch& rows) const;
   Batch row_of_nothing() const;
   void drop_empty_groups();
 
@@ -70,14 +59,11 @@ class GroupBy : public Operator {
   const SourceSpan span_;
   const bool keys_needed_;
   plan::Columns group_columns_;
-  std::vector<std::unique_ptr<Reducer>> reducers_;
-  std::vector<bool> filtered_;
+  ReducerSet reducers_;
 
   RowStore groups_;
   HashIndex index_;
   std::vector<std::uint64_t> hashes_;                   // of the running chunk
-  std::vector<std::int64_t> counts_;                    // rows by group
-  std::vector<std::vector<std::int64_t>> reducer_counts_;  // rows by reducer (filtered ones only) and group
   std::vector<std::uint8_t> touched_flag_;              // by group: touched in this commit
   std::vector<std::uint32_t> touched_;
   std::vector<std::uint32_t> old_groups_;               // touched groups that had a result at the start of the commit
@@ -106,12 +92,9 @@ Batch GroupBy::without_group_errors(Batch batch, OperatorContext& context) {
 std::uint32_t GroupBy::add_group(std::span<const Column* const> columns, std::size_t row, std::uint64_t hash) {
   std::uint32_t group = groups_.insert(columns, row, nullptr);
   index_.insert(hash, group);
-  if (group >= counts_.size()) {
-    std::size_t n = group + 1;
-    counts_.resize(n);
-    touched_flag_.resize(n);
-    for (auto& counts : reducer_counts_) counts.resize(n);
-    for (const auto& reducer : reducers_) reducer->reserve(n);
+  if (group >= touched_flag_.size()) {
+    touched_flag_.resize(group + 1);
+    reducers_.reserve(group + 1);
   }
   return group;
 }
@@ -143,20 +126,13 @@ void GroupBy::prefetch_groups(std::size_t row, std::vector<std::uint32_t>& group
     group_of[row + kCellAhead] = candidate;
     if (candidate != HashIndex::kNoRow) {
       groups_.prefetch(0, candidate);
-      __builtin_prefetch(&counts_[candidate]);
+      reducers_.prefetch(candidate);
     }
   }
   if (row >= kCellAhead - kTextAhead && row + kTextAhead < n) {
     std::uint32_t candidate = group_of[row + kTextAhead];
     if (candidate != HashIndex::kNoRow) groups_.prefetch_text(0, candidate);
   }
-}
-
-bool GroupBy::has_result(std::uint32_t group) const {
-  if (counts_[group] <= 0) return false;
-  for (std::size_t i = 0; i < reducers_.size(); ++i)
-    if (filtered_[i] && !params_.reducers[i].none_if_empty && reducer_counts_[i][group] <= 0) return false;
-  return true;
 }
 
 // Results must be taken before the first change of a commit reaches a group.
@@ -166,52 +142,11 @@ void GroupBy::remember_old(std::span<const std::uint32_t> group_of) {
     if (touched_flag_[group]) continue;
     touched_flag_[group] = 1;
     touched_.push_back(group);
-    if (has_result(group)) fresh.push_back(group);
+    if (reducers_.has_result(group)) fresh.push_back(group);
   }
   if (fresh.empty()) return;
   old_rows_.push_back(results(fresh, nullptr));
   old_groups_.insert(old_groups_.end(), fresh.begin(), fresh.end());
-}
-
-void GroupBy::update_reducers(const Batch& batch, std::span<const std::uint32_t> group_of, Commit commit) {
-  std::size_t n = batch.num_rows;
-  std::vector<Diff> ones;
-  std::span<const Diff> diffs;
-  if (batch.diffs) {
-    diffs = *batch.diffs;
-  } else {
-    ones.assign(n, 1);
-    diffs = ones;
-  }
-  for (std::size_t i = 0; i < n; ++i) counts_[group_of[i]] += diffs[i];
-  if (reducers_.empty()) return;
-  std::vector<std::uint32_t> all(n);
-  std::iota(all.begin(), all.end(), 0U);
-  for (std::size_t r = 0; r < reducers_.size(); ++r) {
-    const plan::Reducer& planned = params_.reducers[r];
-    bool tagged = std::ranges::any_of(planned.args, [&](std::uint32_t c) { return batch.columns[c].has_tags(); });
-    if (!filtered_[r] || !tagged) {
-      if (filtered_[r])
-        for (std::size_t i = 0; i < n; ++i) reducer_counts_[r][group_of[i]] += diffs[i];
-      reducers_[r]->update({batch, all, group_of, diffs, commit});
-      continue;
-    }
-    std::vector<std::uint32_t> rows;
-    std::vector<std::uint32_t> groups;
-    std::vector<Diff> kept_diffs;
-    for (std::uint32_t row = 0; row < n; ++row) {
-      bool keep = std::ranges::none_of(planned.args, [&](std::uint32_t c) {
-        CellTag tag = batch.columns[c].tag(row);
-        return (tag == CellTag::kError && planned.skip_errors) || (tag == CellTag::kNone && planned.skip_nones);
-      });
-      if (!keep) continue;
-      rows.push_back(row);
-      groups.push_back(group_of[row]);
-      kept_diffs.push_back(diffs[row]);
-      reducer_counts_[r][group_of[row]] += diffs[row];
-    }
-    reducers_[r]->update({batch, rows, groups, kept_diffs, commit});
-  }
 }
 
 void GroupBy::push(std::size_t, Batch batch, OperatorContext& context) {
@@ -220,60 +155,18 @@ void GroupBy::push(std::size_t, Batch batch, OperatorContext& context) {
   std::vector<std::uint32_t> group_of;
   find_groups(batch, group_of);
   remember_old(group_of);
-  update_reducers(batch, group_of, context.commit());
-}
-
-KeyColumn GroupBy::result_keys(const Batch& rows) const {
-  std::size_t n = rows.num_rows;
-  std::vector<Key> keys(n);
-  if (params_.key_is_column) {
-    Cells<Key> cells = rows.columns[0].u128();
-    for (std::size_t i = 0; i < n; ++i) keys[i] = cells[i];
-    return KeyColumn(std::move(keys));
-  }
-  std::size_t columns = group_columns_.size();
-  std::string bytes;
-  for (std::size_t i = 0; i < n; ++i) {
-    bytes.clear();
-    for (std::size_t c = 0; c < columns; ++c) encode_cell(schema_.columns[c].type, rows.columns[c], i, bytes);
-    keys[i] = key_of_bytes(bytes);
-    if (!params_.instance) continue;
-    bytes.clear();
-    encode_cell(schema_.columns[columns - 1].type, rows.columns[columns - 1], i, bytes);
-    keys[i] = with_instance(keys[i], key_of_bytes(bytes));
-  }
-  return KeyColumn(std::move(keys));
+  reducers_.update(batch, group_of, context.commit());
 }
 
 Batch GroupBy::results(const std::vector<std::uint32_t>& groups, OperatorContext* context) {
   Batch out;
   out.num_rows = groups.size();
   for (std::size_t c = 0; c < group_columns_.size(); ++c) out.columns.push_back(groups_.gather(c, groups));
-  for (std::size_t r = 0; r < reducers_.size(); ++r) {
-    ReducerErrors errors = [&](std::size_t, std::string_view message) {
-      if (context) context->report(ErrorKind::kValue, std::string(message), span_, std::nullopt);
-    };
-    bool may_be_empty = filtered_[r] && params_.reducers[r].none_if_empty &&
-                        std::ranges::any_of(groups, [&](std::uint32_t g) { return reducer_counts_[r][g] <= 0; });
-    if (!may_be_empty) {
-      out.columns.push_back(reducers_[r]->results(groups, errors));
-      continue;
-    }
-    std::vector<std::uint32_t> full;
-    for (std::uint32_t g : groups)
-      if (reducer_counts_[r][g] > 0) full.push_back(g);
-    Column values = reducers_[r]->results(full, errors);
-    ColumnBuilder builder(values.phys(), groups.size());
-    std::size_t next = 0;
-    bool is_count = params_.reducers[r].kind == plan::ReducerKind::kCount || params_.reducers[r].kind == plan::ReducerKind::kCountDistinct;
-    for (std::uint32_t g : groups) {
-      if (reducer_counts_[r][g] > 0) builder.push_cell(values, next++);
-      else if (is_count) builder.push_int(0);
-      else builder.push_none();
-    }
-    out.columns.push_back(builder.finish());
-  }
-  if (keys_needed_) out.keys = result_keys(out);
+  ReducerErrors errors = [&](std::size_t, std::string_view message) {
+    if (context) context->report(ErrorKind::kValue, std::string(message), span_, std::nullopt);
+  };
+  reducers_.append_results(groups, errors, out.columns);
+  if (keys_needed_) out.keys = group_keys(params_, schema_, out.columns, out.num_rows);
   return out;
 }
 
@@ -295,7 +188,7 @@ Batch GroupBy::row_of_nothing() const {
 void GroupBy::close(OperatorContext& context) {
   std::vector<std::uint32_t> present;
   for (std::uint32_t group : touched_)
-    if (has_result(group)) present.push_back(group);
+    if (reducers_.has_result(group)) present.push_back(group);
   if (old_groups_.empty() && !params_.always_one_row) {  // all are new: nothing to compare, no need to hold them at once
     for (std::size_t begin = 0; begin < present.size(); begin += kChunkRows) {
       std::size_t end = std::min(begin + kChunkRows, present.size());
@@ -311,7 +204,7 @@ void GroupBy::close(OperatorContext& context) {
   std::vector<std::uint32_t> new_kept;
   Batch before = old_rows_.empty() ? Batch{} : Batch::concat(std::exchange(old_rows_, {}));
   if (!old_groups_.empty()) {
-    position_.resize(counts_.size(), HashIndex::kNoRow);
+    position_.resize(reducers_.groups(), HashIndex::kNoRow);
     for (std::uint32_t i = 0; i < present.size(); ++i) position_[present[i]] = i;
     std::vector<bool> same(present.size(), false);
     for (std::uint32_t i = 0; i < old_groups_.size(); ++i) {
@@ -336,7 +229,7 @@ void GroupBy::close(OperatorContext& context) {
     context.emit(std::move(retractions));
   }
   if (params_.always_one_row && context.worker().value == 0) {
-    bool nothing = std::ranges::none_of(counts_, [](std::int64_t count) { return count > 0; });
+    bool nothing = std::ranges::none_of(reducers_.counts(), [](std::int64_t count) { return count > 0; });
     if (nothing != emitted_nothing_row_) {
       Batch row = row_of_nothing();
       if (!nothing) row.set_diffs({-1});
@@ -353,24 +246,21 @@ void GroupBy::drop_empty_groups() {
   std::iota(columns.begin(), columns.end(), 0U);
   for (std::uint32_t group : touched_) {
     touched_flag_[group] = 0;
-    if (counts_[group] != 0) continue;
+    if (reducers_.count(group) != 0) continue;
     index_.erase(groups_.hash(group, columns), group);
     groups_.erase(group);
-    for (auto& counts : reducer_counts_) counts[group] = 0;
-    for (const auto& reducer : reducers_) reducer->clear(group);
+    reducers_.clear(group);
   }
   touched_.clear();
   old_groups_.clear();
   groups_.compact_if_worthwhile();
-  for (const auto& reducer : reducers_) reducer->maintain();
+  reducers_.maintain();
 }
 
 Result<std::unique_ptr<Operator>> make(const plan::Node& node, const plan::Plan& plan) {
   const auto& params = std::get<plan::GroupBy>(node.params);
   const plan::Node& input = plan.node(node.inputs[0]);
-  std::vector<std::unique_ptr<Reducer>> reducers;
-  for (const plan::Reducer& reducer : params.reducers)
-    reducers.push_back(TRY(make_reducer(reducer, input.schema, params.sort_by, input.append_only)));
+  ReducerSet reducers = TRY(ReducerSet::make(params, input.schema, input.append_only));
   return std::make_unique<GroupBy>(node, params, input.schema, std::move(reducers));
 }
 

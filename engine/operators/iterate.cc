@@ -12,7 +12,7 @@
 // One worker runs a loop (rounds are short; what surrounds the loop is spread as always). A loop inside a loop is a
 // function of its inputs to the outer one, evaluated anew where they change.
 #include <algorithm>
-#include <map>
+#include <deque>
 
 #include "engine/operators/loop/loop_node.h"
 #include "engine/operators/registry.h"
@@ -42,12 +42,18 @@ bool is_bilinear(const plan::Params& params) {
   return join && join->how == plan::JoinHow::kInner;
 }
 
+bool is_plain_groupby(const plan::Params& params) {
+  const auto* groupby = std::get_if<plan::GroupBy>(&params);
+  return groupby && !groupby->always_one_row;
+}
+
 class Iterate : public Operator {
  public:
   Iterate(const plan::Node& node, const plan::Iterate& params) : params_(params), body_(*params.body), span_(node.span) {
     inputs_.resize(node.inputs.size());
     nodes_.resize(body_.nodes.size());
     readers_.resize(body_.nodes.size());
+    for (const plan::Node& inner : body_.nodes) outputs_.emplace_back(*this, inner.id);
     for (const plan::Node& inner : body_.nodes)
       for (std::uint32_t port = 0; port < inner.inputs.size(); ++port) readers_[inner.inputs[port].value].push_back({inner.id, port});
   }
@@ -75,8 +81,23 @@ class Iterate : public Operator {
     std::uint32_t port;
   };
   [[nodiscard]] std::size_t num_variables() const { return params_.next.size(); }
-  void run_round(std::uint64_t round, OperatorContext& context);
-  void deliver(NodeId from, const std::vector<Batch>& batches);
+  // Where the rows of a node of the body go: to its readers, at once.
+  class Output : public LoopContext {
+   public:
+    Output(Iterate& loop, NodeId node) : loop_(loop), node_(node) {}
+    void attach(OperatorContext& outer) { outer_ = &outer; }
+    void emit(Batch batch) override {
+      if (!batch.empty()) loop_.deliver(node_, std::move(batch));
+    }
+
+   private:
+    Iterate& loop_;
+    const NodeId node_;
+  };
+  void run_round(std::uint64_t round);
+  void run_node(const plan::Node& inner, std::uint64_t round);
+  void deliver(NodeId from, Batch batch);
+  void stage_inputs();
   [[nodiscard]] std::optional<std::uint64_t> next_round(std::uint64_t round) const;
   void advance_variables(std::uint64_t round);
 
@@ -84,7 +105,9 @@ class Iterate : public Operator {
   const plan::Plan body_;
   const SourceSpan span_;
   std::vector<std::unique_ptr<LoopNode>> nodes_;       // null for inputs and for rows written in the body
+  std::deque<Output> outputs_;                         // by node
   std::vector<std::vector<Reader>> readers_;
+  std::uint64_t round_ = 0;
   std::vector<std::vector<Batch>> inputs_;             // staged, by port
   std::vector<Batch> constants_round_;                 // by port: what LoopInput gives in the round to run
   std::vector<Batch> variables_;                       // by variable: its difference in the round to run
@@ -100,38 +123,41 @@ Result<void> Iterate::build() {
     auto& mine = nodes_[inner.id.value];
     if (is_row_by_row(inner.params)) mine = make_loop_stateless(TRY(descriptor->make(inner, body_)));
     else if (is_bilinear(inner.params)) mine = make_loop_join(inner, body_);
+    else if (is_plain_groupby(inner.params)) mine = TRY(make_loop_reduce(inner, body_));
     else mine = make_loop_grouped(inner, body_, *descriptor);
   }
   return {};
 }
 
-void Iterate::deliver(NodeId from, const std::vector<Batch>& batches) {
+void Iterate::deliver(NodeId from, Batch batch) {
   for (std::size_t v = 0; v < num_variables(); ++v)
-    if (params_.next[v] == from) results_[v].insert(results_[v].end(), batches.begin(), batches.end());
-  for (const Reader& reader : readers_[from.value])
-    for (const Batch& batch : batches)
-      if (!batch.empty() && nodes_[reader.node.value]) nodes_[reader.node.value]->push(reader.port, batch);
+    if (params_.next[v] == from) results_[v].push_back(batch);
+  const std::vector<Reader>& readers = readers_[from.value];
+  for (std::size_t i = 0; i < readers.size(); ++i) {
+    LoopNode* node = nodes_[readers[i].node.value].get();
+    if (node) node->push(readers[i].port, i + 1 < readers.size() ? batch : std::move(batch), round_, outputs_[readers[i].node.value]);
+  }
 }
 
-void Iterate::run_round(std::uint64_t round, OperatorContext& context) {
-  results_.assign(num_variables(), {});
-  for (const plan::Node& inner : body_.nodes) {
-    std::vector<Batch> out;
-    if (const auto* input = std::get_if<plan::LoopInput>(&inner.params)) {
-      bool is_variable = input->input < num_variables();
-      const Batch& batch = is_variable ? variables_[input->input] : constants_round_[input->input];
-      if (!batch.empty() && (is_variable || round == 0)) out.push_back(batch);
-    } else if (const auto* rows = std::get_if<plan::StaticRows>(&inner.params)) {
-      if (first_commit_ && round == 0 && rows->rows) {
-        BatchBuilder builder(inner.schema);
-        for (const plan::StaticRow& row : *rows->rows) builder.push(row.key, row.cells, row.diff);
-        if (builder.num_rows() > 0) out.push_back(builder.finish());
-      }
-    } else if (nodes_[inner.id.value]) {
-      nodes_[inner.id.value]->run(round, context, out);
-    }
-    deliver(inner.id, out);
+void Iterate::run_node(const plan::Node& inner, std::uint64_t round) {
+  if (const auto* input = std::get_if<plan::LoopInput>(&inner.params)) {
+    bool is_variable = input->input < num_variables();
+    const Batch& batch = is_variable ? variables_[input->input] : constants_round_[input->input];
+    if (is_variable || round == 0) outputs_[inner.id.value].emit(batch);
+  } else if (const auto* rows = std::get_if<plan::StaticRows>(&inner.params)) {
+    if (!first_commit_ || round != 0 || !rows->rows) return;
+    BatchBuilder builder(inner.schema);
+    for (const plan::StaticRow& row : *rows->rows) builder.push(row.key, row.cells, row.diff);
+    outputs_[inner.id.value].emit(builder.finish());
+  } else if (nodes_[inner.id.value]) {
+    nodes_[inner.id.value]->run(round, outputs_[inner.id.value]);
   }
+}
+
+void Iterate::run_round(std::uint64_t round) {
+  round_ = round;
+  results_.assign(num_variables(), {});
+  for (const plan::Node& inner : body_.nodes) run_node(inner, round);
 }
 
 void Iterate::advance_variables(std::uint64_t round) {
@@ -155,9 +181,7 @@ std::optional<std::uint64_t> Iterate::next_round(std::uint64_t round) const {
   return next;
 }
 
-void Iterate::close(OperatorContext& context) {
-  bool any = std::ranges::any_of(inputs_, [](const auto& staged) { return !staged.empty(); });
-  if (!any && !first_commit_) return;
+void Iterate::stage_inputs() {
   variables_.assign(num_variables(), Batch{});
   constants_round_.assign(inputs_.size(), Batch{});
   for (std::size_t port = 0; port < inputs_.size(); ++port) {
@@ -166,6 +190,13 @@ void Iterate::close(OperatorContext& context) {
     Batch delta = consolidate(Batch::concat(std::move(staged)));
     (port < num_variables() ? variables_ : constants_round_)[port] = std::move(delta);
   }
+}
+
+void Iterate::close(OperatorContext& context) {
+  bool any = std::ranges::any_of(inputs_, [](const auto& staged) { return !staged.empty(); });
+  if (!any && !first_commit_) return;
+  stage_inputs();
+  for (Output& output : outputs_) output.attach(context);
   total_.clear();
   if (!variables_[params_.output].empty()) total_.push_back(variables_[params_.output]);
 
@@ -178,7 +209,7 @@ void Iterate::close(OperatorContext& context) {
                          span_, {}});
       return;
     }
-    run_round(*round, context);
+    run_round(*round);
     advance_variables(*round);
     std::optional<std::uint64_t> next = next_round(*round);
     // A round that nothing feeds, but in which history is due, starts with empty variables.

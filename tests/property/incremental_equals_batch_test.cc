@@ -232,4 +232,17 @@ TEST_CASE("incremental equals batch after every commit: many rows in few commits
   check_cases(2'000'000, property_cases(kCasesDefault) / 50, options);
 }
 
+TEST_CASE("incremental equals batch after every commit: loops, and loops in loops") {
+  RandomPlanOptions options;
+  options.inputs_max = 2;
+  options.nodes_max = 4;
+  options.updates_max = 5;
+  options.labels = 8;
+  options.rows_max = 200;
+  options.loops_deep = 2;
+  check_cases(3'000'000, property_cases(kCasesDefault) / 4, options);
+  options.colliding_keys = true;
+  check_cases(4'000'000, property_cases(kCasesDefault) / 10, options);
+}
+
 }  // namespace thalweg::testing

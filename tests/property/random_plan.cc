@@ -29,9 +29,15 @@ const std::vector<Type>& cell_types() {
   return kTypes;
 }
 
+// What the LoopInput nodes of a loop's body read in its first round, by time.
+using LoopInputs = std::map<std::uint64_t, std::vector<reference::Table>>;
+
 class PlanMaker {
  public:
   PlanMaker(Random& random, const RandomPlanOptions& options) : random_(random), options_(options) {}
+  // Of the body of a loop.
+  PlanMaker(Random& random, const RandomPlanOptions& options, LoopInputs inputs)
+      : random_(random), options_(options), loop_inputs_(std::move(inputs)) {}
 
   Plan make() {
     const std::size_t inputs = 1 + random_.below(options_.inputs_max);
@@ -58,14 +64,25 @@ class PlanMaker {
 
   void push_if_small(Made made) {
     push(std::move(made));
-    const auto tables = reference::evaluate(plan_, UINT64_MAX);
-    std::int64_t peak = reference::num_rows(tables.back());
-    for (std::uint64_t time : commit_times(plan_))
-      peak = std::max(peak, reference::num_rows(reference::evaluate(plan_, time).back()));
+    std::int64_t peak = 0;
+    for (std::uint64_t time : times())
+      peak = std::max(peak, reference::num_rows(tables_at(time).back()));
     if (peak <= options_.rows_max) return;
     if (!readable_.empty() && readable_.back().value + 1 == plan_.nodes.size()) readable_.pop_back();
     plan_.nodes.pop_back();
     unique_.pop_back();
+  }
+
+  std::vector<std::uint64_t> times() const {
+    if (loop_inputs_.empty()) return commit_times(plan_);
+    std::vector<std::uint64_t> out;
+    for (const auto& [time, tables] : loop_inputs_) out.push_back(time);
+    return out;
+  }
+  std::vector<reference::Table> tables_at(std::uint64_t time) const {
+    auto inputs = loop_inputs_.find(time);
+    if (inputs == loop_inputs_.end()) return reference::evaluate(plan_, time);
+    return reference::evaluate(plan_, time, inputs->second);
   }
 
   void add_exports() {
@@ -139,6 +156,7 @@ class PlanMaker {
   bool unique(NodeId id) const { return unique_[id.value]; }
 
   std::optional<Made> make_operator() {
+    if (options_.loops_deep > 0 && random_.chance(loop_inputs_.empty() ? 40 : 15)) return make_iterate();
     switch (random_.below(14)) {
       case 0:
       case 1: return make_project(any_table());
@@ -369,8 +387,118 @@ class PlanMaker {
     return Made{plan::Rekey{random_expr(random_, schema_of(input), Kind::kPointer, 2)}, {input}, schema_of(input), false};
   }
 
+  // ---------------------------------------------------------------- loops
+
+  // Either any body and few rounds, or a body over (k, d) that keeps the least d of every k, and so comes to an end.
+  std::optional<Made> make_iterate() {
+    const bool limited = random_.chance(60);
+    std::vector<NodeId> inputs;
+    for (std::size_t n = 1 + random_.below(2); n > 0; --n) {
+      const NodeId table = any_table();
+      if (!limited) inputs.push_back(shaped(table, least_schema()));
+      else if (shapeable(schema_of(table))) inputs.push_back(table);
+    }
+    if (inputs.empty()) return std::nullopt;
+    plan::Iterate iterate;
+    const std::size_t variables = inputs.size();
+    for (std::size_t n = random_.below(3); n > 0; --n) inputs.push_back(any_table());
+    if (limited) iterate.limit = 1 + random_.below(5);
+    iterate.output = static_cast<std::uint32_t>(random_.below(variables));
+    LoopInputs first;
+    for (std::uint64_t time : times()) {
+      const std::vector<reference::Table> tables = tables_at(time);
+      for (NodeId input : inputs) first[time].push_back(tables[input.value]);
+    }
+    if (first.empty()) return std::nullopt;
+    RandomPlanOptions options = options_;
+    --options.loops_deep;
+    PlanMaker body(random_, options, first);
+    if (!body.make_body(*this, inputs, variables, limited, iterate)) return std::nullopt;
+    if (!stays_small(iterate, first)) return std::nullopt;
+    bool all_unique = true;
+    for (std::size_t v = 0; v < variables; ++v) all_unique = all_unique && unique(inputs[v]);
+    Schema schema = schema_of(inputs[iterate.output]);
+    return Made{std::move(iterate), std::move(inputs), std::move(schema), all_unique || !limited};
+  }
+
+  static Schema least_schema() {
+    Schema schema;
+    schema.columns = {{"k", Kind::kInt}, {"d", Kind::kInt}};
+    return schema;
+  }
+
+  bool make_body(const PlanMaker& outer, const std::vector<NodeId>& inputs, std::size_t variables, bool limited, plan::Iterate& iterate) {
+    for (std::uint32_t i = 0; i < inputs.size(); ++i) {
+      push({plan::LoopInput{i}, {}, outer.schema_of(inputs[i]), outer.unique(inputs[i])});
+      iterate.loop_inputs.push_back(NodeId{i});
+    }
+    for (std::size_t n = 1 + random_.below(4), tries = 0; n > 0 && tries < 12; ++tries) {
+      const std::size_t before = plan_.nodes.size();
+      if (std::optional<Made> made = make_operator()) push_if_small(std::move(*made));
+      if (plan_.nodes.size() > before) --n;
+    }
+    for (std::uint32_t v = 0; v < variables; ++v) {
+      std::optional<NodeId> from = table_as_unique_as(outer.unique(inputs[v]) || !limited);
+      if (!from) return false;
+      iterate.next.push_back(limited ? shaped(*from, outer.schema_of(inputs[v])) : least_of(NodeId{v}, *from));
+    }
+    iterate.body = std::make_shared<plan::Plan>(std::move(plan_));
+    return true;
+  }
+
+  std::optional<NodeId> table_as_unique_as(bool must_be) {
+    for (int tries = 0; tries < 10; ++tries) {
+      const NodeId table = readable_[readable_.size() - 1 - random_.below(std::min<std::size_t>(readable_.size(), 4))];
+      if (!must_be || unique(table)) return table;
+    }
+    return std::nullopt;
+  }
+
+  // The least d by k of `variable` and of the table seen as such rows, of few k and d.
+  NodeId least_of(NodeId variable, NodeId table) {
+    auto below = [&](std::int64_t n) {
+      return plan::call("mod", {random_expr(random_, schema_of(table), Kind::kInt, 2), plan::literal(Value::of(n), Kind::kInt)}, Kind::kInt);
+    };
+    push({plan::Project{{below(6), below(40)}}, {table}, least_schema(), unique(table)});
+    const NodeId more{static_cast<std::uint32_t>(plan_.nodes.size() - 1)};
+    push({plan::Concat{true}, {variable, more}, least_schema(), unique(variable) && unique(table)});
+    const NodeId both{static_cast<std::uint32_t>(plan_.nodes.size() - 1)};
+    plan::GroupBy group;
+    group.by = {0};
+    plan::Reducer least;
+    least.kind = random_.chance(80) ? plan::ReducerKind::kMin : plan::ReducerKind::kArgMin;
+    least.args = {1};
+    if (least.kind == plan::ReducerKind::kArgMin) least.args.push_back(1);
+    least.type = Kind::kInt;
+    group.reducers = {least};
+    push({std::move(group), {both}, least_schema(), true});
+    return NodeId{static_cast<std::uint32_t>(plan_.nodes.size() - 1)};
+  }
+
+  bool stays_small(const plan::Iterate& iterate, const LoopInputs& first) const {
+    constexpr std::uint64_t kRoundsMax = 300;
+    for (const auto& [time, inputs] : first) {
+      std::vector<reference::Table> values = inputs;
+      for (std::uint64_t round = 0; round < iterate.limit.value_or(kRoundsMax); ++round) {
+        std::vector<reference::Table> tables = reference::evaluate(*iterate.body, time, values);
+        for (const reference::Table& table : tables)
+          if (reference::num_rows(table) > options_.rows_max) return false;
+        bool changed = false;
+        for (std::size_t v = 0; v < iterate.next.size(); ++v) {
+          const reference::Table& next = tables[iterate.next[v].value];
+          changed = changed || !reference::same(next, values[v]);
+          values[v] = next;
+        }
+        if (!changed) break;
+        if (round + 1 == kRoundsMax) return false;
+      }
+    }
+    return true;
+  }
+
   Random& random_;
   const RandomPlanOptions& options_;
+  const LoopInputs loop_inputs_;  // empty outside of loops
   Plan plan_;
   std::vector<bool> unique_;      // by node
   std::vector<NodeId> readable_;  // nodes that others may read

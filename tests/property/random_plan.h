@@ -21,6 +21,7 @@ struct RandomPlanOptions {
   std::int64_t rows_max = 1500;    // operators that would grow beyond this are left out
   bool colliding_keys = false;     // concat without reindex, rekeying to equal keys, `id: left.id`
   bool export_all = true;          // every node, else only what nobody reads
+  std::size_t loops_deep = 0;      // iterate: how deep they may nest
 };
 
 // The plan ends with its Export nodes; export `n7` is node 7.

@@ -342,12 +342,6 @@ class Evaluator {
     }
     return values[params.output];
   }
-  static bool same(const Table& a, const Table& b) {
-    return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) {
-             return x.second == y.second && x.first.key == y.first.key && compare_rows(x.first.row, y.first.row) == 0;
-           });
-  }
-
   const plan::Plan& plan_;
   std::uint64_t time_;
   const std::vector<Table>& loop_inputs_;
@@ -367,6 +361,12 @@ void add(Table& table, Key key, Row row, std::int64_t count) {
   if (inserted) return;
   at->second += count;
   if (at->second == 0) table.erase(at);
+}
+
+bool same(const Table& a, const Table& b) {
+  return a.size() == b.size() && std::equal(a.begin(), a.end(), b.begin(), [](const auto& x, const auto& y) {
+           return x.second == y.second && x.first.key == y.first.key && compare_rows(x.first.row, y.first.row) == 0;
+         });
 }
 
 std::int64_t num_rows(const Table& table) {

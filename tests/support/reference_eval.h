@@ -31,6 +31,7 @@ using Table = std::map<Fact, std::int64_t, FactLess>;
 
 void add(Table& table, Key key, Row row, std::int64_t count = 1);
 [[nodiscard]] std::int64_t num_rows(const Table& table);
+[[nodiscard]] bool same(const Table& a, const Table& b);
 // One row per key: columns that are not unique are ERROR.
 [[nodiscard]] Table collapse(const Table& table);
 

@@ -1,102 +1,124 @@
 // engine/operators/loop/loop_grouped.cc
 //
 // A functional operator inside a loop, from the operator outside of loops: per group (the hash that its routes ask
-// for) the history of its input rows is kept as (row, round) with counts before and in this commit. In round r the
-// groups that changed in this commit and have history at r are evaluated twice by throwaway instances, with the
-// history as it is and as it was; each gives the difference of round r over round r - 1 by itself, being incremental.
+// for) the history of its input rows is kept. A commit makes two instances, which get the groups that change: one with
+// the history as it is now, one as it was. Each goes from round to round as it would from commit to commit outside;
+// what the first gives less what the second gives is the difference of the round.
 //
+// G1  A group comes to the instances when it first changes in a commit, with all that is before that round; from there
+//     it is fed in every round in which it has history.
+// G2  In the first commit nothing was: there is one instance, and nothing to take off.
 // Groups that share a hash are evaluated together: that costs time and is right all the same.
 #include <algorithm>
 #include <map>
-#include <unordered_map>
-#include <unordered_set>
 
+#include "engine/operators/loop/history.h"
 #include "engine/operators/loop/loop_node.h"
 #include "engine/state/hash_index.h"
-#include "engine/state/row_store.h"
 
 namespace thalweg {
 
 namespace {
 
-std::vector<Type> types_of(const Schema& schema) {
-  std::vector<Type> types;
-  for (const ColumnSpec& column : schema.columns) types.push_back(column.type);
-  return types;
+plan::Columns all_columns(const Schema& schema) {
+  plan::Columns columns(schema.size());
+  for (std::uint32_t c = 0; c < columns.size(); ++c) columns[c] = c;
+  return columns;
 }
+
+// Keeps what an instance emits, or drops it.
+class Collected : public LoopContext {
+ public:
+  Collected(OperatorContext& outer, bool keep) : keep_(keep) { outer_ = &outer; }
+  void emit(Batch batch) override {
+    if (keep_ && !batch.empty()) out_.push_back(std::move(batch));
+  }
+  [[nodiscard]] std::vector<Batch> take() { return std::exchange(out_, {}); }
+
+ private:
+  const bool keep_;
+  std::vector<Batch> out_;
+};
 
 class Grouped : public LoopNode {
  public:
   Grouped(const plan::Node& node, const plan::Plan& plan, const OperatorDescriptor& descriptor)
       : node_(node), plan_(plan), descriptor_(descriptor), routes_(descriptor.routes(node)) {
-    for (NodeId input : node.inputs) ports_.emplace_back(types_of(plan.node(input).schema));
+    routes_.resize(node.inputs.size(), Route{Route::By::kOne, {}});
+    for (NodeId input : node.inputs) ports_.push_back(std::make_unique<Port>(plan.node(input)));
+    whole_ = std::ranges::all_of(routes_, [](const Route& route) { return route.by == Route::By::kOne; });
   }
 
-  void push(std::size_t port, Batch batch) override {
-    batch.materialise_keys();
-    staged_.emplace_back(port, std::move(batch));
-  }
-  void run(std::uint64_t round, OperatorContext& context, std::vector<Batch>& out) override;
+  void push(std::size_t port, Batch batch, std::uint64_t round, OperatorContext& out) override;
+  void run(std::uint64_t round, OperatorContext& out) override;
   [[nodiscard]] std::optional<std::uint64_t> next_round() const override {
     return agenda_.empty() ? std::nullopt : std::optional(agenda_.begin()->first);
   }
   void end_commit() override;
   [[nodiscard]] StateSize state() const override {
     StateSize size;
-    for (const Port& port : ports_) {
-      size.rows += port.rows.size();
-      size.bytes += port.rows.bytes() + port.index.bytes() + port.places.capacity() * (sizeof(Place) + sizeof(Entry));
+    size.bytes = index_.bytes() + hash_of_.capacity() * 16;
+    for (const auto& port : ports_) {
+      size.rows += port->history.size();
+      size.bytes += port->rows.bytes() + port->history.bytes();
     }
     return size;
   }
 
  private:
-  struct Entry {
-    std::uint32_t row = 0;
-    std::uint32_t round = 0;
-    Diff before = 0;      // as of the last commit
-    Diff change = 0;      // in this one
-  };
-  // Of one group, side by side: evaluating a group reads all of them.
-  using Entries = std::vector<Entry>;
-  struct Place {
-    std::uint64_t hash = 0;   // of (row, round)
-    std::uint64_t group = 0;
-    std::uint32_t at = 0;     // in the group's entries
-    bool listed = false;      // in changed_
-  };
+  static constexpr std::uint32_t kUntouched = 0xFFFFFFFFU;
   struct Port {
-    explicit Port(std::vector<Type> types) : rows(std::move(types), true) {}
-    [[nodiscard]] Entry& entry(std::uint32_t row) { return groups[places[row].group][places[row].at]; }
-    RowStore rows;
-    std::vector<Place> places;   // by row
-    HashIndex index;             // (row, round)
-    std::unordered_map<std::uint64_t, Entries> groups;
+    explicit Port(const plan::Node& input) : rows(input.schema, all_columns(input.schema), input.keys_needed), history(rows) {}
+    RowCode rows;
+    History history;
+    std::vector<Batch> staged;  // of the running round
   };
-  using Groups = std::vector<std::uint64_t>;
+  // A group that changed in this commit; by port, entries that earlier commits left and how many of them were fed.
+  struct Touched {
+    std::uint32_t group = 0;
+    std::uint32_t due = kUntouched;
+    std::vector<std::uint32_t> past;
+    std::vector<std::uint32_t> fed;
+  };
+  // Rows for the instances, by port.
+  struct Feed {
+    std::vector<RowWord> words;
+    std::vector<Diff> diffs;
+  };
 
   std::vector<std::uint64_t> group_hashes(std::size_t port, const Batch& batch) const;
-  void absorb(std::size_t port, const Batch& batch, std::uint64_t round);
-  void plan_rounds(std::uint64_t group, std::uint64_t from);
-  void evaluate(bool now, std::uint64_t round, const Groups& groups, OperatorContext& context, std::vector<Batch>& out);
-  // Rows of the groups before `round`, and at it.
-  static std::pair<Batch, Batch> rows_of(const Port& port, const Groups& groups, bool now, std::uint64_t round);
+  std::uint32_t group_of(std::uint64_t hash);
+  std::uint32_t touch(std::uint32_t group, std::uint64_t round);
+  void mark_due(std::uint32_t at, std::uint64_t round);
+  void collect_past(Touched& touched, std::uint64_t end, std::vector<Feed>& feed);
+  bool make_instances(OperatorContext& out);
+  void step(Operator& instance, const std::vector<Feed>& feed, OperatorContext& context, bool with_staged);
+  void forget_if_empty(std::uint32_t group);
 
   const plan::Node node_;
   const plan::Plan& plan_;
   const OperatorDescriptor& descriptor_;
-  const std::vector<Route> routes_;
-  std::vector<Port> ports_;
-  std::vector<std::pair<std::size_t, Batch>> staged_;
-  std::map<std::uint64_t, Groups> agenda_;                           // this commit: groups to evaluate, by round
-  std::unordered_set<std::uint64_t> touched_;                        // this commit
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> changed_;     // (port, row) whose entry has a change
-  bool has_past_ = false;                                            // an earlier commit left rows
+  std::vector<Route> routes_;
+  bool whole_ = false;                      // one group: the operator may answer with rows over nothing
+  std::vector<std::unique_ptr<Port>> ports_;
+  HashIndex index_;                         // groups by hash
+  std::vector<std::uint64_t> hash_of_;      // by group
+  std::vector<std::uint32_t> free_;
+  bool has_past_ = false;
+
+  // In a commit:
+  std::vector<std::uint32_t> touch_;        // by group: in touched_, or kUntouched
+  std::vector<Touched> touched_;
+  std::map<std::uint64_t, std::vector<std::uint32_t>> agenda_;
+  std::vector<std::uint32_t> due_;          // in this round
+  std::vector<std::uint32_t> fresh_;        // touched first in this round
+  std::unique_ptr<Operator> now_;
+  std::unique_ptr<Operator> before_;
 };
 
 std::vector<std::uint64_t> Grouped::group_hashes(std::size_t port, const Batch& batch) const {
   std::vector<std::uint64_t> hashes(batch.num_rows, 0);
-  const Route route = port < routes_.size() ? routes_[port] : Route{Route::By::kOne, {}};
+  const Route& route = routes_[port];
   switch (route.by) {
     case Route::By::kAny:
     case Route::By::kOne:
@@ -117,143 +139,169 @@ std::vector<std::uint64_t> Grouped::group_hashes(std::size_t port, const Batch& 
   return hashes;
 }
 
-void Grouped::absorb(std::size_t p, const Batch& batch, std::uint64_t round) {
-  Port& port = ports_[p];
-  std::vector<std::uint64_t> groups = group_hashes(p, batch);
-  std::vector<std::uint64_t> hashes(batch.num_rows);
-  for (std::size_t i = 0; i < batch.num_rows; ++i) hashes[i] = hash_of_key(batch.keys[i]) ^ (round * 0x9E3779B97F4A7C15ULL);
-  std::vector<const Column*> columns;
-  for (const Column& column : batch.columns) {
-    columns.push_back(&column);
-    column.hash_into(hashes);
+std::uint32_t Grouped::group_of(std::uint64_t hash) {
+  std::uint32_t group = index_.find(hash, [&](std::uint32_t other) { return hash_of_[other] == hash; });
+  if (group != HashIndex::kNoRow) return group;
+  if (free_.empty()) {
+    group = static_cast<std::uint32_t>(hash_of_.size());
+    hash_of_.push_back(hash);
+    touch_.push_back(kUntouched);
+  } else {
+    group = free_.back();
+    free_.pop_back();
+    hash_of_[group] = hash;
   }
+  index_.insert(hash, group);
+  return group;
+}
+
+void Grouped::push(std::size_t p, Batch batch, std::uint64_t round, OperatorContext&) {
+  if (batch.empty()) return;
+  batch.materialise_keys();
+  Port& port = *ports_[p];
+  std::vector<std::uint64_t> hashes = group_hashes(p, batch);
+  std::vector<RowWord> words;
+  port.rows.encode(batch, words);
   for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
-    std::uint32_t id = port.index.find(hashes[row], [&](std::uint32_t other) {
-      return port.entry(other).round == round && port.rows.key(other) == batch.keys[row] && port.rows.row_equals(other, columns, row);
-    });
-    if (id == HashIndex::kNoRow) {
-      id = port.rows.insert(batch, row);
-      if (id >= port.places.size()) port.places.resize(id + 1);
-      Entries& entries = port.groups[groups[row]];
-      port.places[id] = Place{.hash = hashes[row], .group = groups[row], .at = static_cast<std::uint32_t>(entries.size())};
-      entries.push_back(Entry{.row = id, .round = static_cast<std::uint32_t>(round)});
-      port.index.insert(hashes[row], id);
+    std::uint32_t group = group_of(hashes[row]);
+    mark_due(touch(group, round), round);
+    port.history.append(group, words[row], round, batch.diff(row));
+  }
+  port.staged.push_back(std::move(batch));
+}
+
+void Grouped::mark_due(std::uint32_t at, std::uint64_t round) {
+  if (touched_[at].due == round) return;
+  touched_[at].due = static_cast<std::uint32_t>(round);
+  due_.push_back(at);
+}
+
+std::uint32_t Grouped::touch(std::uint32_t group, std::uint64_t round) {
+  if (touch_[group] != kUntouched) return touch_[group];
+  auto at = static_cast<std::uint32_t>(touched_.size());
+  touch_[group] = at;
+  touched_.push_back({.group = group, .past = std::vector<std::uint32_t>(ports_.size()), .fed = std::vector<std::uint32_t>(ports_.size())});
+  if (!has_past_) return at;
+  fresh_.push_back(at);
+  for (std::size_t p = 0; p < ports_.size(); ++p) {
+    ports_[p]->history.settle(group);
+    touched_[at].past[p] = ports_[p]->history.past(group);
+    std::uint64_t last = round;
+    for (const History::Entry& entry : ports_[p]->history.entries(group)) {
+      if (entry.round <= last) continue;
+      last = entry.round;
+      agenda_[last].push_back(at);
     }
-    port.entry(id).change += batch.diff(row);
-    if (!port.places[id].listed) {
-      port.places[id].listed = true;
-      changed_.emplace_back(static_cast<std::uint32_t>(p), id);
+  }
+  return at;
+}
+
+// What the past has of a group in rounds before `end`, as far as it was not fed.
+void Grouped::collect_past(Touched& touched, std::uint64_t end, std::vector<Feed>& feed) {
+  for (std::size_t p = 0; p < ports_.size(); ++p) {
+    auto entries = ports_[p]->history.entries(touched.group);
+    for (std::uint32_t& at = touched.fed[p]; at < touched.past[p] && entries[at].round < end; ++at) {
+      feed[p].words.push_back(entries[at].word());
+      feed[p].diffs.push_back(entries[at].diff);
     }
-    agenda_[round].push_back(groups[row]);
-    if (touched_.insert(groups[row]).second) plan_rounds(groups[row], round + 1);
   }
 }
 
-// A group that changed must be looked at again in every later round in which it has history.
-void Grouped::plan_rounds(std::uint64_t group, std::uint64_t from) {
-  for (Port& port : ports_) {
-    auto found = port.groups.find(group);
-    if (found == port.groups.end()) continue;
-    for (const Entry& entry : found->second)
-      if (entry.round >= from) agenda_[entry.round].push_back(group);
-  }
-}
-
-std::pair<Batch, Batch> Grouped::rows_of(const Port& port, const Groups& groups, bool now, std::uint64_t round) {
-  std::vector<std::uint32_t> ids[2];
-  std::vector<Diff> diffs[2];
-  for (std::uint64_t group : groups) {
-    auto found = port.groups.find(group);
-    if (found == port.groups.end()) continue;
-    for (const Entry& entry : found->second) {
-      if (entry.round > round) continue;
-      Diff count = entry.before + (now ? entry.change : 0);
-      if (count == 0) continue;
-      int at_round = entry.round == round ? 1 : 0;
-      ids[at_round].push_back(entry.row);
-      diffs[at_round].push_back(count);
+void Grouped::step(Operator& instance, const std::vector<Feed>& feed, OperatorContext& context, bool with_staged) {
+  for (std::size_t p = 0; p < ports_.size(); ++p) {
+    const Port& port = *ports_[p];
+    if (!feed[p].words.empty()) {
+      Batch batch;
+      batch.num_rows = feed[p].words.size();
+      for (std::size_t c = 0; c < port.rows.columns().size(); ++c) batch.columns.push_back(port.rows.decode(c, feed[p].words));
+      if (port.rows.with_key()) batch.keys = port.rows.decode_keys(feed[p].words);
+      batch.set_diffs(feed[p].diffs);
+      instance.push(p, std::move(batch), context);
     }
+    if (!with_staged) continue;
+    for (const Batch& batch : port.staged) instance.push(p, batch, context);
   }
-  std::pair<Batch, Batch> out{port.rows.gather(ids[0]), port.rows.gather(ids[1])};
-  out.first.set_diffs(std::move(diffs[0]));
-  out.second.set_diffs(std::move(diffs[1]));
-  return out;
+  instance.close(context);
 }
 
-void Grouped::evaluate(bool now, std::uint64_t round, const Groups& groups, OperatorContext& context, std::vector<Batch>& out) {
-  std::vector<Batch> earlier;
-  std::vector<Batch> at;
-  bool any = false;
-  for (const Port& port : ports_) {
-    auto [before_round, at_round] = rows_of(port, groups, now, round);
-    earlier.push_back(std::move(before_round));
-    at.push_back(std::move(at_round));
-    any |= !at.back().empty();
+bool Grouped::make_instances(OperatorContext& out) {
+  for (std::unique_ptr<Operator>* instance : {&now_, &before_}) {
+    if (*instance || (instance == &before_ && !has_past_)) continue;
+    Result<std::unique_ptr<Operator>> made = descriptor_.make(node_, plan_);
+    if (!made) {
+      out.fail(std::move(made).error());
+      return false;
+    }
+    *instance = std::move(*made);
   }
-  // Outer operators may answer with rows over nothing (SQL's aggregate): that is part of round 0.
-  if (!any && round != 0) return;
-  Result<std::unique_ptr<Operator>> made = descriptor_.make(node_, plan_);
-  if (!made) return context.fail(std::move(made).error());
-  CollectingContext inner(context);
-  inner.collect(false);
-  bool any_earlier = std::ranges::any_of(earlier, [](const Batch& batch) { return !batch.empty(); });
-  if (any_earlier) {
-    for (std::size_t p = 0; p < earlier.size(); ++p)
-      if (!earlier[p].empty()) (*made)->push(p, std::move(earlier[p]), inner);
-    (*made)->close(inner);
+  return true;
+}
+
+void Grouped::run(std::uint64_t round, OperatorContext& out) {
+  if (auto planned = agenda_.find(round); planned != agenda_.end()) {
+    for (std::uint32_t at : planned->second) mark_due(at, round);
+    agenda_.erase(planned);
   }
-  inner.collect(true);
-  for (std::size_t p = 0; p < at.size(); ++p)
-    if (!at[p].empty()) (*made)->push(p, std::move(at[p]), inner);
-  (*made)->close(inner);
-  for (Batch& batch : inner.take()) {
-    if (!now) {
+  bool over_nothing = whole_ && !has_past_ && round == 0 && !now_;
+  if ((due_.empty() && !over_nothing) || !make_instances(out)) return;
+  Collected dropped(out, false);
+  if (!fresh_.empty()) {
+    std::vector<Feed> earlier(ports_.size());
+    for (std::uint32_t at : fresh_) collect_past(touched_[at], round, earlier);
+    bool any = std::ranges::any_of(earlier, [](const Feed& feed) { return !feed.words.empty(); });
+    if (any || (whole_ && round > 0)) {
+      step(*now_, earlier, dropped, false);
+      step(*before_, earlier, dropped, false);
+    }
+    fresh_.clear();
+  }
+  std::vector<Feed> at_round(ports_.size());
+  if (has_past_)
+    for (std::uint32_t at : due_) collect_past(touched_[at], round + 1, at_round);
+  Collected result(out, true);
+  step(*now_, at_round, result, true);
+  std::vector<Batch> parts = result.take();
+  if (has_past_) {
+    step(*before_, at_round, result, false);
+    for (Batch& batch : result.take()) {
       std::vector<Diff> diffs(batch.num_rows);
       for (std::size_t i = 0; i < diffs.size(); ++i) diffs[i] = -batch.diff(i);
       batch.set_diffs(std::move(diffs));
+      parts.push_back(std::move(batch));
     }
-    out.push_back(std::move(batch));
+    if (parts.size() > 1) parts = {consolidate(Batch::concat(std::move(parts)))};
   }
+  for (auto& port : ports_) port->staged.clear();
+  due_.clear();
+  for (Batch& batch : parts)
+    if (!batch.empty()) out.emit(std::move(batch));
 }
 
-void Grouped::run(std::uint64_t round, OperatorContext& context, std::vector<Batch>& out) {
-  for (auto& [port, batch] : std::exchange(staged_, {})) absorb(port, batch, round);
-  auto due = agenda_.find(round);
-  if (due == agenda_.end()) return;
-  Groups groups = std::move(due->second);
-  agenda_.erase(due);
-  std::ranges::sort(groups);
-  groups.erase(std::unique(groups.begin(), groups.end()), groups.end());
-  std::vector<Batch> parts;
-  evaluate(true, round, groups, context, parts);
-  if (has_past_) evaluate(false, round, groups, context, parts);
-  if (parts.empty()) return;
-  Batch all = consolidate(Batch::concat(std::move(parts)));
-  if (!all.empty()) out.push_back(std::move(all));
+void Grouped::forget_if_empty(std::uint32_t group) {
+  for (auto& port : ports_) {
+    port->history.settle(group);
+    if (!port->history.empty(group)) return;
+  }
+  index_.erase(hash_of_[group], group);
+  free_.push_back(group);
 }
 
 void Grouped::end_commit() {
-  for (auto [p, id] : changed_) {
-    Port& port = ports_[p];
-    Place& place = port.places[id];
-    Entries& entries = port.groups[place.group];
-    Entry& entry = entries[place.at];
-    entry.before += entry.change;
-    entry.change = 0;
-    place.listed = false;
-    if (entry.before != 0) continue;
-    port.index.erase(place.hash, id);
-    port.rows.erase(id);
-    entry = entries.back();
-    port.places[entry.row].at = place.at;
-    entries.pop_back();
-    if (entries.empty()) port.groups.erase(place.group);
+  for (const Touched& touched : touched_) {
+    touch_[touched.group] = kUntouched;
+    if (has_past_) forget_if_empty(touched.group);
   }
-  has_past_ |= !changed_.empty();
-  for (Port& port : ports_) port.rows.compact_if_worthwhile();
-  changed_.clear();
+  has_past_ |= !touched_.empty() || now_;
   touched_.clear();
   agenda_.clear();
+  due_.clear();
+  fresh_.clear();
+  now_.reset();
+  before_.reset();
+  for (auto& port : ports_) {
+    port->staged.clear();
+    port->rows.maintain();
+  }
 }
 
 }  // namespace

@@ -1,150 +1,221 @@
 // engine/operators/loop/loop_join.cc
 //
-// An inner join inside a loop. Rows are indexed with the round in which they came; a match of rows of rounds r and s
-// belongs to round max(r, s): now, or kept until that round comes.
+// An inner join inside a loop. Per join key the history of either side is kept: what is read of its rows, by round. A
+// match of rows of rounds r and s belongs to round max(r, s): it leaves at once, or when that round comes.
 #include <algorithm>
 #include <map>
 
+#include "engine/operators/loop/history.h"
 #include "engine/operators/loop/loop_node.h"
-#include "engine/state/join_index.h"
+#include "engine/state/group_ids.h"
 
 namespace thalweg {
 
 namespace {
 
-std::vector<Type> types_with_round(const Schema& schema) {
-  std::vector<Type> types;
-  for (const ColumnSpec& column : schema.columns) types.push_back(column.type);
-  types.push_back(Type(Kind::kInt));
-  return types;
-}
+// A column of the result: column `at` of what is kept of a side, or that side's row key, or unread.
+struct OutColumn {
+  int side = 0;
+  bool unread = false;
+  bool is_key = false;
+  std::size_t at = 0;
+};
 
-std::vector<Type> key_types(const plan::Join& join, const Schema& left) {
-  std::vector<Type> types;
-  for (std::uint32_t column : join.left_on) types.push_back(left.columns[column].type);
-  return types;
+struct Layout {
+  std::vector<OutColumn> out;
+  plan::Columns kept[2];
+  bool with_key[2] = {false, false};
+};
+
+Layout layout_of(const plan::Node& node, const plan::Join& join, std::size_t left_width, std::size_t right_width) {
+  Layout layout;
+  for (std::size_t place = 0; place < join.emit.size(); ++place) {
+    std::size_t index = join.emit[place];
+    OutColumn out;
+    out.side = index < left_width || index == left_width + right_width ? 0 : 1;
+    if (place < node.used.size() && !node.used[place]) {
+      out.unread = true;
+    } else if (index >= left_width + right_width) {
+      out.is_key = true;
+      layout.with_key[out.side] = true;
+    } else {
+      auto column = static_cast<std::uint32_t>(out.side == 0 ? index : index - left_width);
+      plan::Columns& kept = layout.kept[out.side];
+      auto found = std::ranges::find(kept, column);
+      out.at = static_cast<std::size_t>(found - kept.begin());
+      if (found == kept.end()) kept.push_back(column);
+    }
+    layout.out.push_back(out);
+  }
+  if (node.keys_needed) {
+    layout.with_key[0] |= join.key != plan::JoinKey::kRight;
+    layout.with_key[1] |= join.key != plan::JoinKey::kLeft;
+  }
+  return layout;
 }
 
 class LoopJoin : public LoopNode {
  public:
-  LoopJoin(const plan::Node& node, const plan::Join& join, const Schema& left, const Schema& right)
-      : join_(join), schema_(node.schema), widths_{left.size(), right.size()},
-        index_(key_types(join, left), {types_with_round(left), types_with_round(right)}) {}
+  LoopJoin(const plan::Node& node, const plan::Join& join, const Schema& left, const Schema& right, Layout layout)
+      : join_(join), schema_(node.schema), keys_needed_(node.keys_needed), layout_(std::move(layout)), groups_(key_types(join, left)),
+        rows_{RowCode(left, layout_.kept[0], layout_.with_key[0]), RowCode(right, layout_.kept[1], layout_.with_key[1])},
+        histories_{History(rows_[0]), History(rows_[1])} {}
 
-  void push(std::size_t port, Batch batch) override {
-    batch.materialise_keys();
-    staged_.emplace_back(static_cast<int>(port), std::move(batch));
-  }
-
-  void run(std::uint64_t round, OperatorContext&, std::vector<Batch>& out) override {
-    for (auto& [side, batch] : std::exchange(staged_, {})) take(side, batch, round);
-    auto due = pending_.find(round);
-    if (due == pending_.end()) return;
-    Batch all = consolidate(Batch::concat(std::move(due->second)));
-    pending_.erase(due);
-    if (!all.empty()) out.push_back(std::move(all));
-  }
-
+  void push(std::size_t port, Batch batch, std::uint64_t round, OperatorContext& out) override;
+  void run(std::uint64_t round, OperatorContext& out) override;
   [[nodiscard]] std::optional<std::uint64_t> next_round() const override {
     return pending_.empty() ? std::nullopt : std::optional(pending_.begin()->first);
   }
-  void end_commit() override {
-    pending_.clear();
-    std::ranges::sort(touched_);
-    touched_.erase(std::unique(touched_.begin(), touched_.end()), touched_.end());
-    for (std::uint32_t entry : touched_) index_.drop_if_empty(entry);
-    touched_.clear();
-    index_.maintain();
+  void end_commit() override;
+  [[nodiscard]] StateSize state() const override {
+    return {histories_[0].size() + histories_[1].size(),
+            groups_.bytes() + rows_[0].bytes() + rows_[1].bytes() + histories_[0].bytes() + histories_[1].bytes()};
   }
-  [[nodiscard]] StateSize state() const override { return {index_.num_rows(), index_.bytes()}; }
 
  private:
   struct Matches {
-    std::vector<std::uint32_t> rows;
-    std::vector<std::uint32_t> partners;
+    std::vector<RowWord> rows[2];
     std::vector<Diff> diffs;
+    void add(int side, RowWord mine, RowWord theirs, Diff diff) {
+      rows[side].push_back(mine);
+      rows[1 - side].push_back(theirs);
+      diffs.push_back(diff);
+    }
+    [[nodiscard]] std::size_t size() const { return diffs.size(); }
+    void clear() {
+      rows[0].clear();
+      rows[1].clear();
+      diffs.clear();
+    }
   };
 
-  [[nodiscard]] bool can_match(std::span<const Column* const> key, std::uint32_t row) const {
-    return std::ranges::all_of(key, [&](const Column* column) {
-      CellTag tag = column->tag(row);
+  static std::vector<Type> key_types(const plan::Join& join, const Schema& left) {
+    std::vector<Type> types;
+    for (std::uint32_t column : join.left_on) types.push_back(left.columns[column].type);
+    return types;
+  }
+  [[nodiscard]] bool can_match(std::span<const std::uint32_t> on, const Batch& batch, std::uint32_t row) const {
+    return std::ranges::all_of(on, [&](std::uint32_t column) {
+      CellTag tag = batch.columns[column].tag(row);
       return tag == CellTag::kValue || (tag == CellTag::kNone && join_.none_matches);
     });
   }
-
-  void take(int side, const Batch& batch, std::uint64_t round) {
-    int other = 1 - side;
-    std::vector<const Column*> key;
-    for (std::uint32_t column : side == 0 ? join_.left_on : join_.right_on) key.push_back(&batch.columns[column]);
-    Column rounds = Column::constant(Type(Kind::kInt), Value::of(static_cast<std::int64_t>(round)), batch.num_rows);
-    std::vector<const Column*> kept;
-    for (const Column& column : batch.columns) kept.push_back(&column);
-    kept.push_back(&rounds);
-    std::vector<std::uint64_t> hashes(batch.num_rows, 0);
-    for (const Column* column : key) column->hash_into(hashes);
-    std::size_t round_column = widths_[static_cast<std::size_t>(other)];
-    std::map<std::uint64_t, Matches> matches;
-    for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
-      if (!can_match(key, row)) continue;
-      std::uint32_t entry = index_.find_or_add(key, row, hashes[row]);
-      touched_.push_back(entry);
-      for (std::uint32_t id = index_.head(other, entry); id != JoinIndex::kNone; id = index_.next(other, id)) {
-        auto theirs = static_cast<std::uint64_t>(index_.rows(other).cell<std::int64_t>(round_column, id));
-        Matches& at = matches[std::max(round, theirs)];
-        at.rows.push_back(row);
-        at.partners.push_back(id);
-        at.diffs.push_back(batch.diff(row) * index_.row_count(other, id));
-      }
-      index_.change(side, entry, kept, row, batch.keys[row], batch.diff(row));
-    }
-    for (auto& [at, found] : matches) pending_[at].push_back(assemble(side, batch, found));
-  }
-
-  [[nodiscard]] Batch assemble(int side, const Batch& batch, const Matches& found) const {
-    int other = 1 - side;
-    std::size_t n = found.rows.size();
-    KeyColumn own = batch.keys.gather(found.rows);
-    KeyColumn theirs = index_.rows(other).gather_keys(found.partners);
-    const KeyColumn& left_keys = side == 0 ? own : theirs;
-    const KeyColumn& right_keys = side == 0 ? theirs : own;
-    Batch out;
-    out.num_rows = n;
-    for (std::uint32_t index : join_.emit) {
-      if (index >= widths_[0] + widths_[1]) {
-        out.columns.push_back((index == widths_[0] + widths_[1] ? left_keys : right_keys).as_column(n));
-        continue;
-      }
-      int from = index < widths_[0] ? 0 : 1;
-      std::size_t column = from == 0 ? index : index - widths_[0];
-      out.columns.push_back(from == side ? batch.columns[column].gather(found.rows) : index_.rows(other).gather(column, found.partners));
-    }
-    std::vector<Key> keys(n);
-    for (std::size_t i = 0; i < n; ++i) {
-      switch (join_.key) {
-        case plan::JoinKey::kPair: keys[i] = key_of_pair(left_keys[i], right_keys[i]); break;
-        case plan::JoinKey::kLeft: keys[i] = left_keys[i]; break;
-        case plan::JoinKey::kRight: keys[i] = right_keys[i]; break;
-      }
-    }
-    out.keys = KeyColumn(std::move(keys));
-    out.set_diffs(found.diffs);
-    return out;
-  }
+  void match(int side, std::uint32_t group, RowWord word, std::uint64_t round, Diff diff, OperatorContext& out);
+  void emit(const Matches& matches, OperatorContext& out) const;
+  [[nodiscard]] KeyColumn result_keys(const Matches& matches) const;
 
   const plan::Join join_;
   const Schema schema_;
-  const std::size_t widths_[2];
-  JoinIndex index_;
-  std::vector<std::pair<int, Batch>> staged_;
-  std::map<std::uint64_t, std::vector<Batch>> pending_;  // matches by the round they belong to
-  std::vector<std::uint32_t> touched_;
+  const bool keys_needed_;
+  const Layout layout_;
+  GroupIds groups_;
+  RowCode rows_[2];
+  History histories_[2];
+  bool has_past_ = false;
+  Matches now_;                                // of the running round
+  std::map<std::uint64_t, Matches> pending_;   // of later ones
+  std::vector<std::uint32_t> touched_[2];
+  std::vector<std::uint32_t> group_of_;        // scratch
+  std::vector<RowWord> words_;                 // scratch
 };
+
+void LoopJoin::push(std::size_t port, Batch batch, std::uint64_t round, OperatorContext& out) {
+  if (batch.empty()) return;
+  int side = static_cast<int>(port);
+  History& mine = histories_[side];
+  const History& theirs = histories_[1 - side];
+  if (rows_[side].with_key()) batch.materialise_keys();
+  const plan::Columns& on = side == 0 ? join_.left_on : join_.right_on;
+  groups_.assign(batch, on, group_of_);
+  rows_[side].encode(batch, words_);
+  bool may_not_match = std::ranges::any_of(on, [&](std::uint32_t column) { return batch.columns[column].has_tags(); });
+  constexpr std::size_t kAhead = 8;
+  for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
+    if (row + kAhead < batch.num_rows) {
+      theirs.prefetch(group_of_[row + kAhead]);
+      mine.prefetch(group_of_[row + kAhead]);
+    }
+    if (may_not_match && !can_match(on, batch, row)) {
+      rows_[side].release(words_[row]);
+      continue;
+    }
+    std::uint32_t group = group_of_[row];
+    match(side, group, words_[row], round, batch.diff(row), out);
+    if (mine.empty(group)) groups_.add_reference(group);
+    mine.append(group, words_[row], round, batch.diff(row));
+    if (has_past_) touched_[side].push_back(group);
+  }
+}
+
+void LoopJoin::match(int side, std::uint32_t group, RowWord word, std::uint64_t round, Diff diff, OperatorContext& out) {
+  for (const History::Entry& entry : histories_[1 - side].entries(group)) {
+    if (entry.round > round) {
+      pending_[entry.round].add(side, word, entry.word(), diff * entry.diff);
+      continue;
+    }
+    now_.add(side, word, entry.word(), diff * entry.diff);
+    if (now_.size() < kChunkRows) continue;
+    emit(now_, out);
+    now_.clear();
+  }
+}
+
+void LoopJoin::run(std::uint64_t round, OperatorContext& out) {
+  if (now_.size() > 0) emit(now_, out);
+  now_.clear();
+  auto due = pending_.find(round);
+  if (due == pending_.end()) return;
+  emit(due->second, out);
+  pending_.erase(due);
+}
+
+KeyColumn LoopJoin::result_keys(const Matches& matches) const {
+  if (join_.key == plan::JoinKey::kLeft) return rows_[0].decode_keys(matches.rows[0]);
+  if (join_.key == plan::JoinKey::kRight) return rows_[1].decode_keys(matches.rows[1]);
+  KeyColumn left = rows_[0].decode_keys(matches.rows[0]);
+  KeyColumn right = rows_[1].decode_keys(matches.rows[1]);
+  std::vector<Key> keys(matches.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) keys[i] = key_of_pair(left[i], right[i]);
+  return KeyColumn(std::move(keys));
+}
+
+void LoopJoin::emit(const Matches& matches, OperatorContext& out) const {
+  Batch batch;
+  batch.num_rows = matches.size();
+  for (std::size_t c = 0; c < layout_.out.size(); ++c) {
+    const OutColumn& column = layout_.out[c];
+    const std::vector<RowWord>& words = matches.rows[column.side];
+    if (column.unread) batch.columns.push_back(Column::constant(schema_.columns[c].type, Value::none(), batch.num_rows));
+    else if (column.is_key) batch.columns.push_back(rows_[column.side].decode_keys(words).as_column(batch.num_rows));
+    else batch.columns.push_back(rows_[column.side].decode(column.at, words));
+  }
+  if (keys_needed_) batch.keys = result_keys(matches);
+  batch.set_diffs(matches.diffs);
+  out.emit(std::move(batch));
+}
+
+void LoopJoin::end_commit() {
+  pending_.clear();
+  now_.clear();
+  has_past_ |= histories_[0].size() + histories_[1].size() > 0;
+  for (int side : {0, 1}) {
+    std::ranges::sort(touched_[side]);
+    touched_[side].erase(std::unique(touched_[side].begin(), touched_[side].end()), touched_[side].end());
+    for (std::uint32_t group : touched_[side])
+      if (!histories_[side].settle_if_worthwhile(group)) groups_.drop_reference(group);
+    touched_[side].clear();
+    rows_[side].maintain();
+  }
+  groups_.drop_unreferenced();
+}
 
 }  // namespace
 
 std::unique_ptr<LoopNode> make_loop_join(const plan::Node& node, const plan::Plan& plan) {
-  return std::make_unique<LoopJoin>(node, std::get<plan::Join>(node.params), plan.node(node.inputs[0]).schema,
-                                    plan.node(node.inputs[1]).schema);
+  const auto& join = std::get<plan::Join>(node.params);
+  const Schema& left = plan.node(node.inputs[0]).schema;
+  const Schema& right = plan.node(node.inputs[1]).schema;
+  return std::make_unique<LoopJoin>(node, join, left, right, layout_of(node, join, left.size(), right.size()));
 }
 
 }  // namespace thalweg

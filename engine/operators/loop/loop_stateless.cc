@@ -7,16 +7,10 @@ namespace {
 class Stateless : public LoopNode {
  public:
   explicit Stateless(std::unique_ptr<Operator> op) : op_(std::move(op)) {}
-  void push(std::size_t port, Batch batch) override { input_.emplace_back(port, std::move(batch)); }
-  void run(std::uint64_t, OperatorContext& context, std::vector<Batch>& out) override {
-    CollectingContext inner(context);
-    for (auto& [port, batch] : std::exchange(input_, {})) op_->push(port, std::move(batch), inner);
-    for (Batch& batch : inner.take()) out.push_back(std::move(batch));
-  }
+  void push(std::size_t port, Batch batch, std::uint64_t, OperatorContext& out) override { op_->push(port, std::move(batch), out); }
 
  private:
   std::unique_ptr<Operator> op_;
-  std::vector<std::pair<std::size_t, Batch>> input_;
 };
 
 }  // namespace

@@ -4,9 +4,7 @@
 
 namespace thalweg::plan {
 
-namespace {
-
-bool reducer_reads_key(ReducerKind kind) {
+bool reads_row_key(ReducerKind kind) {
   switch (kind) {
     case ReducerKind::kCount:
     case ReducerKind::kCountDistinct:
@@ -40,6 +38,8 @@ bool reducer_reads_key(ReducerKind kind) {
   }
   return true;
 }
+
+namespace {
 
 // Writers of streams of changes print rows; those that keep a table current need to know the rows apart.
 bool output_reads_keys(const Output& output) {
@@ -124,7 +124,7 @@ class Liveness {
     if (groupby.instance) from.used[*groupby.instance] = true;
     for (const Reducer& reducer : groupby.reducers) {
       use(from, reducer.args);
-      if (reducer_reads_key(reducer.kind)) from.keys_needed = true;
+      if (reads_row_key(reducer.kind)) from.keys_needed = true;
       if (reducer.kind == ReducerKind::kFold || reducer.kind == ReducerKind::kUser) use_all(from);
     }
   }

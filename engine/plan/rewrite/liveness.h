@@ -9,5 +9,7 @@
 namespace thalweg::plan {
 
 void mark_liveness(Plan& plan);
+// The order or the choice of such a reducer goes by row keys.
+[[nodiscard]] bool reads_row_key(ReducerKind kind);
 
 }  // namespace thalweg::plan

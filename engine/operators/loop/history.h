@@ -1,0 +1,62 @@
+// engine/operators/loop/history.h
+//
+// What came to the groups of a loop's table, by round: per group a list of (row, round, diff), past commits added up.
+//
+// H1  [0, past(group)) is in order of rounds, without two entries of one row and round and without zeros, once
+//     settle(group) was called; what is appended after it follows, in the order in which it came.
+// H2  Every entry holds a reference to its row's word.
+// Cost  16 bytes an entry; appending is an append; settling a group sorts what was appended and merges.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/operators/loop/row_code.h"
+
+namespace thalweg {
+
+class History {
+ public:
+  static constexpr unsigned kRoundBits = 30;
+  struct Entry {
+    std::uint64_t bits = 0;
+    std::uint32_t round : kRoundBits;
+    std::uint32_t tag : 2;
+    Diff diff = 0;
+    [[nodiscard]] RowWord word() const { return {bits, static_cast<CellTag>(tag)}; }
+  };
+  static_assert(sizeof(Entry) == 16);
+
+  // `words` says what the words are; it outlives the history.
+  explicit History(RowCode& words) : words_(words) {}
+
+  // Takes over the reference to `word`.
+  void append(std::uint32_t group, RowWord word, std::uint64_t round, Diff diff);
+  void settle(std::uint32_t group);
+  // Settles if the group has got long beside what is settled; says whether the group has entries.
+  bool settle_if_worthwhile(std::uint32_t group);
+
+  [[nodiscard]] std::span<const Entry> entries(std::uint32_t group) const {
+    if (group >= lists_.size()) return {};
+    return lists_[group].entries;
+  }
+  [[nodiscard]] std::uint32_t past(std::uint32_t group) const { return group < lists_.size() ? lists_[group].settled : 0; }
+  [[nodiscard]] bool empty(std::uint32_t group) const { return entries(group).empty(); }
+  void prefetch(std::uint32_t group) const {
+    if (group < lists_.size()) __builtin_prefetch(&lists_[group]);
+  }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] std::size_t bytes() const { return size_ * sizeof(Entry) + lists_.capacity() * sizeof(List); }
+
+ private:
+  struct List {
+    std::vector<Entry> entries;
+    std::uint32_t settled = 0;
+  };
+  RowCode& words_;
+  std::vector<List> lists_;  // by group
+  std::size_t size_ = 0;
+};
+
+}  // namespace thalweg

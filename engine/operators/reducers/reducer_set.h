@@ -1,0 +1,53 @@
+// engine/operators/reducers/reducer_set.h
+//
+// All reducers of a groupby, and how many rows each has of every group: what filtered rows and absent results mean.
+//
+// S1  A group is there while it has rows. Its result is there while every reducer that needs one has a row (a reducer
+//     whose rows are all ERROR has no value: the result row is absent; with none_if_empty its cell is None).
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "engine/operators/reducers/reducer.h"
+
+namespace thalweg {
+
+class ReducerSet {
+ public:
+  [[nodiscard]] static Result<ReducerSet> make(const plan::GroupBy& params, const Schema& input, bool append_only);
+
+  // Groups below `groups` exist from now on.
+  void reserve(std::size_t groups);
+  // Row i of the batch belongs to group_of[i].
+  void update(const Batch& batch, std::span<const std::uint32_t> group_of, Commit commit);
+  [[nodiscard]] std::int64_t count(std::uint32_t group) const { return counts_[group]; }
+  [[nodiscard]] bool has_result(std::uint32_t group) const;
+  // One column per reducer for groups that have a result.
+  void append_results(const std::vector<std::uint32_t>& groups, const ReducerErrors& errors, std::vector<Column>& out);
+  // The group has no rows any more: its number may be used for another.
+  void clear(std::uint32_t group);
+  void maintain();
+  void prefetch(std::uint32_t group) const { __builtin_prefetch(&counts_[group]); }
+  [[nodiscard]] std::size_t groups() const { return counts_.size(); }
+  [[nodiscard]] std::span<const std::int64_t> counts() const { return counts_; }
+  [[nodiscard]] std::size_t bytes() const;
+
+ private:
+  ReducerSet() = default;
+  void update_filtered(std::size_t reducer, const Batch& batch, std::span<const std::uint32_t> group_of, std::span<const Diff> diffs,
+                       Commit commit);
+  Column results_or_none(std::size_t reducer, const std::vector<std::uint32_t>& groups, const ReducerErrors& errors);
+
+  std::vector<plan::Reducer> planned_;
+  std::vector<std::unique_ptr<Reducer>> reducers_;
+  std::vector<bool> filtered_;                      // by reducer: some rows may not be its rows
+  std::vector<std::int64_t> counts_;                // rows by group
+  std::vector<std::vector<std::int64_t>> of_reducer_;  // rows by reducer (filtered ones only) and group
+};
+
+// The row keys of a groupby's results: `columns` are the grouping columns, of these types.
+[[nodiscard]] KeyColumn group_keys(const plan::GroupBy& params, const Schema& schema, std::span<const Column> columns, std::size_t rows);
+
+}  // namespace thalweg
