@@ -30,6 +30,15 @@ Batch negated(Batch batch) {
   return batch;
 }
 
+// Without what nobody reads: rows that differ only there are one row.
+Batch as_read(Batch batch, const plan::Node& node) {
+  if (batch.empty()) return batch;
+  if (!node.keys_needed) batch.keys = {};
+  for (std::size_t c = 0; c < batch.columns.size() && c < node.used.size(); ++c)
+    if (!node.used[c]) batch.columns[c] = Column::constant(node.schema.columns[c].type, Value::none(), batch.num_rows);
+  return batch;
+}
+
 bool is_row_by_row(const plan::Params& params) {
   return std::holds_alternative<plan::Project>(params) || std::holds_alternative<plan::Filter>(params) ||
          std::holds_alternative<plan::Rekey>(params) || std::holds_alternative<plan::Flatten>(params) ||
@@ -98,6 +107,7 @@ class Iterate : public Operator {
   void run_node(const plan::Node& inner, std::uint64_t round);
   void deliver(NodeId from, Batch batch);
   void stage_inputs();
+  void report_errors(const Batch& out, OperatorContext& context) const;
   [[nodiscard]] std::optional<std::uint64_t> next_round(std::uint64_t round) const;
   void advance_variables(std::uint64_t round);
 
@@ -130,8 +140,9 @@ Result<void> Iterate::build() {
 }
 
 void Iterate::deliver(NodeId from, Batch batch) {
+  if (!body_.node(from).keys_needed) batch.keys = {};
   for (std::size_t v = 0; v < num_variables(); ++v)
-    if (params_.next[v] == from) results_[v].push_back(batch);
+    if (params_.next[v] == from) results_[v].push_back(as_read(batch, body_.node(from)));
   const std::vector<Reader>& readers = readers_[from.value];
   for (std::size_t i = 0; i < readers.size(); ++i) {
     LoopNode* node = nodes_[readers[i].node.value].get();
@@ -187,8 +198,19 @@ void Iterate::stage_inputs() {
   for (std::size_t port = 0; port < inputs_.size(); ++port) {
     std::vector<Batch> staged = std::exchange(inputs_[port], {});
     if (staged.empty()) continue;
-    Batch delta = consolidate(Batch::concat(std::move(staged)));
+    Batch delta = consolidate(as_read(Batch::concat(std::move(staged)), body_.node(params_.loop_inputs[port])));
     (port < num_variables() ? variables_ : constants_round_)[port] = std::move(delta);
+  }
+}
+
+// Only errors of the fixpoint are logged.
+void Iterate::report_errors(const Batch& out, OperatorContext& context) const {
+  if (std::ranges::none_of(out.columns, [](const Column& column) { return column.has_tags(); })) return;
+  for (std::uint32_t row = 0; row < out.num_rows; ++row) {
+    if (out.diff(row) <= 0 || !out.row_has_error(row)) continue;
+    std::optional<Key> key;
+    if (out.keys.written()) key = out.keys[row];
+    context.report(ErrorKind::kValue, "Error value in the fixpoint", span_, key);
   }
 }
 
@@ -221,9 +243,7 @@ void Iterate::close(OperatorContext& context) {
   if (total_.empty()) return;
   Batch out = consolidate(Batch::concat(std::exchange(total_, {})));
   if (out.empty()) return;
-  for (std::uint32_t row = 0; row < out.num_rows; ++row)
-    if (out.diff(row) > 0 && out.row_has_error(row))
-      context.report(ErrorKind::kValue, "Error value in the fixpoint", span_, out.keys[row]);
+  report_errors(out, context);
   context.emit(std::move(out));
 }
 

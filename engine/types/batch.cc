@@ -1,7 +1,7 @@
 #include "engine/types/batch.h"
 
 #include <algorithm>
-#include <numeric>
+#include <bit>
 
 namespace thalweg {
 
@@ -130,18 +130,28 @@ Batch BatchBuilder::finish() {
 namespace {
 
 bool rows_equal(const Batch& batch, std::uint32_t a, std::uint32_t b) {
+  if (!batch.keys.absent() && batch.keys[a] != batch.keys[b]) return false;
   return std::ranges::all_of(batch.columns, [&](const Column& column) { return Column::cells_equal(column, a, column, b); });
 }
 
-// Sums the diffs of one run of rows with equal keys (and hashes) into the first of each distinct row.
-void add_up_run(const Batch& batch, std::span<const std::uint32_t> run, std::vector<Diff>& totals) {
-  for (std::size_t i = 0; i < run.size(); ++i) {
-    std::uint32_t row = run[i];
-    std::size_t j = 0;
-    while (j < i && !(totals[run[j]] != 0 && rows_equal(batch, run[j], row))) ++j;
-    if (j < i) totals[run[j]] += batch.diff(row);
-    else totals[row] = batch.diff(row);
+// Adds up the diffs of equal rows into the first of each. Says whether any row has an equal one before it.
+bool add_up(const Batch& batch, std::span<const std::uint64_t> hashes, std::vector<Diff>& totals) {
+  constexpr std::uint32_t kFree = 0xFFFFFFFFU;
+  constexpr std::size_t kAhead = 16;
+  std::size_t n = batch.num_rows;
+  std::vector<std::uint32_t> slots(std::bit_ceil(n * 2), kFree);  // rows, by open addressing
+  const std::size_t mask = slots.size() - 1;
+  auto home = [&](std::size_t row) { return (hashes[row] * 0x9E3779B97F4A7C15ULL >> 20) & mask; };
+  bool any = false;
+  for (std::uint32_t row = 0; row < n; ++row) {
+    if (row + kAhead < n) __builtin_prefetch(&slots[home(row + kAhead)]);
+    std::size_t at = home(row);
+    while (slots[at] != kFree && (hashes[slots[at]] != hashes[row] || !rows_equal(batch, slots[at], row))) at = (at + 1) & mask;
+    any |= slots[at] != kFree;
+    if (slots[at] == kFree) slots[at] = row;
+    totals[slots[at]] += batch.diff(row);
   }
+  return any;
 }
 
 }  // namespace
@@ -155,23 +165,8 @@ Batch consolidate(const Batch& input) {
   for (std::size_t i = 0; i < n; ++i) hashes[i] = batch.keys.absent() ? 0 : hash_of_key(batch.keys[i]);
   for (const Column& column : batch.columns) column.hash_into(hashes);
 
-  std::vector<std::uint32_t> order(n);
-  std::iota(order.begin(), order.end(), 0U);
-  std::ranges::sort(order, [&](std::uint32_t a, std::uint32_t b) { return hashes[a] != hashes[b] ? hashes[a] < hashes[b] : a < b; });
-
   std::vector<Diff> totals(n, 0);
-  bool changed = false;
-  for (std::size_t begin = 0; begin < n;) {
-    std::size_t end = begin + 1;
-    while (end < n && hashes[order[end]] == hashes[order[begin]]) ++end;
-    if (end - begin == 1) {
-      totals[order[begin]] = batch.diff(order[begin]);
-    } else {
-      add_up_run(batch, std::span(order).subspan(begin, end - begin), totals);
-      changed = true;
-    }
-    begin = end;
-  }
+  bool changed = add_up(batch, hashes, totals);
   if (!changed && !batch.diffs) return batch;
 
   std::vector<std::uint32_t> kept;

@@ -22,10 +22,10 @@ namespace {
 
 class LoopReduce : public LoopNode {
  public:
-  LoopReduce(const plan::Node& node, const plan::GroupBy& params, const plan::Node& input, ReducerSet reducers)
+  LoopReduce(const plan::Node& node, const plan::GroupBy& params, const plan::Node& input)
       : params_(params), schema_(node.schema), input_(input.schema), append_only_(input.append_only), keys_needed_(node.keys_needed),
         by_(group_columns(params)), groups_(types_of(input.schema, by_)), rows_(input.schema, read_columns(params), reads_keys(params)),
-        history_(rows_), results_(node.schema, result_columns(node.schema, by_.size()), false), reducers_(std::move(reducers)) {}
+        history_(rows_), results_(node.schema, result_columns(node.schema, by_.size()), false) {}
 
   void push(std::size_t port, Batch batch, std::uint64_t round, OperatorContext& out) override;
   void run(std::uint64_t round, OperatorContext& out) override;
@@ -34,12 +34,13 @@ class LoopReduce : public LoopNode {
   }
   void end_commit() override;
   [[nodiscard]] StateSize state() const override {
-    return {history_.size(), groups_.bytes() + rows_.bytes() + history_.bytes() + results_.bytes() + reducers_.bytes() +
+    return {history_.size(), groups_.bytes() + rows_.bytes() + history_.bytes() + results_.bytes() +
                                  steps_.capacity() * sizeof(Steps)};
   }
 
  private:
   static constexpr std::uint32_t kUntouched = 0xFFFFFFFFU;
+  static constexpr std::size_t kTouchedKept = 4096;
   // From this round on the group has this result, or none.
   struct Step {
     std::uint32_t round = 0;
@@ -95,12 +96,12 @@ class LoopReduce : public LoopNode {
 
   Batch without_group_errors(Batch batch) const;
   void touch(std::span<const std::uint32_t> groups, std::uint64_t round);
-  void feed_past(std::uint32_t touched, std::uint64_t round);
+  void recall(std::uint32_t at, std::uint64_t round);
+  void feed_past(std::uint32_t at, std::uint64_t round);
   void flush_feed();
   void evaluate(std::span<const std::uint32_t> due, std::uint64_t round, OperatorContext& out);
   void step(Touched& touched, const Step& now, Emission& emission);
   Batch batch_of(const Emission& emission) const;
-  void end_first_commit();
   void end_touched(const Touched& touched);
 
   const plan::GroupBy params_;
@@ -117,15 +118,16 @@ class LoopReduce : public LoopNode {
   bool has_past_ = false;
 
   // In a commit:
-  ReducerSet reducers_;        // of touched groups; empty for all others
+  std::optional<ReducerSet> reducers_;  // of touched groups, by their place in touched_
   std::vector<std::uint32_t> touch_;  // by group: in touched_, or kUntouched
   std::vector<Touched> touched_;
   std::map<std::uint64_t, std::vector<std::uint32_t>> agenda_;  // touched ones to evaluate, by round
   std::vector<std::uint32_t> due_;                              // in this round
-  std::vector<std::uint32_t> feed_groups_;
+  std::vector<std::uint32_t> feed_to_;   // past rows for the reducers
   std::vector<RowWord> feed_rows_;
   std::vector<Diff> feed_diffs_;
   std::vector<std::uint32_t> group_of_;  // scratch
+  std::vector<std::uint32_t> touched_of_;  // scratch
   std::vector<RowWord> words_;           // scratch
 };
 
@@ -142,8 +144,9 @@ void LoopReduce::push(std::size_t, Batch batch, std::uint64_t round, OperatorCon
   if (batch.empty()) return;
   if (rows_.with_key()) batch.materialise_keys();
   groups_.assign(batch, by_, group_of_);
+  if (!reducers_) reducers_ = ReducerSet::make(params_, input_, append_only_).value();
   touch(group_of_, round);
-  reducers_.update(batch, group_of_, out.commit());
+  reducers_->update(batch, touched_of_, out.commit());
   rows_.encode(batch, words_);
   constexpr std::size_t kAhead = 8;
   for (std::size_t i = 0; i < batch.num_rows; ++i) {
@@ -159,58 +162,64 @@ void LoopReduce::touch(std::span<const std::uint32_t> groups, std::uint64_t roun
   if (highest >= touch_.size()) {
     touch_.resize(highest + 1, kUntouched);
     steps_.resize(touch_.size());
-    reducers_.reserve(touch_.size());
   }
+  touched_of_.clear();
   for (std::uint32_t group : groups) {
     std::uint32_t at = touch_[group];
     if (at == kUntouched) {
       at = touch_[group] = static_cast<std::uint32_t>(touched_.size());
       touched_.push_back({.group = group, .old = {}});
-      if (has_past_) {
-        history_.settle(group);
-        Touched& touched = touched_.back();
-        touched.past = history_.past(group);
-        Steps& steps = steps_[group];
-        auto from = std::ranges::lower_bound(steps, round, {}, &Step::round);
-        touched.old.assign(from, steps.end());
-        steps.erase(from, steps.end());
-        if (!steps.empty()) touched.before = steps.back();
-        feed_past(at, round);
-        std::uint64_t last = round;
-        for (const History::Entry& entry : history_.entries(group).subspan(touched.fed)) {
-          if (entry.round == last) continue;
-          last = entry.round;
-          agenda_[last].push_back(at);
-        }
-      }
+      if (has_past_) recall(at, round);
     }
+    touched_of_.push_back(at);
     if (touched_[at].due == round) continue;
     touched_[at].due = static_cast<std::uint32_t>(round);
     due_.push_back(at);
   }
+  reducers_->reserve(touched_.size());
   flush_feed();
+}
+
+// What earlier commits left of a group: its rows up to this round for the reducers, its steps from here on put aside,
+// the rounds in which it is to be looked at.
+void LoopReduce::recall(std::uint32_t at, std::uint64_t round) {
+  Touched& touched = touched_[at];
+  history_.settle(touched.group);
+  touched.past = history_.past(touched.group);
+  Steps& steps = steps_[touched.group];
+  auto from = std::ranges::lower_bound(steps, round, {}, &Step::round);
+  touched.old.assign(from, steps.end());
+  steps.erase(from, steps.end());
+  if (!steps.empty()) touched.before = steps.back();
+  feed_past(at, round);
+  std::uint64_t last = round;
+  for (const History::Entry& entry : history_.entries(touched.group).subspan(touched.fed)) {
+    if (entry.round == last) continue;
+    last = entry.round;
+    agenda_[last].push_back(at);
+  }
 }
 
 void LoopReduce::feed_past(std::uint32_t at, std::uint64_t round) {
   Touched& touched = touched_[at];
   auto entries = history_.entries(touched.group);
   for (; touched.fed < touched.past && entries[touched.fed].round <= round; ++touched.fed) {
-    feed_groups_.push_back(touched.group);
+    feed_to_.push_back(at);
     feed_rows_.push_back(entries[touched.fed].word());
     feed_diffs_.push_back(entries[touched.fed].diff);
   }
 }
 
 void LoopReduce::flush_feed() {
-  if (feed_groups_.empty()) return;
+  if (feed_to_.empty()) return;
   Batch batch;
-  batch.num_rows = feed_groups_.size();
+  batch.num_rows = feed_to_.size();
   batch.columns.resize(input_.size());
   for (std::size_t i = 0; i < rows_.columns().size(); ++i) batch.columns[rows_.columns()[i]] = rows_.decode(i, feed_rows_);
   if (rows_.with_key()) batch.keys = rows_.decode_keys(feed_rows_);
   batch.set_diffs(std::exchange(feed_diffs_, {}));
-  reducers_.update(batch, feed_groups_, 0);
-  feed_groups_.clear();
+  reducers_->update(batch, feed_to_, 0);
+  feed_to_.clear();
   feed_rows_.clear();
 }
 
@@ -263,16 +272,16 @@ Batch LoopReduce::batch_of(const Emission& emission) const {
 void LoopReduce::evaluate(std::span<const std::uint32_t> due, std::uint64_t round, OperatorContext& out) {
   std::vector<std::uint32_t> present;
   for (std::uint32_t at : due)
-    if (reducers_.has_result(touched_[at].group)) present.push_back(touched_[at].group);
+    if (reducers_->has_result(at)) present.push_back(at);
   Batch results;
   results.num_rows = present.size();
   results.columns.resize(by_.size());
-  reducers_.append_results(present, [](std::size_t, std::string_view) {}, results.columns);
+  reducers_->append_results(present, [](std::size_t, std::string_view) {}, results.columns);
   results_.encode(results, words_);
   Emission emission;
   std::size_t next = 0;
   for (std::uint32_t at : due) {
-    Step now{.round = static_cast<std::uint32_t>(round), .present = next < present.size() && present[next] == touched_[at].group, .result = {}};
+    Step now{.round = static_cast<std::uint32_t>(round), .present = next < present.size() && present[next] == at, .result = {}};
     if (now.present) now.result = words_[next++];
     step(touched_[at], now, emission);
   }
@@ -299,19 +308,8 @@ void LoopReduce::run(std::uint64_t round, OperatorContext& out) {
   due_.clear();
 }
 
-void LoopReduce::end_first_commit() {
-  // All groups were touched: new reducers are cheaper than clearing these.
-  reducers_ = ReducerSet::make(params_, input_, append_only_).value();
-  reducers_.reserve(touch_.size());
-  std::ranges::fill(touch_, kUntouched);
-  has_past_ = !touched_.empty();
-  touched_ = {};
-}
-
 void LoopReduce::end_touched(const Touched& touched) {
   std::uint32_t group = touched.group;
-  touch_[group] = kUntouched;
-  reducers_.clear(group);
   for (const Step& step : touched.old)
     if (step.present) results_.release(step.result);
   history_.settle(group);
@@ -326,13 +324,17 @@ void LoopReduce::end_commit() {
   due_.clear();
   agenda_.clear();
   if (touched_.empty()) return;
-  if (!has_past_) return end_first_commit();
-  for (const Touched& touched : touched_) end_touched(touched);
+  for (const Touched& touched : touched_) {
+    touch_[touched.group] = kUntouched;
+    if (has_past_) end_touched(touched);
+  }
+  has_past_ = true;
   touched_.clear();
+  if (touched_.capacity() > kTouchedKept) touched_.shrink_to_fit();
+  reducers_.reset();
   groups_.drop_unreferenced();
   rows_.maintain();
   results_.maintain();
-  reducers_.maintain();
 }
 
 }  // namespace
@@ -340,8 +342,8 @@ void LoopReduce::end_commit() {
 Result<std::unique_ptr<LoopNode>> make_loop_reduce(const plan::Node& node, const plan::Plan& plan) {
   const auto& params = std::get<plan::GroupBy>(node.params);
   const plan::Node& input = plan.node(node.inputs[0]);
-  ReducerSet reducers = TRY(ReducerSet::make(params, input.schema, input.append_only));
-  return std::make_unique<LoopReduce>(node, params, input, std::move(reducers));
+  TRY(ReducerSet::make(params, input.schema, input.append_only));  // what is wrong with them is said here
+  return std::make_unique<LoopReduce>(node, params, input);
 }
 
 }  // namespace thalweg

@@ -90,6 +90,7 @@ Result<std::unique_ptr<Reducer>> make_fold_reducer(const plan::Reducer& reducer,
 Result<std::unique_ptr<Reducer>> make_reducer(const plan::Reducer& reducer, const Schema& input, const plan::Columns& sort_by,
                                               bool append_only) {
   if (auto made = make_linear_reducer(reducer, input)) return made;
+  if (auto made = make_extreme_reducer(reducer, input, append_only)) return made;
   if (auto made = make_ordered_reducer(reducer, input, sort_by, append_only)) return made;
   if (auto made = make_distinct_reducer(reducer, input)) return made;
   std::unique_ptr<Reducer> fold = TRY(make_fold_reducer(reducer, input, sort_by));

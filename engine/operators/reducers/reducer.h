@@ -48,6 +48,7 @@ class Reducer {
 
 // One maker per family; null if the kind is of another.
 std::unique_ptr<Reducer> make_linear_reducer(const plan::Reducer& reducer, const Schema& input);
+std::unique_ptr<Reducer> make_extreme_reducer(const plan::Reducer& reducer, const Schema& input, bool append_only);
 std::unique_ptr<Reducer> make_ordered_reducer(const plan::Reducer& reducer, const Schema& input, const plan::Columns& sort_by,
                                               bool append_only);
 std::unique_ptr<Reducer> make_distinct_reducer(const plan::Reducer& reducer, const Schema& input);

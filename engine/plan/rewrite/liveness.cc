@@ -51,8 +51,11 @@ bool output_reads_keys(const Output& output) {
 
 class Liveness {
  public:
-  explicit Liveness(Plan& plan) : plan_(plan) {
+  // `results`: nodes that are read from outside, as their `used` and `keys_needed` say.
+  explicit Liveness(Plan& plan, const std::vector<NodeId>& results = {})
+      : plan_(plan), results_(results), in_loop_(!results.empty()) {
     for (Node& node : plan_.nodes) {
+      if (std::ranges::find(results_, node.id) != results_.end()) continue;
       node.used.assign(node.schema.size(), false);
       node.keys_needed = false;
     }
@@ -113,6 +116,8 @@ class Liveness {
       visit_groupby(*groupby, input(node, 0));
     } else if (const auto* join = std::get_if<Join>(&node.params)) {
       visit_join(node, *join);
+    } else if (auto* iterate = std::get_if<Iterate>(&plan_.nodes[node.id.value].params)) {
+      visit_iterate(node, *iterate);
     } else {
       for (std::size_t port = 0; port < node.inputs.size(); ++port) use_all(input(node, port));
     }
@@ -134,17 +139,55 @@ class Liveness {
     Node& right = input(node, 1);
     use(left, join.left_on);
     use(right, join.right_on);
-    left.keys_needed = true;  // rows are told apart by them
-    right.keys_needed = true;
+    // Rows are told apart by their keys; inner joins in loops add up equal rows.
+    bool adds_up = in_loop_ && join.how == JoinHow::kInner;
+    left.keys_needed |= !adds_up || (node.keys_needed && join.key != JoinKey::kRight);
+    right.keys_needed |= !adds_up || (node.keys_needed && join.key != JoinKey::kLeft);
     for (std::size_t c = 0; c < join.emit.size(); ++c) {
       if (!node.used[c]) continue;
       std::size_t index = join.emit[c];
+      std::size_t end = left.schema.size() + right.schema.size();
       if (index < left.schema.size()) left.used[index] = true;
-      else if (index < left.schema.size() + right.schema.size()) right.used[index - left.schema.size()] = true;
+      else if (index < end) right.used[index - left.schema.size()] = true;
+      else (index == end ? left : right).keys_needed = true;
     }
   }
 
+  // What is read of a variable is read of its next value, and that may read more of the variables.
+  void visit_iterate(const Node& node, Iterate& iterate) {
+    auto body = std::make_shared<Plan>(*iterate.body);
+    for (NodeId next : iterate.next) {
+      body->nodes[next.value].used.assign(body->nodes[next.value].schema.size(), false);
+      body->nodes[next.value].keys_needed = false;
+    }
+    add_reads(node, body->nodes[iterate.next[iterate.output].value]);
+    for (bool more = true; more;) {
+      more = false;
+      Liveness(*body, iterate.next).run();
+      for (std::size_t v = 0; v < iterate.next.size(); ++v)
+        more |= add_reads(Node(body->nodes[iterate.loop_inputs[v].value]), body->nodes[iterate.next[v].value]);
+    }
+    for (std::size_t port = 0; port < node.inputs.size(); ++port) {
+      Node& inner = body->nodes[iterate.loop_inputs[port].value];
+      if (port < iterate.next.size()) add_reads(Node(body->nodes[iterate.next[port].value]), inner);  // what the loop yields of round 0
+      add_reads(inner, input(node, port));
+    }
+    iterate.body = std::move(body);
+  }
+  // Says whether that is more than was read before.
+  static bool add_reads(const Node& reader, Node& of) {
+    bool more = reader.keys_needed && !of.keys_needed;
+    of.keys_needed |= reader.keys_needed;
+    for (std::size_t c = 0; c < of.used.size() && c < reader.used.size(); ++c) {
+      more |= reader.used[c] && !of.used[c];
+      if (reader.used[c]) of.used[c] = true;
+    }
+    return more;
+  }
+
   Plan& plan_;
+  const std::vector<NodeId> results_;
+  const bool in_loop_;
 };
 
 }  // namespace
