@@ -89,7 +89,10 @@ VariableLookup variables_of(Builder& builder, Scope* scope) {
   return [&builder, scope](std::string_view name) {
     ExprVariable out;
     const ObjectPtr value = builder.variable(name, scope);
-    if (value == nullptr) return out;
+    if (value == nullptr) {
+      out.names = builder.variable_names(scope);
+      return out;
+    }
     if (auto literal = value->as_scalar() != nullptr || value->as_list() != nullptr ? value_of(*value) : std::nullopt) {
       out.kind = ExprVariable::Kind::kLiteral;
       out.value = std::move(*literal);
@@ -97,8 +100,14 @@ VariableLookup variables_of(Builder& builder, Scope* scope) {
     }
     out.kind = ExprVariable::Kind::kOther;
     out.what = describe(*value);
+    if (const Table* table = value->as_table()) out.qualifier = table_qualifier(*table);
     return out;
   };
+}
+
+std::string table_qualifier(const Table& table) {
+  if (table.name.empty() || table.name.starts_with('!')) return {};
+  return table.name.starts_with('$') ? table.name : "$" + table.name;
 }
 
 NameScope scope_of(Builder& builder, const Table& table, Scope* scope, Located operand) {

@@ -16,6 +16,8 @@ namespace thalweg::lang {
 
 // `$name` inside expressions, as seen from `scope`.
 [[nodiscard]] VariableLookup variables_of(Builder& builder, Scope* scope);
+// `$orders` for the table that this name defines, under whatever further names it is used; empty if it has none.
+[[nodiscard]] std::string table_qualifier(const Table& table);
 
 // NameScope::of_table with the variables of `scope` and, where `operand` is a plain reference, `$name.` as a qualifier.
 [[nodiscard]] NameScope scope_of(Builder& builder, const Table& table, Scope* scope, Located operand = {});

@@ -37,6 +37,22 @@ std::vector<std::string> function_names(bool methods) {
   return out;
 }
 
+// A constant pattern, format, zone or unit that is none is found before anything runs.
+Result<void> check_constants(const std::string& function, const std::vector<plan::ExprPtr>& args, const Type& result,
+                             SourceSpan at) {
+  std::vector<Type> types;
+  std::vector<const Value*> constants;
+  for (const auto& arg : args) {
+    types.push_back(arg->type);
+    constants.push_back(arg->kind == plan::ExprKind::kLiteral ? &arg->literal : nullptr);
+  }
+  const expr::KernelInfo* kernel = expr::find_kernel(function, types, result);
+  if (kernel == nullptr || !kernel->prepare) return {};
+  auto prepared = kernel->prepare(constants);
+  if (!prepared) return fail(std::move(prepared).error().at(at));
+  return {};
+}
+
 }  // namespace
 
 Result<std::vector<Checker::Argument>> Checker::arguments(const Syntax* receiver, const Syntax& call) {
@@ -67,6 +83,7 @@ Result<plan::ExprPtr> Checker::apply(const std::string& function, std::vector<Ar
   }
   if (const auto kind = special_form(resolved->function))
     return plan::special(*kind, std::move(coerced), resolved->result, span(syntax));
+  TRY(check_constants(resolved->function, coerced, resolved->result, span(syntax)));
   return plan::call(resolved->function, std::move(coerced), resolved->result, span(syntax));
 }
 

@@ -40,6 +40,8 @@ struct ExprVariable {
   enum class Kind : std::uint8_t { kUnknown, kLiteral, kOther } kind = Kind::kUnknown;
   Value value;       // kLiteral
   std::string what;  // kOther: `a table`, `a schema`; for the message
+  std::string qualifier;               // kOther: a table, by the name it was defined under: `$orders`
+  std::vector<std::string> names;      // kUnknown: the names there are, for suggestions
 };
 using VariableLookup = std::function<ExprVariable(std::string_view name)>;
 

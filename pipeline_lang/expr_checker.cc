@@ -219,6 +219,13 @@ const NameScope::Side* Checker::side_of(const Syntax& syntax) const {
   for (const auto& side : scope_.sides())
     for (const auto& qualifier : side.qualifiers)
       if (qualifier == text) return &side;
+  if (syntax.kind != SyntaxKind::kVariable || !scope_.variables()) return nullptr;
+  // `$b: $a`: a further name of the same table.
+  const std::string defined = scope_.variables()(syntax.text).qualifier;
+  if (defined.empty()) return nullptr;
+  for (const auto& side : scope_.sides())
+    for (const auto& qualifier : side.qualifiers)
+      if (qualifier == defined) return &side;
   return nullptr;
 }
 
@@ -252,7 +259,9 @@ Result<plan::ExprPtr> Checker::variable(const Syntax& syntax) {
       return error(syntax, "`$" + syntax.text + "` is " + found.what + "; an expression takes columns and scalar variables");
     case ExprVariable::Kind::kUnknown: break;
   }
-  return error(syntax, "`$" + syntax.text + "` is not defined", found.what);
+  std::string hint = found.what;
+  if (const auto near = nearest_name(syntax.text, found.names)) hint = "did you mean `$" + *near + "`?";
+  return error(syntax, "`$" + syntax.text + "` is not defined", hint);
 }
 
 Result<plan::ExprPtr> Checker::member(const Syntax& syntax) {

@@ -173,6 +173,12 @@ Result<plan::ExprPtr> Checker::if_else(const Syntax& at, const Syntax& condition
 }
 
 Result<plan::ExprPtr> Checker::index(const Syntax& syntax) {
+  // `this["odd name"]` is a column.
+  const Syntax& owner = *syntax.children[0];
+  const Syntax& name = *syntax.children[1];
+  if (const auto* side = side_of(owner); side != nullptr && name.kind == SyntaxKind::kLiteral &&
+                                         name.value.tag() == Value::Tag::kStr && !is_column(owner.text))
+    return side_name(*side, std::string(name.value.as_text()), syntax);
   auto container = TRY(check(*syntax.children[0]));
   auto key = TRY(check(*syntax.children[1]));
   const Type type = container->type;

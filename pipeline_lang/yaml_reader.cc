@@ -48,7 +48,13 @@ class TreeBuilder : public YAML::EventHandler {
 
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     const auto found = anchors_.find(anchor);
-    if (found == anchors_.end()) throw Stop{span_at(mark), "this alias stands inside the value that it names"};
+    if (found == anchors_.end()) {
+      diagnostics_.error(span_at(mark), "this alias stands inside the value that it names");
+      auto nothing = std::make_shared<Node>();
+      nothing->span = span_at(mark);
+      place(nothing, nothing->span);
+      return;
+    }
     place(found->second, span_at(mark));
   }
 
@@ -203,11 +209,11 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   Entry key_of(const Node& node, SourceSpan at) {
-    if (!node.is_scalar()) throw Stop{at, "a key is a text; lists and mappings cannot be keys"};
-    if (!node.tag.empty()) throw Stop{at, "a key cannot have a tag"};
-    if (node.text.empty() && !node.quoted) throw Stop{at, "a key is missing here"};
     Entry entry;
-    entry.key = node.text;
+    entry.key = node.is_scalar() ? node.text : "";
+    if (!node.is_scalar()) diagnostics_.error(at, "a key is a text; lists and mappings cannot be keys");
+    else if (!node.tag.empty()) diagnostics_.error(at, "a key cannot have a tag");
+    else if (node.text.empty() && !node.quoted) diagnostics_.error(at, "a key is missing here");
     entry.quoted = node.quoted;
     entry.span = at;
     if (entry.key.starts_with('$') && !entry.quoted && !ast::is_identifier(std::string_view(entry.key).substr(1)))

@@ -200,7 +200,7 @@ lang::CompileOptions compile_options(const TestCase& test, const TestWorld& worl
 }
 
 Failure compile_and_run(TestFile& file, const TestCase& test, const TestWorld& world) {
-  lang::Diagnostics reading;
+  lang::Diagnostics reading = test.pipeline_problems;
   auto tree = pipeline_tree(file, test, world, reading);
   if (!tree) return full_text(tree.error());
   lang::CompileResult compiled;

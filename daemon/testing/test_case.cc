@@ -213,16 +213,27 @@ TestCase read_case(const Node& node, std::size_t index, bool is_pipeline) {
   return test;
 }
 
-}  // namespace
+bool is_within(const SourceSpan& inner, const SourceSpan& outer) {
+  return inner.file == outer.file && inner.begin >= outer.begin && inner.end <= outer.end;
+}
 
-void read_test_file(std::string path, std::string text, TestFile& out) {
-  out.path = std::move(path);
-  const FileId file = out.files->add(out.path, std::move(text));
-  out.tree = read_yaml(*out.files, file, out.problems);
-  if (!out.tree || !out.tree->is_mapping()) {
-    if (out.tree) out.problems.error(out.tree->span, "the file must be a mapping");
-    return;
+// An inline pipeline is checked by itself: what is wrong with its text is a matter of its test.
+void hand_out(const Diagnostics& found, TestFile& out) {
+  for (const lang::Diagnostic& diagnostic : found.all()) {
+    lang::Diagnostics* where = &out.problems;
+    for (TestCase& test : out.cases) {
+      if (!is_within(diagnostic.span, test.span)) continue;
+      const bool inside = test.inline_pipeline && is_within(diagnostic.span, test.inline_pipeline->span);
+      where = inside ? &test.pipeline_problems : &test.problems;
+    }
+    lang::Diagnostic& copy = diagnostic.severity == lang::Severity::kError
+                                 ? where->error(diagnostic.span, diagnostic.message)
+                                 : where->warning(diagnostic.span, diagnostic.message);
+    copy.notes = diagnostic.notes;
   }
+}
+
+void read_cases(TestFile& out) {
   const Entry* tests = out.tree->find("tests");
   out.is_pipeline = out.tree->entries.size() > (tests != nullptr ? 1U : 0U);
   if (tests == nullptr || tests->value->is_null()) return;
@@ -232,6 +243,18 @@ void read_test_file(std::string path, std::string text, TestFile& out) {
   }
   for (std::size_t i = 0; i < tests->value->items.size(); ++i)
     out.cases.push_back(read_case(*tests->value->items[i], i, out.is_pipeline));
+}
+
+}  // namespace
+
+void read_test_file(std::string path, std::string text, TestFile& out) {
+  out.path = std::move(path);
+  const FileId file = out.files->add(out.path, std::move(text));
+  Diagnostics reading;
+  out.tree = read_yaml(*out.files, file, reading);
+  if (out.tree && !out.tree->is_mapping()) out.problems.error(out.tree->span, "the file must be a mapping");
+  if (out.tree && out.tree->is_mapping()) read_cases(out);
+  hand_out(reading, out);
 }
 
 }  // namespace thalweg::testing

@@ -50,7 +50,8 @@ struct TestCase {
   std::int64_t clock_per_time_ns = 1'000'000;
   double timeout_s = 30;
   std::optional<std::string> skip;
-  lang::Diagnostics problems;  // of the test itself
+  lang::Diagnostics problems;          // of the test itself
+  lang::Diagnostics pipeline_problems;  // of the text of the inline pipeline: duplicate keys and their like
 };
 
 struct TestFile {

@@ -462,6 +462,7 @@ void add_texts(std::vector<FunctionRow>& rows) {
                                  Kind::kDuration,
                                  {.kernel = duration_of, .prepare = prepare_text<length_of, 0>}}}});
   FunctionRow delta{.name = "timedelta",
+                    .aliases = {"Duration"},
                     .signature = "timedelta(days=0, seconds=0, microseconds=0, milliseconds=0, minutes=0, hours=0, weeks=0, "
                                  "nanoseconds=0) -> duration",
                     .doc = "A length of time from numbers of its units.",

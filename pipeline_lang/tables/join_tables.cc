@@ -32,8 +32,8 @@ NameScope side_scope(const Lowering& lower, const JoinSides& sides, bool left, S
 
 std::vector<std::string> side_qualifiers(const JoinSides& sides, bool left) {
   std::vector<std::string> out = left ? std::vector<std::string>{"left", "left_table"} : std::vector<std::string>{"right", "right_table"};
-  const std::string& name = (left ? sides.left : sides.right).name;
-  if (name.starts_with('$') && sides.left.name != sides.right.name) out.push_back(name);
+  const std::string name = table_qualifier(left ? sides.left : sides.right);
+  if (!name.empty() && table_qualifier(sides.left) != table_qualifier(sides.right)) out.push_back(name);
   return out;
 }
 

@@ -9,7 +9,7 @@ namespace thalweg::lang {
 
 NameScope Lowering::scope(const Table& table, Scope* at) const {
   std::vector<std::string> qualifiers;
-  if (table.name.starts_with('$')) qualifiers.push_back(table.name);
+  if (std::string name = table_qualifier(table); !name.empty()) qualifiers.push_back(std::move(name));
   NameScope out = NameScope::of_table(table.schema, std::move(qualifiers));
   out.set_variables(variables_of(builder_, at));
   return out;
