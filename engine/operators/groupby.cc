@@ -33,6 +33,7 @@ class GroupBy : public Operator {
 
   void push(std::size_t, Batch batch, OperatorContext& context) override;
   void close(OperatorContext& context) override;
+  bool replay(OperatorContext& context) override;
   [[nodiscard]] StateSize state() const override {
     return {groups_.size(), groups_.bytes() + index_.bytes() + touched_flag_.capacity() + reducers_.bytes()};
   }
@@ -239,6 +240,18 @@ void GroupBy::close(OperatorContext& context) {
   }
   if (!new_kept.empty()) context.emit(new_kept.size() == now.num_rows ? std::move(now) : now.gather(new_kept));
   drop_empty_groups();
+}
+
+bool GroupBy::replay(OperatorContext& context) {
+  std::vector<std::uint32_t> chunk;
+  for (std::uint32_t group = 0; group < reducers_.groups(); ++group) {
+    if (reducers_.has_result(group)) chunk.push_back(group);
+    if (chunk.size() < kChunkRows && group + 1 < reducers_.groups()) continue;
+    if (!chunk.empty()) context.emit(results(chunk, nullptr));
+    chunk.clear();
+  }
+  if (emitted_nothing_row_) context.emit(row_of_nothing());
+  return true;
 }
 
 void GroupBy::drop_empty_groups() {

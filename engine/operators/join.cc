@@ -92,6 +92,7 @@ class Join : public Operator {
     take(static_cast<int>(port), std::move(batch), context);
   }
   void close(OperatorContext& context) override;
+  bool replay(OperatorContext& context) override;
   [[nodiscard]] StateSize state() const override { return {index_.num_rows(), index_.bytes()}; }
 
  private:
@@ -396,6 +397,40 @@ void Join::close(OperatorContext& context) {
     context.report(ErrorKind::kValue, "duplicate key: " + to_text(key), spec_.span, key);
   });
   if (!delta.empty()) context.emit(std::move(delta));
+}
+
+// Rows without a partner that can never have one are not held, so a padded join cannot tell its rows unless it keeps them.
+bool Join::replay(OperatorContext& context) {
+  if (keyed_) {
+    const RowStore& rows = keyed_->rows();
+    std::vector<std::uint32_t> ids;
+    for (std::uint32_t id = 0; id < rows.end(); ++id) {
+      if (rows.alive(id)) ids.push_back(id);
+      if (ids.size() < kChunkRows && id + 1 < rows.end()) continue;
+      if (!ids.empty()) context.emit(rows.gather(ids));
+      ids.clear();
+    }
+    return true;
+  }
+  if (spec_.pads[0] || spec_.pads[1]) return false;
+  for (std::uint32_t entry = 0; entry < index_.num_entries(); ++entry) {
+    std::vector<std::uint32_t> ids;
+    std::vector<std::uint32_t> rows;
+    for (std::uint32_t id = index_.head(0, entry); id != JoinIndex::kNone; id = index_.next(0, id)) {
+      for (std::uint32_t partner = index_.head(1, entry); partner != JoinIndex::kNone; partner = index_.next(1, partner)) {
+        rows.push_back(static_cast<std::uint32_t>(ids.size()));
+        match_partners_.push_back(partner);
+        match_diffs_.push_back(index_.row_count(0, id) * index_.row_count(1, partner));
+      }
+      ids.push_back(id);
+    }
+    if (rows.empty()) continue;
+    Batch out = assemble(0, stored_rows(0, ids), rows, match_partners_);
+    out.set_diffs(std::exchange(match_diffs_, {}));
+    match_partners_.clear();
+    context.emit(std::move(out));
+  }
+  return true;
 }
 
 void Join::end_commit() {

@@ -80,6 +80,8 @@ class Operator {
   [[nodiscard]] virtual bool wants_odd() const { return false; }
   virtual void start_odd(OperatorContext& /*context*/) {}
   [[nodiscard]] virtual StateSize state() const { return {}; }
+  // Between commits: emits, as insertions, the net rows of all that it has emitted so far. False: it cannot tell.
+  virtual bool replay(OperatorContext& /*context*/) { return false; }
 };
 
 // How the rows of a port must be spread over the workers.

@@ -18,6 +18,20 @@ Result<void> Egress::open() {
   return {};
 }
 
+void Egress::tell_failures_to(std::function<void(Error)> on_failure) {
+  std::lock_guard lock(mutex_);
+  on_failure_ = std::move(on_failure);
+}
+
+void Egress::failed(Error error) {
+  std::function<void(Error)> call;
+  {
+    std::lock_guard lock(mutex_);
+    call = on_failure_;
+  }
+  call(std::move(error));
+}
+
 void Egress::push(Entry entry) {
   std::unique_lock lock(mutex_);
   changed_.wait(lock, [&] { return failed_ || queued_rows_ < kQueuedRowsMax; });
@@ -71,7 +85,7 @@ void Egress::loop() {
     }
     changed_.notify_all();
     if (!done) {
-      on_failure_(std::move(done).error());
+      failed(std::move(done).error());
       return;
     }
   }
@@ -93,7 +107,7 @@ void Egress::close(bool complete) {
   Result<void> closed = sink_->close(complete && !failed_ && !begun_);
   if (!closed && !failed_) {
     failed_ = true;
-    on_failure_(std::move(closed).error());
+    failed(std::move(closed).error());
   }
 }
 

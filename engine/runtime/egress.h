@@ -29,6 +29,7 @@ class Egress {
   Egress(std::unique_ptr<Sink> sink, Schema schema, std::string name, Env& env, std::function<void(Error)> on_failure);
   ~Egress();
   Result<void> open();
+  void tell_failures_to(std::function<void(Error)> on_failure);
 
   // Worker side (one worker unless the sink discards).
   void write(Commit commit, Batch batch);
@@ -54,7 +55,8 @@ class Egress {
   const Schema schema_;
   const std::string name_;
   Env& env_;
-  const std::function<void(Error)> on_failure_;
+  void failed(Error error);
+  std::function<void(Error)> on_failure_;  // guarded by mutex_ after the start
   const bool discards_;
   std::thread thread_;
   std::mutex mutex_;

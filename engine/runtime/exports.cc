@@ -122,7 +122,49 @@ Batch roll_back_page(const RowStore& rows, const std::vector<ExportShard::Delta>
 
 }  // namespace
 
-ExportShard::ExportShard(const Schema& schema) : rows_(types_of(schema)) {}
+ExportShard::ExportShard(const Schema& schema, const std::vector<plan::Columns>& indexes)
+    : schema_(schema), rows_(types_of(schema)) {
+  for (const plan::Columns& columns : indexes) indexes_.push_back({columns, {}});
+}
+
+Key ExportShard::index_key(const Index& index, const Batch& batch, std::size_t row) const {
+  std::vector<Value> values;
+  for (std::uint32_t column : index.columns) values.push_back(batch.columns[column].value(schema_.columns[column].type, row));
+  return key_of_values(values);
+}
+
+void ExportShard::update_indexes(const Batch& delta) {
+  for (Index& index : indexes_)
+    for (std::size_t row = 0; row < delta.num_rows; ++row) {
+      Key hash = index_key(index, delta, row);
+      if (delta.diff(row) > 0) {
+        index.keys.emplace(hash, delta.keys[row]);
+        continue;
+      }
+      auto [begin, end] = index.keys.equal_range(hash);
+      auto at = std::find_if(begin, end, [&](const auto& entry) { return entry.second == delta.keys[row]; });
+      if (at != end) index.keys.erase(at);
+    }
+}
+
+std::vector<Batch> ExportShard::find_rows(std::size_t which, const std::vector<Value>& values, std::uint64_t at) const {
+  std::lock_guard lock(mutex_);
+  const Index& index = indexes_[which];
+  Key hash = key_of_values(values);
+  std::set<Key> candidates;
+  auto [begin, end] = index.keys.equal_range(hash);
+  for (auto entry = begin; entry != end; ++entry) candidates.insert(entry->second);
+  for (const Delta& delta : deltas_)  // rows that had these values at that frontier, and have not any more
+    for (std::size_t row = 0; delta.time >= at && row < delta.batch.num_rows; ++row)
+      if (delta.batch.diff(row) < 0 && index_key(index, delta.batch, row) == hash) candidates.insert(delta.batch.keys[row]);
+  std::vector<Batch> out;
+  for (const Key& key : candidates)
+    if (auto row = lookup_locked(key, at); row && index_key(index, *row, 0) == hash) {
+      row->keys = KeyColumn({key});
+      out.push_back(std::move(*row));
+    }
+  return out;
+}
 
 void ExportShard::stage_events(Batch chunk, Commit commit) {
   chunk.materialise_keys();
@@ -141,6 +183,7 @@ void ExportShard::close(Commit commit, std::int64_t now_ns, const std::function<
   std::lock_guard lock(mutex_);
   Batch delta = rows_.settle(on_duplicate);
   if (delta.empty()) return;
+  update_indexes(delta);
   std::size_t bytes = bytes_of(delta);
   delta_bytes_ += bytes;
   deltas_.push_back({commit, std::move(delta), bytes, now_ns});
@@ -187,6 +230,10 @@ std::vector<ExportShard::Delta> ExportShard::deltas(std::uint64_t from, std::uin
 
 std::optional<Batch> ExportShard::lookup(const Key& key, std::uint64_t at) const {
   std::lock_guard lock(mutex_);
+  return lookup_locked(key, at);
+}
+
+std::optional<Batch> ExportShard::lookup_locked(const Key& key, std::uint64_t at) const {
   for (const Delta& delta : deltas_) {
     if (delta.time < at) continue;
     bool inserted = false;
@@ -204,6 +251,11 @@ std::optional<Batch> ExportShard::lookup(const Key& key, std::uint64_t at) const
   auto id = rows_.find(key);
   if (!id) return std::nullopt;
   return rows_.rows().gather(std::span(&*id, 1));
+}
+
+Batch ExportShard::all_rows() const {
+  View now = view(kDone);
+  return roll_back(now.rows, {});
 }
 
 void ExportShard::continue_history(const ExportShard& old, Commit time, std::int64_t now_ns) {
@@ -250,9 +302,10 @@ bool is_event_stream(const plan::Plan& plan, NodeId id) {
   }
 }
 
-ExportTable::ExportTable(std::string name, Schema schema, std::uint32_t workers, bool events)
-    : name_(std::move(name)), schema_(std::move(schema)), events_(events) {
-  for (std::uint32_t i = 0; i < workers; ++i) shards_.push_back(std::make_unique<ExportShard>(schema_));
+ExportTable::ExportTable(std::string name, Schema schema, std::uint32_t workers, bool events,
+                         std::vector<plan::Columns> indexes)
+    : name_(std::move(name)), schema_(std::move(schema)), events_(events), indexes_(std::move(indexes)) {
+  for (std::uint32_t i = 0; i < workers; ++i) shards_.push_back(std::make_unique<ExportShard>(schema_, indexes_));
 }
 
 void ExportTable::publish(Frontier frontier) {
@@ -329,6 +382,25 @@ Result<ExportReader::Row> ExportTable::lookup(const Key& key) {
   Frontier newest = frontier();
   std::uint32_t worker = shard_of_key(key) * static_cast<std::uint32_t>(shards_.size()) / kVirtualShards;
   return Row{newest, shards_[worker]->lookup(key, as_number(newest))};
+}
+
+Result<std::optional<ExportReader::Snapshot>> ExportTable::find_rows(const std::vector<std::uint32_t>& columns,
+                                                                     const std::vector<Value>& values) {
+  for (std::size_t i = 0; i < indexes_.size(); ++i) {
+    if (indexes_[i].size() != columns.size()) continue;
+    std::vector<Value> ordered;
+    for (std::uint32_t column : indexes_[i])
+      if (auto at = std::ranges::find(columns, column); at != columns.end())
+        ordered.push_back(values[static_cast<std::size_t>(at - columns.begin())]);
+    if (ordered.size() != columns.size()) continue;
+    Snapshot out{frontier(), {}};
+    std::vector<Batch> rows;
+    for (const auto& shard : shards_)
+      for (Batch& row : shard->find_rows(i, ordered, as_number(out.frontier))) rows.push_back(std::move(row));
+    if (!rows.empty()) out.batches.push_back(sorted_by_key(Batch::concat(std::move(rows))));
+    return out;
+  }
+  return std::nullopt;
 }
 
 Result<std::vector<ExportReader::Change>> ExportTable::diff(Frontier from, Frontier to) {

@@ -14,6 +14,7 @@
 #include <deque>
 #include <map>
 #include <mutex>
+#include <unordered_map>
 
 #include "engine/runtime/run.h"
 #include "engine/state/keyed_rows.h"
@@ -22,7 +23,7 @@ namespace thalweg {
 
 class ExportShard {
  public:
-  explicit ExportShard(const Schema& schema);
+  explicit ExportShard(const Schema& schema, const std::vector<plan::Columns>& indexes = {});
 
   // ---- owning worker
   void stage(Batch chunk) { rows_.stage(std::move(chunk)); }  // not visible to readers: needs no lock
@@ -46,14 +47,28 @@ class ExportShard {
   [[nodiscard]] View view(std::uint64_t at) const;
   [[nodiscard]] std::vector<Delta> deltas(std::uint64_t from, std::uint64_t to) const;
   [[nodiscard]] std::optional<Batch> lookup(const Key& key, std::uint64_t at) const;
+  // Rows with these values in the columns of an index.
+  [[nodiscard]] std::vector<Batch> find_rows(std::size_t index, const std::vector<Value>& values, std::uint64_t at) const;
   [[nodiscard]] std::uint64_t oldest() const { return oldest_.load(); }
   [[nodiscard]] std::size_t num_rows() const;
+  [[nodiscard]] Batch all_rows() const;  // as they are now
   // ---- while nobody applies commits: `older` in the place of this shard's own history, then what leads from `old` to the
   // rows of now as one commit at `time`.
   void continue_history(const ExportShard& old, Commit time, std::int64_t now_ns);
 
  private:
+  // From the values of its columns, hashed, to row keys.
+  struct Index {
+    plan::Columns columns;
+    std::unordered_multimap<Key, Key> keys;
+  };
+  [[nodiscard]] Key index_key(const Index& index, const Batch& batch, std::size_t row) const;
+  void update_indexes(const Batch& delta);                                                   // requires: mutex_ is held
+  [[nodiscard]] std::optional<Batch> lookup_locked(const Key& key, std::uint64_t at) const;  // requires: mutex_ is held
+
+  const Schema schema_;
   mutable std::mutex mutex_;
+  std::vector<Index> indexes_;  // guarded by mutex_
   KeyedRows rows_;            // settled part guarded by mutex_
   std::deque<Delta> deltas_;  // guarded by mutex_
   std::size_t delta_bytes_ = 0;
@@ -67,7 +82,8 @@ class ExportShard {
 class ExportTable : public ExportReader {
  public:
   // `events`: the table is a stream (is_event_stream).
-  ExportTable(std::string name, Schema schema, std::uint32_t workers, bool events = false);
+  ExportTable(std::string name, Schema schema, std::uint32_t workers, bool events = false,
+              std::vector<plan::Columns> indexes = {});
 
   [[nodiscard]] ExportShard& shard(std::uint32_t worker) { return *shards_[worker]; }
   // All shards have closed everything below `frontier`.
@@ -85,6 +101,8 @@ class ExportTable : public ExportReader {
   Result<Snapshot> snapshot(std::optional<Frontier> at) override;
   Result<Snapshot> page(std::optional<Frontier> at, const std::optional<Key>& after, std::size_t rows_max) override;
   Result<Row> lookup(const Key& key) override;
+  Result<std::optional<Snapshot>> find_rows(const std::vector<std::uint32_t>& columns,
+                                            const std::vector<Value>& values) override;
   Result<std::vector<Change>> diff(Frontier from, Frontier to) override;
   std::uint64_t subscribe(std::function<void(Frontier)> on_commit) override;
   void unsubscribe(std::uint64_t id) override;
@@ -95,6 +113,7 @@ class ExportTable : public ExportReader {
   const std::string name_;
   const Schema schema_;
   const bool events_;
+  const std::vector<plan::Columns> indexes_;
   std::vector<std::unique_ptr<ExportShard>> shards_;
   mutable std::mutex mutex_;
   Frontier frontier_;                                                 // guarded by mutex_

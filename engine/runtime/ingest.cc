@@ -6,7 +6,21 @@
 namespace thalweg {
 
 Ingest::Ingest(Env& env, std::int64_t autocommit_ms, std::function<void()> wake_workers)
-    : env_(env), autocommit_ns_(autocommit_ms * 1'000'000), wake_workers_(std::move(wake_workers)) {}
+    : env_(env), autocommit_ns_(autocommit_ms * 1'000'000), wake_workers_(std::make_shared<const std::function<void()>>(std::move(wake_workers))) {}
+
+void Ingest::wake_others(std::function<void()> wake_workers) {
+  std::lock_guard lock(mutex_);
+  wake_workers_ = std::make_shared<const std::function<void()>>(std::move(wake_workers));
+}
+
+void Ingest::wake() {
+  std::shared_ptr<const std::function<void()>> call;
+  {
+    std::lock_guard lock(mutex_);
+    call = wake_workers_;
+  }
+  (*call)();
+}
 
 std::uint32_t Ingest::add_source(bool held) {
   sources_.push_back(std::make_unique<SourceState>());
@@ -42,7 +56,7 @@ bool Ingest::deliver(std::uint32_t id, std::unique_ptr<Piece> piece, Batch batch
     source.queued_bytes += entry.bytes;
     source.queue.push_back(std::move(entry));
   }
-  wake_workers_();
+  wake();
   return true;
 }
 
@@ -65,7 +79,7 @@ void Ingest::end_transaction(std::uint32_t id, std::string position) {
     source.queue.push_back(std::move(entry));
     ++source.ends_queued;
   }
-  wake_workers_();
+  wake();
 }
 
 void Ingest::end_source(std::uint32_t id) {
@@ -79,7 +93,7 @@ void Ingest::end_source(std::uint32_t id) {
     source.queue.push_back(std::move(entry));
     ++source.ends_queued;
   }
-  wake_workers_();
+  wake();
 }
 
 bool Ingest::may_enter(const SourceState& source, bool sealed) const {
@@ -130,7 +144,7 @@ Ingest::Taken Ingest::take(Item& out) {
   if (waiting && stopping_) {
     abandoned_ = true;
     lock.unlock();
-    wake_workers_();
+    wake();
     return Taken::kAbandoned;
   }
   if (waiting) return Taken::kWait;
@@ -189,7 +203,7 @@ void Ingest::stop() {
     stopping_ = true;
   }
   room_.notify_all();
-  wake_workers_();
+  wake();
 }
 
 bool Ingest::stopping() {

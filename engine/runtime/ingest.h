@@ -41,6 +41,8 @@ class Ingest {
   Ingest(Env& env, std::int64_t autocommit_ms, std::function<void()> wake_workers);
   // `held`: all that the source gives goes into one commit.
   std::uint32_t add_source(bool held);
+  // Other workers take from here on. Requires: no commit is open.
+  void wake_others(std::function<void()> wake_workers);
 
   // ---- source threads
   bool deliver(std::uint32_t source, std::unique_ptr<Piece> piece, Batch batch);
@@ -96,7 +98,8 @@ class Ingest {
 
   Env& env_;
   const std::int64_t autocommit_ns_;
-  const std::function<void()> wake_workers_;
+  void wake();
+  std::shared_ptr<const std::function<void()>> wake_workers_;  // guarded by mutex_ after the start
   std::mutex mutex_;
   std::condition_variable room_;
   std::vector<std::unique_ptr<SourceState>> sources_;  // guarded by mutex_, as is all below

@@ -98,6 +98,11 @@ class ExportReader {
     std::optional<Batch> row;
   };
   virtual Result<Row> lookup(const Key& key) = 0;
+  // The rows with these values in these columns, in key order, from an index of the table; nothing if there is no such index.
+  virtual Result<std::optional<Snapshot>> find_rows(const std::vector<std::uint32_t>& /*columns*/,
+                                                    const std::vector<Value>& /*values*/) {
+    return std::nullopt;
+  }
   // What changed in [from, to): one batch per time, oldest first.
   struct Change {
     Commit time = 0;
@@ -109,11 +114,24 @@ class ExportReader {
   virtual void unsubscribe(std::uint64_t id) = 0;
 };
 
+// What a run with another plan may take over from this one (runtime/takeover.h).
+struct Takeover {
+  bool possible = false;
+  std::string why_not;
+  std::vector<std::optional<NodeId>> kept;  // by node of the new plan: the node of the old one whose state it goes on with
+  std::vector<bool> filled;                 // by node of the new plan: its rows are told again to readers that are rebuilt
+};
+
 class Run {
  public:
   // Checks what only a run can know (files exist, sinks open) and starts. `plan` is copied.
   static Result<std::unique_ptr<Run>> start(const plan::Plan& plan, const RunOptions& options,
                                             ConnectorFactory& connectors, const Env& env);
+  // In the place of `old`, which must be paused and has the same workers: takes over what `takeover` says, fills the rest in
+  // its first commit and waits, paused. After an error `old` is as it was; after success it is over. Sources go on.
+  static Result<std::unique_ptr<Run>> start_in_place_of(Run& old, const plan::Plan& plan, const RunOptions& options,
+                                                        ConnectorFactory& connectors, const Env& env);
+  [[nodiscard]] virtual Takeover takeover_by(const plan::Plan& /*plan*/, const RunOptions& /*options*/) const { return {}; }
   virtual ~Run() = default;  // stops
   virtual void stop() = 0;   // asks; returns at once
   // Ends it as failed, as soon as possible: nothing of the running commit becomes visible.
@@ -139,6 +157,7 @@ class Run {
   // The newest errors (bounded), oldest first, and how many there were in all.
   [[nodiscard]] virtual std::vector<DataError> errors() const = 0;
   [[nodiscard]] virtual std::uint64_t num_errors() const = 0;
+  [[nodiscard]] virtual std::uint64_t num_errors_of(ErrorKind /*kind*/) const { return 0; }
   [[nodiscard]] virtual std::uint64_t num_commits() const = 0;
   [[nodiscard]] virtual RunTimings timings() const { return {}; }
   // Every source has delivered and the engine has closed all that it found at the start.

@@ -3,6 +3,7 @@
 // What the workers, the sources and the run share. Grouped by how it is protected.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <deque>
@@ -29,6 +30,7 @@ struct CommitSpec {
   bool is_odd = false;
   bool takes_input = true;   // pieces of sources
   bool has_script = false;   // StaticRows of this time
+  bool is_fill = false;      // kept nodes tell their rows again, to rebuilt nodes only
   bool over = false;         // no more commits: workers leave
 };
 
@@ -41,10 +43,15 @@ struct NodeCounters {
 };
 
 struct RunShared {
+  explicit RunShared(std::shared_ptr<Env> for_all) : env_owner(std::move(for_all)), env(*env_owner) {}
+
   // ---- fixed before the threads start
   plan::Plan plan;
+  std::vector<Key> fingerprints;                          // by node, before rewriting
   RunOptions options;
-  Env env;
+  const std::shared_ptr<Env> env_owner;                   // shared with the runs that take over from this one
+  Env& env;
+  Takeover takeover;                                      // of a run in the place of another; else empty
   Graph graph;
   std::vector<bool> rejects_are_read;                     // by node: a table of its rejected records exists
   std::vector<bool> after_errors;                         // by node: depends on the error log
@@ -52,10 +59,10 @@ struct RunShared {
   std::int64_t tick_ns = 0;                               // some operator looks at the clock this often; 0: none does
   bool endless = false;                                   // a clock is a source that never ends
   std::vector<NodeId> source_nodes;                       // by ingest id
-  std::vector<std::unique_ptr<Egress>> egress;            // by node; null elsewhere
+  std::vector<std::shared_ptr<Egress>> egress;            // by node; null elsewhere
   std::vector<std::shared_ptr<ExportTable>> exports;      // by node; null elsewhere
   std::unique_ptr<Exchange> exchange;
-  std::unique_ptr<Ingest> ingest;
+  std::shared_ptr<Ingest> ingest;
 
   // ---- atomics
   std::atomic<bool> abandon{false};        // leave the running commit: the run has failed or stops
@@ -66,7 +73,10 @@ struct RunShared {
   std::vector<std::atomic<std::uint64_t>> source_rows, source_errors, source_bytes;  // by ingest id
   std::atomic<std::uint64_t> commits{0};
   std::atomic<std::uint64_t> error_count{0};
+  std::array<std::atomic<std::uint64_t>, 3> errors_by_kind{};
+  std::atomic<bool> gave_away{false};      // another run has the sources and the queues
   std::atomic<bool> pause_wanted{false};   // no commit starts
+  std::atomic<bool> fill_wanted{false};    // the next commit fills what is rebuilt
   Histogram latency, commit_durations;
 
   // ---- guarded by mutex
@@ -84,6 +94,11 @@ struct RunShared {
 
   // The first failure counts; the running commit is abandoned.
   void fail_run(Error error);
+  void count_error(ErrorKind kind) {
+    ++error_count;
+    ++errors_by_kind[static_cast<std::size_t>(kind)];
+  }
+  [[nodiscard]] bool is_kept(NodeId node) const { return node.value < takeover.kept.size() && takeover.kept[node.value].has_value(); }
   [[nodiscard]] NodeCounters& counter(WorkerId worker, NodeId node) {
     return counters[worker.value * plan.nodes.size() + node.value];
   }

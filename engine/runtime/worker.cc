@@ -1,5 +1,7 @@
 #include "engine/runtime/worker.h"
 
+#include "engine/runtime/takeover.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -40,10 +42,16 @@ Result<void> Worker::build() {
   for (const plan::Node& node : shared_.plan.nodes) {
     Node& mine = nodes_[node.id.value];
     mine.open_from.resize(node.inputs.size());
+    if (shared_.is_kept(node.id)) continue;  // adopt() brings it
     if (const OperatorDescriptor* descriptor = shared_.graph.descriptors[node.id.value])
       mine.op = TRY(descriptor->make(node, shared_.plan));
   }
   return {};
+}
+
+void Worker::adopt(Worker& old) {
+  for (const plan::Node& node : shared_.plan.nodes)
+    if (shared_.is_kept(node.id)) nodes_[node.id.value].op = std::move(old.nodes_[shared_.takeover.kept[node.id.value]->value].op);
 }
 
 // Under a test's clock it follows from the commit; the end of input comes right after what was there.
@@ -62,6 +70,11 @@ CommitSpec Worker::next_commit() {
   for (;;) {
     std::uint32_t seen = wake.seen();
     if (abandoned()) return {.over = true};
+    if (shared_.fill_wanted.exchange(false)) {
+      std::lock_guard lock(shared_.mutex);
+      auto wall_ms = static_cast<std::uint64_t>(shared_.env.clock->wall_ns() / 1'000'000) & ~std::uint64_t{1};
+      return {.time = std::max(shared_.frontier.at, wall_ms), .takes_input = false, .is_fill = true};
+    }
     bool stopping = shared_.ingest->stopping();
     if (!stopping && shared_.pause_wanted) {
       {
@@ -181,6 +194,7 @@ bool Worker::feed(const CommitSpec& spec) {
     }
     return true;
   }
+  if (spec.is_fill) fill();
   if (spec.has_script && id_.value == 0) push_script(spec);
   if (!spec.takes_input) return true;
   WakeFlag& wake = shared_.exchange->wake(id_.value);
@@ -236,6 +250,7 @@ void Worker::edge_closed(std::uint32_t e) {
 }
 
 void Worker::close_node(NodeId id) {
+  if (spec_.is_fill && shared_.is_kept(id)) return;
   Node& node = nodes_[id.value];
   const plan::Node& planned = shared_.plan.node(id);
   if (std::holds_alternative<plan::ErrorLog>(planned.params)) return emit_error_log(id);
@@ -327,7 +342,7 @@ void Worker::finish_commit(const CommitSpec& spec) {
       shared_.errors.push_back(error);
     }
   }
-  shared_.error_count += commit_errors_.size();
+  for (const DataError& error : commit_errors_) shared_.count_error(error.kind);
   for (const auto& table : shared_.exports)
     if (table) table->shard(id_.value).trim(published, shared_.options, now);
 }
@@ -348,6 +363,29 @@ void Worker::publish(const CommitSpec& spec) {
 }
 
 // ---------------------------------------------------------------- input
+
+// T1: what is emitted here reaches rebuilt nodes only (see send).
+void Worker::fill() {
+  for (NodeId id : shared_.graph.order) {
+    if (!shared_.takeover.filled[id.value]) continue;
+    const plan::Node& node = shared_.plan.node(id);
+    if (const auto* rows = std::get_if<plan::StaticRows>(&node.params)) {
+      BatchBuilder builder(node.schema);
+      if (id_.value == 0 && rows->rows)
+        for (const plan::StaticRow& row : *rows->rows) builder.push(row.key, row.cells, row.diff);
+      emit_from(id, builder.finish());
+      continue;
+    }
+    Context context(*this, id);
+    if (nodes_[id.value].op && nodes_[id.value].op->replay(context)) continue;
+    auto exported = export_of(shared_.plan, id);
+    if (!exported || !shared_.exports[exported->value]) {
+      shared_.fail_run(Error{Code::kInternal, "nothing tells the rows of " + node.label, node.span, {}});
+      return;
+    }
+    emit_from(id, shared_.exports[exported->value]->shard(id_.value).all_rows());
+  }
+}
 
 void Worker::push_script(const CommitSpec& spec) {
   auto found = shared_.scripts.find(spec.time);
@@ -439,6 +477,7 @@ void Worker::emit_from(NodeId node, Batch batch) {
 }
 
 void Worker::send(const Edge& edge, Batch batch) {
+  if (spec_.is_fill && shared_.is_kept(edge.to)) return;
   std::uint32_t workers = num_workers();
   if (workers == 1 || !edge.exchanges) return push(edge.to, edge.port, std::move(batch));
   auto to_worker = [&](std::uint32_t to, Batch part) {
@@ -605,7 +644,7 @@ void RunShared::fail_run(Error error) {
     if (!failure) failure = std::move(error);
   }
   abandon = true;
-  if (ingest) ingest->stop();
+  if (ingest && !gave_away) ingest->stop();
   if (exchange) exchange->wake_all();
   changed.notify_all();
 }

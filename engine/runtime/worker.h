@@ -23,6 +23,7 @@ class Worker {
   ~Worker();
   Result<void> build();  // makes the operators
   void run();            // the thread's body
+  void adopt(Worker& old);  // the operators that are kept; neither runs a commit
 
  private:
   class Context;
@@ -46,6 +47,7 @@ class Worker {
   bool close_nodes();
   void close_node(NodeId id);
   void close_output(NodeId id, const plan::Output& output);
+  void fill();
   void push_script(const CommitSpec& spec);
   void decode(Ingest::Item item);
   void emit_error_log(NodeId id);
