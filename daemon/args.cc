@@ -68,9 +68,22 @@ void add_check(CLI::App& app, Parsed& parsed) {
   add_sets(*check, parsed);
 }
 
+// Options of every command that talks to a server.
+void add_server(CLI::App& command, Parsed& parsed) {
+  command.add_option("--server", parsed.server.server,
+                     "HOST:PORT, http://HOST:PORT or unix:PATH; default: THALWEG_SERVER, else 127.0.0.1:8080");
+  command.add_option("--config", parsed.server.config, "A configuration of the server: its `listen` is used")
+      ->type_name("FILE");
+  command.add_option("--token-file", parsed.server.token_file, "A file that holds the token; else THALWEG_TOKEN")
+      ->type_name("FILE");
+}
+
 void add_explain(CLI::App& app, Parsed& parsed) {
   CLI::App* explain = app.add_subcommand("explain", "Print the operator graph of a pipeline");
-  explain->add_option("file", parsed.explain.file, "Pipeline file")->required()->type_name("FILE");
+  CLI::Option* file = explain->add_option("file", parsed.explain.file, "Pipeline file")->type_name("FILE");
+  explain->add_option("--pipeline", parsed.explain.pipeline, "A pipeline of a running server, with live numbers (text or json)")
+      ->excludes(file);
+  add_server(*explain, parsed);
   explain->add_option("--format", parsed.explain_format, "text, json, dot or mermaid")
       ->check(CLI::IsMember({"text", "json", "dot", "mermaid"}));
   add_sets(*explain, parsed);
@@ -101,16 +114,6 @@ void add_reference(CLI::App& app, Parsed& parsed) {
   infer->add_option("path", parsed.schema_infer.path, "A csv or JSON lines file")->required();
   infer->add_option("--format", parsed.schema_infer.format, "csv or json, if the name does not say")
       ->check(CLI::IsMember({"csv", "json", "jsonlines"}));
-}
-
-// Options of every command that talks to a server.
-void add_server(CLI::App& command, Parsed& parsed) {
-  command.add_option("--server", parsed.server.server,
-                     "HOST:PORT, http://HOST:PORT or unix:PATH; default: THALWEG_SERVER, else 127.0.0.1:8080");
-  command.add_option("--config", parsed.server.config, "A configuration of the server: its `listen` is used")
-      ->type_name("FILE");
-  command.add_option("--token-file", parsed.server.token_file, "A file that holds the token; else THALWEG_TOKEN")
-      ->type_name("FILE");
 }
 
 void add_readers(CLI::App& app, Parsed& parsed) {
@@ -277,6 +280,11 @@ std::variant<Command, int> chosen(const CLI::App& app, Parsed& parsed) {
   if (app.got_subcommand("explain")) {
     parsed.explain.overrides = std::move(overrides);
     parsed.explain.format = explain_format(parsed.explain_format);
+    parsed.explain.server = parsed.server;
+    if (parsed.explain.file.empty() && parsed.explain.pipeline.empty()) {
+      std::fputs("explain: a file or --pipeline is required\n", stderr);
+      return kExitUsage;
+    }
     return Command(parsed.explain);
   }
   if (app.got_subcommand("test")) return Command(parsed.test);

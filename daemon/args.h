@@ -36,9 +36,18 @@ struct CheckArgs {
   bool json = false;
 };
 
+// Where a client command finds the server.
+struct ServerArgs {
+  std::string server;      // HOST:PORT, http://HOST:PORT or unix:PATH
+  std::string config;      // its `listen`
+  std::string token_file;
+};
+
 enum class ExplainFormat : std::uint8_t { kText, kJson, kDot, kMermaid };
 struct ExplainArgs {
   std::string file;
+  std::string pipeline;  // instead of a file: one that a server runs
+  ServerArgs server;
   Overrides overrides;
   ExplainFormat format = ExplainFormat::kText;
 };
@@ -73,13 +82,6 @@ struct CompletionArgs {
 
 struct VersionArgs {
   bool json = false;
-};
-
-// Where a client command finds the server.
-struct ServerArgs {
-  std::string server;      // HOST:PORT, http://HOST:PORT or unix:PATH
-  std::string config;      // its `listen`
-  std::string token_file;
 };
 
 struct QueryArgs {

@@ -1,5 +1,7 @@
 #include <cstdio>
+#include <map>
 
+#include "daemon/client/client.h"
 #include "daemon/commands/commands.h"
 #include "daemon/console.h"
 #include "daemon/graph_view.h"
@@ -18,9 +20,38 @@ std::string rendered(const GraphView& graph, ExplainFormat format) {
   return {};
 }
 
+// The operators of a running pipeline with what they have done and hold.
+int explain_running(const ExplainArgs& args, const Env& env) {
+  using nlohmann::json;
+  auto client = Client::make(args.server, env);
+  if (!client) return client.error();
+  auto graph = client->get_json(Client::pipeline_path(args.pipeline) + "/graph");
+  if (!graph) return graph.error();
+  if (args.format == ExplainFormat::kJson) {
+    std::printf("%s\n", graph->dump(2).c_str());
+    return kExitOk;
+  }
+  std::map<std::uint64_t, std::string> inputs;
+  for (const json& edge : (*graph)["edges"]) {
+    std::string& text = inputs[edge["to"].get<std::uint64_t>()];
+    text += (text.empty() ? "" : ", ") + edge["from"].dump();
+  }
+  TextTable table({"ID", "OPERATOR", "NAME", "INPUTS", "ROWS IN", "ROWS OUT", "STATE ROWS", "STATE", "TIME"});
+  for (const json& node : (*graph)["operators"]) {
+    json live = node.value("live", json::object());
+    auto number = [&](const char* name) { return live.value(name, std::uint64_t{0}); };
+    table.add({node["id"].dump(), node.value("operator", ""), node.value("label", ""), inputs[node["id"].get<std::uint64_t>()],
+               std::to_string(number("rows_in")), std::to_string(number("rows_out")), std::to_string(number("state_rows")),
+               short_bytes(static_cast<double>(number("state_bytes"))), short_seconds(static_cast<double>(number("busy_ns")) / 1e9)});
+  }
+  std::fputs(table.text().c_str(), stdout);
+  return kExitOk;
+}
+
 }  // namespace
 
 int run_command(const ExplainArgs& args) {
+  if (!args.pipeline.empty()) return explain_running(args, real_env());
   Env env = real_env();
   Loader loader(env);
   lang::CompileResult compiled = loader.load(args.file, args.overrides);

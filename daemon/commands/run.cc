@@ -94,7 +94,7 @@ class RunCommand {
       plan::Plan plan = std::move(loaded.compiled.plan);
       plan.name = loaded.name;
       plan.terminate_on_error = loaded.compiled.settings.terminate_on_error.value_or(true);
-      auto run = Run::start(plan, options_of(*pipeline), *factory_, env_);
+      auto run = Run::start(plan, options_of(*pipeline, plan), *factory_, env_);
       if (!run) return start_failed(run.error(), *pipeline);
       pipeline->plan = std::make_shared<const plan::Plan>(std::move(plan));
       pipeline->run = std::move(*run);
@@ -110,9 +110,10 @@ class RunCommand {
     return compiled.plan.workers > 0 ? compiled.plan.workers : 1;
   }
 
-  static RunOptions options_of(const ServedPipeline& pipeline) {
+  static RunOptions options_of(const ServedPipeline& pipeline, const plan::Plan& plan) {
     RunOptions options;
     options.workers = pipeline.workers;
+    if (plan.autocommit_ms > 0) options.autocommit_ms = plan.autocommit_ms;
     options.locate = [files = pipeline.files](const SourceSpan& span, std::string& file, std::int64_t& line,
                                               std::int64_t& column) {
       if (!span.known()) return;

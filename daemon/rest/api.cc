@@ -207,6 +207,9 @@ void Api::end_wait(const std::shared_ptr<Wait>& wait, bool reached) {
     waits_.erase(wait);
   }
   wait->reader->unsubscribe(wait->subscription);
+  // A reload may have put another table in the place of the one that was waited for.
+  if (!reached)
+    if (auto now = table_of(wait->request->call); now && !frontier_less(now->reader->frontier(), wait->wanted)) reached = true;
   if (reached) return serve(wait->request);
   finish(*wait->request, refuse(504, "frontier_not_reached",
                                 "the table did not reach frontier " + frontier_text(wait->wanted) +

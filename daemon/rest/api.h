@@ -85,6 +85,7 @@ class Api {
   Answer errors(const Call& call);
   Answer connectors(const Call& call);
   Answer guarantees(const Call& call);
+  Answer checkpoints(const Call& call);
   Answer tables(const Call& call);
   Answer table(const Call& call);
   Answer rows(const Call& call);

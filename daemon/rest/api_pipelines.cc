@@ -113,7 +113,9 @@ Answer Api::metrics(const Call&) {
   response.headers.add("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
   MetricsText text(response.body);
   append_process_metrics(text, *env_.disk);
+  append_daemon_metrics(pipelines_.statuses(), text);
   append_pipeline_metrics(pipelines_.all(), text);
+  if (control_) append_reload_metrics(control_->change_counts(), text);
   append_http_metrics(routes(), counts_.get(), server_stats_ ? server_stats_() : net::HttpServerStats{}, text);
   return response;
 }
@@ -191,6 +193,16 @@ Answer Api::guarantees(const Call& call) {
   return json_response(std::move(body));
 }
 
+// State is held in memory only, so far: there is nothing to list, and the answer says why.
+Answer Api::checkpoints(const Call& call) {
+  auto status = status_of_call(call);
+  if (!status) return std::unexpected(status.error());
+  std::string body;
+  JsonWriter json(body);
+  json.begin_object().field("persistence", false).key("checkpoints").begin_array().end_array().end_object();
+  return json_response(std::move(body));
+}
+
 Answer Api::connectors(const Call& call) {
   auto pipeline = pipeline_of(call);
   if (!pipeline) return std::unexpected(pipeline.error());
@@ -202,6 +214,10 @@ Answer Api::connectors(const Call& call) {
     json.field("direction", connector.is_source ? "source" : "sink");
     json.field("rows", connector.rows).field("bytes", connector.bytes).field("errors", connector.errors);
     json.field("ended", connector.ended);
+    if (connector.is_source) {
+      json.field("queued_bytes", connector.queued_bytes);
+      json.field("stalled_seconds", static_cast<double>(connector.stalled_ns) / 1e9);
+    }
     if (!connector.last_error.empty()) json.field("last_error", connector.last_error);
     json.end_object();
   }

@@ -42,6 +42,8 @@ const std::vector<Route>& Api::routes() {
        {}, &Api::connectors},
       {"GET", "/api/v1/pipelines/{p}/guarantees", "listGuarantees", "What each output promises about delivery", kJson,
        {}, &Api::guarantees},
+      {"GET", "/api/v1/pipelines/{p}/checkpoints", "listCheckpoints", "Checkpoints of the state; `persistence` is false where none are taken",
+       kJson, {}, &Api::checkpoints},
       {"GET", "/api/v1/pipelines/{p}/tables", "listTables", "Exported tables", kJson, {}, &Api::tables},
       {"GET", "/api/v1/pipelines/{p}/tables/{t}", "getTable", "Schema, row count, frontier of a table", kJson, {},
        &Api::table},

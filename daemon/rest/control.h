@@ -4,6 +4,7 @@
 // Threads  any.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,6 +31,13 @@ class PipelineControl {
   virtual Outcome remove(const std::string& name, const ChangeOptions& options) = 0;
   enum class Verb : std::uint8_t { kPause, kResume, kStart, kStop };
   virtual Outcome act(const std::string& name, Verb verb, const ChangeOptions& options) = 0;
+  // Changes so far by result, and when the last one that was not refused ended (wall seconds; 0: none did).
+  struct ChangeCounts {
+    std::map<std::string, std::uint64_t> by_result;
+    std::int64_t last_good = 0;
+    std::string state_dir;
+  };
+  [[nodiscard]] virtual ChangeCounts change_counts() const = 0;
   [[nodiscard]] virtual std::vector<Outcome> outcomes() const = 0;  // newest last, bounded
   // The text a pipeline runs by.
   [[nodiscard]] virtual std::optional<std::string> definition(const std::string& name) const = 0;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/resource.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "daemon/version.h"
@@ -36,6 +37,7 @@ struct PipelineNumbers {
   std::shared_ptr<ServedPipeline> pipeline;
   std::vector<ConnectorStatus> connectors;
   std::vector<OperatorStatus> operators;
+  RunTimings timings;
 };
 
 std::string label_of(const plan::Plan& plan, NodeId id) {
@@ -47,8 +49,8 @@ std::string label_of(const plan::Plan& plan, NodeId id) {
 
 template <class Pick>
 void connector_family(const std::vector<PipelineNumbers>& all, std::string_view name, std::string_view help,
-                      bool sources, MetricsText& text, Pick pick) {
-  text.family(name, "counter", help);
+                      bool sources, MetricsText& text, Pick pick, std::string_view type = "counter") {
+  text.family(name, type, help);
   for (const PipelineNumbers& numbers : all)
     for (const ConnectorStatus& connector : numbers.connectors)
       if (connector.is_source == sources)
@@ -76,8 +78,19 @@ void append_run_metrics(const std::vector<PipelineNumbers>& all, MetricsText& te
   for (const auto& n : all) text.sample({{"pipeline", n.name}}, std::uint64_t{n.pipeline->run->caught_up()});
   text.family("thalweg_commits_total", "counter", "Commits closed");
   for (const auto& n : all) text.sample({{"pipeline", n.name}}, n.pipeline->run->num_commits());
-  text.family("thalweg_errors_total", "counter", "Errors of rows and records");
-  for (const auto& n : all) text.sample({{"pipeline", n.name}}, n.pipeline->run->num_errors());
+  text.family("thalweg_errors_total", "counter", "Errors: ERROR values, skipped rows, bad records");
+  for (const auto& n : all)
+    for (auto [kind, name] : {std::pair(ErrorKind::kValue, "value"), {ErrorKind::kSkipped, "skipped"}, {ErrorKind::kRecord, "record"}})
+      text.sample({{"pipeline", n.name}, {"kind", name}}, n.pipeline->run->num_errors_of(kind));
+  text.family("thalweg_latency_seconds", "histogram", "From the arrival of input until it is visible");
+  for (const auto& n : all) text.histogram({{"pipeline", n.name}}, n.timings.latency);
+  text.family("thalweg_commit_duration_seconds", "histogram", "From the opening of a commit until it is visible");
+  for (const auto& n : all) text.histogram({{"pipeline", n.name}}, n.timings.commits);
+  text.family("thalweg_frontier_lag_seconds", "gauge", "Age of the oldest input that is not visible yet");
+  for (const auto& n : all) text.sample({{"pipeline", n.name}}, static_cast<double>(n.timings.lag_ns) / 1e9);
+  text.family("thalweg_frontier_timestamp_seconds", "gauge", "The output frontier as a wall-clock time");
+  for (const auto& n : all)
+    if (Frontier f = n.pipeline->run->frontier(); !f.done) text.sample({{"pipeline", n.name}}, static_cast<double>(f.at) / 1e3);
   text.family("thalweg_table_rows", "gauge", "Rows of an exported table");
   for (const auto& n : all)
     for (const auto& reader : n.pipeline->run->exports())
@@ -116,6 +129,48 @@ void MetricsText::sample(const Labels& labels, double value) {
   out_ += fmt::format(" {}\n", value);
 }
 
+void MetricsText::histogram(Labels labels, const Histogram::Counts& counts) {
+  std::string family(family_);
+  std::string bucket = family + "_bucket";
+  std::uint64_t total = 0;
+  std::vector<std::string> ends;
+  for (std::int64_t ns : Histogram::kEndsNs) ends.push_back(fmt::format("{}", static_cast<double>(ns) / 1e9));
+  ends.emplace_back("+Inf");
+  family_ = bucket;
+  labels.emplace_back("le", "");
+  for (std::size_t i = 0; i < ends.size(); ++i) {
+    total += counts.by_bucket[i];
+    labels.back().second = ends[i];
+    sample(labels, total);
+  }
+  labels.pop_back();
+  std::string sum = family + "_sum";
+  family_ = sum;
+  sample(labels, static_cast<double>(counts.sum_ns) / 1e9);
+  std::string count = family + "_count";
+  family_ = count;
+  sample(labels, total);
+  family_ = {};
+}
+
+void append_reload_metrics(const PipelineControl::ChangeCounts& counts, MetricsText& text) {
+  text.family("thalweg_reloads_total", "counter", "Changes of pipelines by what came of them");
+  for (const auto& [result, count] : counts.by_result) text.sample({{"result", result}}, count);
+  text.family("thalweg_last_reload_timestamp_seconds", "gauge", "When a change last succeeded; 0: never");
+  text.sample({}, static_cast<std::uint64_t>(counts.last_good));
+  struct statvfs disk {};
+  if (counts.state_dir.empty() || ::statvfs(counts.state_dir.c_str(), &disk) != 0) return;
+  text.family("thalweg_state_disk_free_bytes", "gauge", "Free space of the disk that holds the state directory");
+  text.sample({}, std::uint64_t{disk.f_bavail} * disk.f_frsize);
+}
+
+void append_daemon_metrics(const std::vector<PipelineStatus>& pipelines, MetricsText& text) {
+  text.family("thalweg_pipeline_state", "gauge", "1 for the state that a pipeline is in");
+  for (const PipelineStatus& status : pipelines) text.sample({{"pipeline", status.name}, {"state", status.state}}, std::uint64_t{1});
+  text.family("thalweg_pipeline_restarts_total", "counter", "How often a failed pipeline was started again");
+  for (const PipelineStatus& status : pipelines) text.sample({{"pipeline", status.name}}, status.restarts);
+}
+
 void append_process_metrics(MetricsText& text, Disk& disk) {
   text.family("thalweg_build_info", "gauge", "Version of this server");
   text.sample({{"version", version_text()}}, std::uint64_t{1});
@@ -133,7 +188,7 @@ void append_process_metrics(MetricsText& text, Disk& disk) {
 
 void append_pipeline_metrics(const std::vector<std::shared_ptr<ServedPipeline>>& pipelines, MetricsText& text) {
   std::vector<PipelineNumbers> all;
-  for (const auto& p : pipelines) all.push_back({p->name, p, p->run->connectors(), p->run->operators()});
+  for (const auto& p : pipelines) all.push_back({p->name, p, p->run->connectors(), p->run->operators(), p->run->timings()});
   append_run_metrics(all, text);
   auto rows = [](const ConnectorStatus& c) { return c.rows; };
   auto bytes = [](const ConnectorStatus& c) { return c.bytes; };
@@ -141,6 +196,10 @@ void append_pipeline_metrics(const std::vector<std::shared_ptr<ServedPipeline>>&
   connector_family(all, "thalweg_source_rows_total", "Rows read", true, text, rows);
   connector_family(all, "thalweg_source_bytes_total", "Bytes read", true, text, bytes);
   connector_family(all, "thalweg_source_errors_total", "Bad records read", true, text, errors);
+  connector_family(all, "thalweg_source_queued_bytes", "Bytes read and not yet decoded", true, text,
+                   [](const ConnectorStatus& c) { return c.queued_bytes; }, "gauge");
+  connector_family(all, "thalweg_source_stall_seconds_total", "Time a source was held back by a full queue", true, text,
+                   [](const ConnectorStatus& c) { return static_cast<double>(c.stalled_ns) / 1e9; });
   connector_family(all, "thalweg_sink_rows_total", "Rows written", false, text, rows);
   connector_family(all, "thalweg_sink_bytes_total", "Bytes written", false, text, bytes);
   connector_family(all, "thalweg_sink_errors_total", "Failed writes", false, text, errors);

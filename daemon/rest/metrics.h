@@ -21,6 +21,7 @@ class MetricsText {
   using Labels = std::vector<std::pair<std::string_view, std::string_view>>;
   void sample(const Labels& labels, std::uint64_t value);
   void sample(const Labels& labels, double value);
+  void histogram(Labels labels, const Histogram::Counts& counts);  // of the family just begun
 
  private:
   void name_and_labels(const Labels& labels);
@@ -30,6 +31,8 @@ class MetricsText {
 
 void append_process_metrics(MetricsText& text, Disk& disk);
 void append_pipeline_metrics(const std::vector<std::shared_ptr<ServedPipeline>>& pipelines, MetricsText& text);
+void append_reload_metrics(const PipelineControl::ChangeCounts& counts, MetricsText& text);
+void append_daemon_metrics(const std::vector<PipelineStatus>& pipelines, MetricsText& text);
 void append_http_metrics(const std::vector<Route>& routes, const Api::RouteCount* counts,
                          const net::HttpServerStats& server, MetricsText& text);
 

@@ -41,8 +41,11 @@ struct Handover {
 Handover match_sinks(const Instance& old, const Instance& now) {
   Handover out;
   std::vector<bool> taken(old.sinks->sinks().size());
+  const auto& before = old.sinks->sinks();
+  for (const SwitchFactory::Made& made : now.sinks->sinks())
+    for (std::size_t i = 0; i < before.size(); ++i) taken[i] = taken[i] || (made.kept && before[i].sink == made.sink);
   for (const SwitchFactory::Made& made : now.sinks->sinks()) {
-    const auto& before = old.sinks->sinks();
+    if (made.kept) continue;
     std::size_t at = 0;
     while (at < before.size() && (taken[at] || before[at].identity != made.identity)) ++at;
     if (at == before.size()) {
@@ -96,7 +99,9 @@ Outcome Daemon::change(Managed& pipeline, Definition definition, const ChangeOpt
     if (!options.dry_run) pipeline.definition.text = definition.text;
     return finish(std::move(outcome));
   }
-  bool from_now_on = runs && describe_change(*old, *prepared, outcome);
+  Takeover takeover;
+  if (runs) takeover = old->served->run->takeover_by(*prepared->plan, InstanceMaker::options_of(*prepared));
+  bool from_now_on = runs && describe_change(*old, *prepared, takeover, outcome);
   if (options.dry_run) {
     outcome.result = Outcome::Result::kPlanned;
     if (!runs) outcome.reason = "it would be started anew";
@@ -116,7 +121,7 @@ Outcome Daemon::change(Managed& pipeline, Definition definition, const ChangeOpt
     outcome.result = Outcome::Result::kDone;
     outcome.reason = "it is stopped; the new definition counts when it is started";
   } else if (runs) {
-    switch_over(pipeline, std::move(*prepared), outcome);
+    switch_over(pipeline, std::move(*prepared), takeover, outcome);
   } else {
     start_fresh(pipeline, std::move(*prepared), outcome);
     std::lock_guard lock(pipeline.mutex);  // what is tried again is what was asked for last
@@ -165,7 +170,7 @@ void Daemon::end_instance(Managed& pipeline) {
 void Daemon::start_fresh(Managed& pipeline, Prepared prepared, Outcome& outcome) {
   std::shared_ptr<const FileTable> files = prepared.files;
   end_instance(pipeline);  // a failed run may still hold its outputs
-  auto instance = maker_.start(std::move(prepared), false);
+  auto instance = maker_.start(std::move(prepared));
   if (!instance) {
     set_failed(outcome, "start_failed", message_of(instance.error(), files.get()));
     fail_pipeline(pipeline, outcome.reason);
@@ -203,14 +208,34 @@ bool Daemon::catch_up(const Run& run, Outcome& outcome) {
   return false;
 }
 
-void Daemon::switch_over(Managed& pipeline, Prepared prepared, Outcome& outcome) {
-  std::shared_ptr<Instance> old;
-  {
-    std::lock_guard lock(pipeline.mutex);
-    old = pipeline.instance;
-  }
+bool Daemon::wants_pause(const Managed& pipeline) const {
+  std::lock_guard lock(pipeline.mutex);
+  return pipeline.wanted == Managed::Wanted::kPaused;
+}
+
+// With what the old plan holds, in its place: a stop as long as it takes to fill what has changed.
+void Daemon::switch_in_place(Managed& pipeline, const std::shared_ptr<Instance>& old, Prepared prepared,
+                             const Takeover& takeover, Outcome& outcome) {
   std::shared_ptr<const FileTable> files = prepared.files;
-  auto made = maker_.start(std::move(prepared), true);
+  auto made = maker_.start_in_place_of(*old, std::move(prepared), takeover);
+  if (!made) {
+    set_failed(outcome, "start_failed", message_of(made.error(), files.get()));
+    if (!wants_pause(pipeline)) old->served->run->resume();
+    return;
+  }
+  std::shared_ptr<Instance> now(std::move(*made));
+  now->served->run->pause();  // it is filled
+  if (now->served->run->state() == RunState::kFailed) {
+    auto failure = now->served->run->failure();
+    set_failed(outcome, "new_plan_failed", failure ? failure->message : "the new plan failed");
+  }
+  hand_over(pipeline, old, now, true, outcome);
+}
+
+// Beside the old plan, from the sources on.
+void Daemon::switch_beside(Managed& pipeline, const std::shared_ptr<Instance>& old, Prepared prepared, Outcome& outcome) {
+  std::shared_ptr<const FileTable> files = prepared.files;
+  auto made = maker_.start(std::move(prepared), old.get());
   if (!made) return set_failed(outcome, "start_failed", message_of(made.error(), files.get()));
   std::shared_ptr<Instance> now(std::move(*made));
   Run& new_run = *now->served->run;
@@ -218,16 +243,11 @@ void Daemon::switch_over(Managed& pipeline, Prepared prepared, Outcome& outcome)
   auto give_up = [&] {
     new_run.abort(Error{Code::kCancelled, "the change was given up", {}, {}});
     new_run.wait(-1);
+    if (!wants_pause(pipeline)) old_run.resume();
   };
   if (!catch_up(new_run, outcome)) return give_up();
-
   // From here on the old plan stands still. If it is over, its outputs are closed, and all begin anew.
   bool old_waits = old_run.pause();
-  auto go_on = [&] {
-    give_up();
-    std::lock_guard lock(pipeline.mutex);
-    if (pipeline.wanted != Managed::Wanted::kPaused) old_run.resume();
-  };
   std::int64_t end_ns = env_.clock->monotonic_ns() + kFrontierNsMax;
   Frontier wanted{old_run.frontier().at + 2, false};
   while (!is_over(new_run) && frontier_less(new_run.frontier(), wanted)) {
@@ -235,14 +255,34 @@ void Daemon::switch_over(Managed& pipeline, Prepared prepared, Outcome& outcome)
     new_run.wait(kPollNs / 5);
     if (env_.clock->monotonic_ns() < end_ns) continue;
     set_failed(outcome, "not_caught_up", "the new plan makes no commit");
-    return go_on();
+    return give_up();
   }
   new_run.pause();
   if (new_run.state() == RunState::kFailed) {
     auto failure = new_run.failure();
     set_failed(outcome, "new_plan_failed", failure ? failure->message : "the new plan failed");
-    return go_on();
+    return give_up();
   }
+  hand_over(pipeline, old, now, old_waits, outcome);
+}
+
+void Daemon::switch_over(Managed& pipeline, Prepared prepared, const Takeover& takeover, Outcome& outcome) {
+  std::shared_ptr<Instance> old;
+  {
+    std::lock_guard lock(pipeline.mutex);
+    old = pipeline.instance;
+  }
+  if (!takeover.possible) return switch_beside(pipeline, old, std::move(prepared), outcome);
+  if (old->served->run->pause()) return switch_in_place(pipeline, old, std::move(prepared), takeover, outcome);
+  start_fresh(pipeline, std::move(prepared), outcome);  // it has just ended
+}
+
+// Both stand still. Outputs get what leads from the old rows to the new ones, readers go on in the new run.
+void Daemon::hand_over(Managed& pipeline, const std::shared_ptr<Instance>& old, const std::shared_ptr<Instance>& now,
+                       bool old_waits, Outcome& outcome) {
+  Run& new_run = *now->served->run;
+  Run& old_run = *old->served->run;
+  const FileTable* files = now->prepared.files.get();
   Frontier at = new_run.frontier();
   std::uint64_t commit = at.done ? at.at : at.at - 2;
   Handover handover = match_sinks(*old, *now);
@@ -251,39 +291,28 @@ void Daemon::switch_over(Managed& pipeline, Prepared prepared, Outcome& outcome)
     handover.kept.clear();
     handover.removed.clear();
   }
-  // Where nothing is closed, nothing can be in the way of what is opened, and a failure still leaves all as it was.
-  bool early = handover.removed.empty();
-  if (early)
-    if (auto opened = open_added(handover, commit); !opened) {
-      set_failed(outcome, "output_failed", message_of(opened.error(), files.get()));
-      return go_on();
-    }
   Result<void> written;
-  for (const auto& [fresh, before] : handover.kept)
-    if (written) written = fresh->take_over(*before, commit);
   for (SwitchSink* sink : handover.removed)
     if (auto closed = sink->finish(); !closed)
-      log(LogLevel::kWarning, "an output did not close in order", {{"pipeline", pipeline.name}, {"reason", closed.error().message}});
-  if (!early && written) written = open_added(handover, commit);
+      log(LogLevel::kWarning, "an output did not close in order", {{"pipeline", now->prepared.name}, {"reason", closed.error().message}});
+  bool failed = outcome.result == Outcome::Result::kFailed;
+  if (!failed) written = open_added(handover, commit);
+  for (const auto& [fresh, before] : handover.kept)
+    if (!failed && written) written = fresh->take_over(*before, commit);
   new_run.continue_history(old_run);
   if (!written) {
-    set_failed(outcome, "output_failed", message_of(written.error(), files.get()));
+    set_failed(outcome, "output_failed", message_of(written.error(), files));
     new_run.abort(Error{Code::kIo, outcome.reason, {}, {}});
-  } else {
+  } else if (!failed) {
     outcome.result = Outcome::Result::kReloaded;
   }
   if (is_over(new_run))  // a static plan: its outputs were closed before they were opened
     for (const SwitchFactory::Made& sink : now->sinks->sinks())
       if (auto closed = sink.sink->finish(); !closed && written)
-        set_failed(outcome, "output_failed", message_of(closed.error(), files.get()));
+        set_failed(outcome, "output_failed", message_of(closed.error(), files));
   install(pipeline, now);
   old_run.abort(Error{Code::kCancelled, "another definition has taken over", {}, {}});
-  bool paused = false;
-  {
-    std::lock_guard lock(pipeline.mutex);
-    paused = pipeline.wanted == Managed::Wanted::kPaused;
-  }
-  if (!paused) new_run.resume();
+  if (!wants_pause(pipeline)) new_run.resume();
 }
 
 // ---------------------------------------------------------------- one pipeline's wanted state

@@ -178,6 +178,8 @@ Outcome Daemon::begin(const std::string& name, const ChangeOptions& options) {
 Outcome Daemon::finish(Outcome outcome) {
   outcome.seconds = static_cast<double>(env_.clock->wall_ns() - outcome.at_wall_ns) / 1e9;
   std::lock_guard lock(mutex_);
+  ++counts_.by_result[std::string(result_text(outcome.result))];
+  if (outcome.result != Outcome::Result::kFailed) counts_.last_good = env_.clock->wall_ns() / 1'000'000'000;
   outcomes_.push_back(outcome);
   if (outcomes_.size() > kOutcomesMax) outcomes_.pop_front();
   return outcome;
@@ -189,6 +191,13 @@ Outcome Daemon::unknown(const std::string& name, const ChangeOptions& options) {
   outcome.code = "no_such_pipeline";
   outcome.reason = "there is no pipeline `" + name + "`";
   return outcome;
+}
+
+PipelineControl::ChangeCounts Daemon::change_counts() const {
+  std::lock_guard lock(mutex_);
+  ChangeCounts out = counts_;
+  out.state_dir = config_.state_dir;
+  return out;
 }
 
 std::vector<Outcome> Daemon::outcomes() const {

@@ -49,6 +49,7 @@ class Daemon : public PipelineSet, public PipelineControl {
   Outcome rollback(const std::string& name, const ChangeOptions& options) override;
   Outcome remove(const std::string& name, const ChangeOptions& options) override;
   Outcome act(const std::string& name, Verb verb, const ChangeOptions& options) override;
+  [[nodiscard]] ChangeCounts change_counts() const override;
   [[nodiscard]] std::vector<Outcome> outcomes() const override;
   [[nodiscard]] std::optional<std::string> definition(const std::string& name) const override;
 
@@ -69,7 +70,13 @@ class Daemon : public PipelineSet, public PipelineControl {
   // ---- changes; `operation` of the pipeline is held
   Outcome change(Managed& pipeline, Definition definition, const ChangeOptions& options);
   void start_fresh(Managed& pipeline, Prepared prepared, Outcome& outcome);
-  void switch_over(Managed& pipeline, Prepared prepared, Outcome& outcome);
+  void switch_over(Managed& pipeline, Prepared prepared, const Takeover& takeover, Outcome& outcome);
+  void switch_in_place(Managed& pipeline, const std::shared_ptr<Instance>& old, Prepared prepared, const Takeover& takeover,
+                       Outcome& outcome);
+  void switch_beside(Managed& pipeline, const std::shared_ptr<Instance>& old, Prepared prepared, Outcome& outcome);
+  void hand_over(Managed& pipeline, const std::shared_ptr<Instance>& old, const std::shared_ptr<Instance>& now, bool old_waits,
+                 Outcome& outcome);
+  [[nodiscard]] bool wants_pause(const Managed& pipeline) const;
   [[nodiscard]] bool catch_up(const Run& run, Outcome& outcome);
   void install(Managed& pipeline, std::shared_ptr<Instance> instance);
   void end_instance(Managed& pipeline);
@@ -104,6 +111,7 @@ class Daemon : public PipelineSet, public PipelineControl {
   mutable std::mutex mutex_;
   std::map<std::string, Pipeline> pipelines_;    // guarded by mutex_, by key
   std::deque<Outcome> outcomes_;                 // guarded by mutex_
+  ChangeCounts counts_;                          // guarded by mutex_
   std::uint64_t next_id_ = 1;                    // guarded by mutex_
   std::condition_variable wake_;
   std::thread supervisor_;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <map>
 
 #include "connectors/registry.h"
 #include "daemon/catalog_impl.h"
@@ -90,15 +89,7 @@ std::optional<Prepared> InstanceMaker::prepare(Definition definition, Outcome& o
   return out;
 }
 
-Result<std::unique_ptr<Instance>> InstanceMaker::start(Prepared prepared, bool held) {
-  auto instance = std::make_unique<Instance>();
-  instance->sinks = std::make_unique<SwitchFactory>(*connectors_, held, config_.limits.reload_bytes);
-  auto served = std::make_shared<ServedPipeline>();
-  served->name = prepared.name;
-  served->plan = prepared.plan;
-  served->files = prepared.files;
-  served->workers = prepared.workers;
-  served->started_wall_ns = env_.clock->wall_ns();
+RunOptions InstanceMaker::options_of(const Prepared& prepared) {
   RunOptions options;
   options.workers = prepared.workers;
   if (prepared.plan->autocommit_ms > 0) options.autocommit_ms = prepared.plan->autocommit_ms;
@@ -109,23 +100,88 @@ Result<std::unique_ptr<Instance>> InstanceMaker::start(Prepared prepared, bool h
     line = at.line;
     column = at.column;
   };
-  served->run = TRY(Run::start(*prepared.plan, options, *instance->sinks, env_));
-  instance->served = std::move(served);
+  return options;
+}
+
+namespace {
+
+std::vector<std::string> output_identities(const plan::Plan& plan) {
+  std::vector<std::string> out;
+  for (const plan::Node& node : plan.nodes)
+    if (const auto* output = std::get_if<plan::Output>(&node.params))
+      out.push_back(output_identity(*output, plan.node(node.inputs[0]).schema));
+  std::ranges::sort(out);
+  return out;
+}
+
+}  // namespace
+
+std::unique_ptr<Instance> InstanceMaker::make(Prepared prepared, const Instance* beside) {
+  auto instance = std::make_unique<Instance>();
+  instance->sinks = std::make_unique<SwitchFactory>(*connectors_, beside != nullptr, config_.limits.reload_bytes);
+  if (beside) {
+    // An output that is closed at the switch may be in the way of one that is opened: only without any is early safe.
+    std::vector<std::string> before = output_identities(*beside->prepared.plan);
+    if (std::ranges::includes(output_identities(*prepared.plan), before)) instance->sinks->open_early_except(before);
+  }
+  instance->served = std::make_shared<ServedPipeline>();
+  ServedPipeline& served = *instance->served;
+  served.name = prepared.name;
+  served.plan = prepared.plan;
+  served.files = prepared.files;
+  served.workers = prepared.workers;
+  served.started_wall_ns = env_.clock->wall_ns();
   instance->prepared = std::move(prepared);
   return instance;
 }
 
-bool describe_change(const Instance& old, const Prepared& now, Outcome& outcome) {
+Result<std::unique_ptr<Instance>> InstanceMaker::start(Prepared prepared, const Instance* beside) {
+  std::unique_ptr<Instance> instance = make(std::move(prepared), beside);
+  instance->served->run = TRY(Run::start(*instance->prepared.plan, options_of(instance->prepared), *instance->sinks, env_));
+  return instance;
+}
+
+Result<std::unique_ptr<Instance>> InstanceMaker::start_in_place_of(const Instance& old, Prepared prepared, const Takeover& takeover) {
+  std::unique_ptr<Instance> instance = make(std::move(prepared), &old);
+  instance->served->started_wall_ns = old.served->started_wall_ns;
+  const plan::Plan& plan = *instance->prepared.plan;
+  instance->served->run = TRY(Run::start_in_place_of(*old.served->run, plan, options_of(instance->prepared), *instance->sinks, env_));
+  std::vector<bool> taken(old.sinks->sinks().size());
+  for (const plan::Node& node : plan.nodes) {
+    const auto* output = std::get_if<plan::Output>(&node.params);
+    if (!output || !takeover.kept[node.id.value]) continue;
+    std::string identity = output_identity(*output, plan.node(node.inputs[0]).schema);
+    for (std::size_t i = 0; i < taken.size(); ++i) {
+      if (taken[i] || old.sinks->sinks()[i].identity != identity) continue;
+      taken[i] = true;
+      instance->sinks->keep(old.sinks->sinks()[i]);
+      break;
+    }
+  }
+  return instance;
+}
+
+namespace {
+
+// What becomes of the operators: `outcome.kept` and the like.
+void describe_operators(const Instance& old, const Prepared& now, const Takeover& takeover, Outcome& outcome) {
   std::vector<Key> old_prints = plan::fingerprints(*old.prepared.plan);
   std::vector<Key> new_prints = plan::fingerprints(*now.plan);
-  std::map<std::string, bool> old_labels;
-  for (const plan::Node& node : old.prepared.plan->nodes) old_labels[label_of(node)] = true;
+  std::vector<std::string> old_labels;
+  for (const plan::Node& node : old.prepared.plan->nodes) old_labels.push_back(label_of(node));
+  std::string again = "the same, computed again from its sources: " + takeover.why_not;
   for (const plan::Node& node : now.plan->nodes) {
     if (is_output(node) || std::holds_alternative<plan::Export>(node.params)) continue;
-    bool same = std::ranges::find(old_prints, new_prints[node.id.value]) != old_prints.end();
-    if (same) outcome.kept.push_back({label_of(node), "the same, computed again from its sources"});
-    else if (old_labels.contains(label_of(node))) outcome.rebuilt.push_back({label_of(node), "changed, or what it reads has"});
-    else outcome.added.push_back({label_of(node), ""});
+    std::size_t id = node.id.value;
+    bool same = std::ranges::find(old_prints, new_prints[id]) != old_prints.end();
+    if (takeover.possible && takeover.kept[id])
+      outcome.kept.push_back({label_of(node), takeover.filled[id] ? "keeps its state, and tells its rows to what is rebuilt" : "keeps its state"});
+    else if (same && takeover.possible) outcome.kept.push_back({label_of(node), "the same; it holds no state"});
+    else if (same) outcome.rebuilt.push_back({label_of(node), again});
+    else if (std::ranges::find(old_labels, label_of(node)) != old_labels.end())
+      outcome.rebuilt.push_back({label_of(node), takeover.possible ? "changed, or what it reads has; filled from what is kept"
+                                                                   : "changed, or what it reads has; filled by reading the sources again"});
+    else outcome.added.push_back({label_of(node), takeover.possible ? "filled from what is kept" : "filled by reading the sources again"});
   }
   for (const plan::Node& node : old.prepared.plan->nodes) {
     if (is_output(node) || std::holds_alternative<plan::Export>(node.params)) continue;
@@ -134,6 +190,12 @@ bool describe_change(const Instance& old, const Prepared& now, Outcome& outcome)
                 std::ranges::none_of(now.plan->nodes, [&](const plan::Node& other) { return label_of(other) == label; });
     if (gone) outcome.removed.push_back({label, ""});
   }
+}
+
+}  // namespace
+
+bool describe_change(const Instance& old, const Prepared& now, const Takeover& takeover, Outcome& outcome) {
+  describe_operators(old, now, takeover, outcome);
   bool from_now_on = false;
   std::vector<bool> taken(old.sinks->sinks().size());
   for (const plan::Node& node : now.plan->nodes) {
@@ -148,6 +210,10 @@ bool describe_change(const Instance& old, const Prepared& now, Outcome& outcome)
       continue;
     }
     taken[at] = true;
+    if (takeover.possible && takeover.kept[node.id.value]) {
+      outcome.outputs.push_back({output->name, "goes on, nothing changes for it"});
+      continue;
+    }
     bool known = sinks[at].sink->discards() || sinks[at].sink->contents().known();
     from_now_on = from_now_on || !known;
     outcome.outputs.push_back({output->name, known ? "gets the difference between the new and the old rows"

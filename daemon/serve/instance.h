@@ -44,12 +44,16 @@ class InstanceMaker {
   InstanceMaker(const ServeConfig& config, Env env);
   // What is wrong goes into the outcome.
   [[nodiscard]] std::optional<Prepared> prepare(Definition definition, Outcome& outcome);
-  // `held`: beside a running plan.
-  [[nodiscard]] Result<std::unique_ptr<Instance>> start(Prepared prepared, bool held);
+  // With `beside`: outputs are held until they take over from those of that instance.
+  [[nodiscard]] Result<std::unique_ptr<Instance>> start(Prepared prepared, const Instance* beside = nullptr);
+  // Paused, filled; `old` has to be ended by the caller. Requires: `old` is paused and the takeover possible.
+  [[nodiscard]] Result<std::unique_ptr<Instance>> start_in_place_of(const Instance& old, Prepared prepared, const Takeover& takeover);
+  [[nodiscard]] static RunOptions options_of(const Prepared& prepared);
   [[nodiscard]] Env& env() { return env_; }
   [[nodiscard]] const ServeConfig& config() const { return config_; }
 
  private:
+  [[nodiscard]] std::unique_ptr<Instance> make(Prepared prepared, const Instance* beside);
   [[nodiscard]] bool path_allowed(const std::string& pipeline_path, const std::string& path) const;
   const ServeConfig& config_;
   Env env_;
@@ -59,6 +63,6 @@ class InstanceMaker {
 
 // `kept`, `rebuilt`, `added`, `removed` of operators, and what each output gets. Whether some output can only go on from
 // now on.
-[[nodiscard]] bool describe_change(const Instance& old, const Prepared& now, Outcome& outcome);
+[[nodiscard]] bool describe_change(const Instance& old, const Prepared& now, const Takeover& takeover, Outcome& outcome);
 
 }  // namespace thalweg::daemon

@@ -41,6 +41,8 @@ void Daemon::look_after(const Pipeline& pipeline) {
   }
   if (due) return retry(pipeline);
   if (!instance || !instance->served->run->wait(0)) return;
+  std::unique_lock operation(pipeline->operation, std::try_to_lock);
+  if (!operation) return;  // somebody is putting another run in its place
   RunState state = instance->served->run->state();
   bool failed_now = false;
   {

@@ -82,7 +82,7 @@ Batch OutputContents::difference_from(const OutputContents& old) const {
 
 Result<void> SwitchSink::open(const SinkContext& context) {
   context_ = context;
-  if (held_) return {};
+  if (held_ && !early_) return {};
   opened_ = true;
   return inner_->open(context);
 }
@@ -125,7 +125,7 @@ Result<void> SwitchSink::go_live(std::uint64_t commit) {
   if (!held_) return {};
   if (!contents_.known())
     return fail(Code::kTooLarge, "output `" + context_.name + "` got more rows than `limits.reload_bytes` while it was prepared");
-  TRY(inner_->open(context_));
+  if (!opened_) TRY(inner_->open(context_));
   opened_ = true;
   held_ = false;
   return write_commit(commit, contents_.difference_from(OutputContents(0)));
@@ -142,7 +142,9 @@ Result<void> SwitchSink::take_over(SwitchSink& old, std::uint64_t commit) {
 Result<std::unique_ptr<Sink>> SwitchFactory::make_sink(const plan::Output& output, const Schema& schema, Env& env) {
   auto inner = TRY(connectors_.make_sink(output, schema, env));
   auto sink = std::make_unique<SwitchSink>(std::move(inner), held_, bytes_max_);
-  sinks_.push_back({output_identity(output, schema), output.name, output.connector, sink.get()});
+  std::string identity = output_identity(output, schema);
+  if (late_ && std::ranges::find(*late_, identity) == late_->end()) sink->open_early();
+  sinks_.push_back({std::move(identity), output.name, output.connector, sink.get()});
   return std::unique_ptr<Sink>(std::move(sink));
 }
 

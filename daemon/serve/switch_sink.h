@@ -14,7 +14,7 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,6 +48,8 @@ class SwitchSink : public Sink {
   SwitchSink(std::unique_ptr<Sink> inner, bool held, std::uint64_t bytes_max)
       : inner_(std::move(inner)), held_(held), contents_(bytes_max), discards_(inner_->discards()) {}
 
+  // Held: nothing is opened yet, unless `open_early`, which lets a failure come before anything is switched.
+  void open_early() { early_ = true; }
   Result<void> open(const SinkContext& context) override;
   Result<void> begin(std::uint64_t commit) override;
   Result<void> write(std::uint64_t commit, const Batch& batch) override;
@@ -70,6 +72,7 @@ class SwitchSink : public Sink {
   std::unique_ptr<Sink> inner_;
   SinkContext context_;
   bool held_;
+  bool early_ = false;
   bool opened_ = false;
   OutputContents contents_;
   const bool discards_;
@@ -85,18 +88,28 @@ class SwitchFactory : public ConnectorFactory {
   }
   Result<std::unique_ptr<Sink>> make_sink(const plan::Output& output, const Schema& schema, Env& env) override;
 
+  // Outputs that are none of these are opened early.
+  void open_early_except(std::vector<std::string> identities) { late_ = std::move(identities); }
+
   struct Made {
     std::string identity;  // connector, arguments, columns: what makes two outputs the same
     std::string name;
     std::string connector;
     SwitchSink* sink = nullptr;  // owned by the run
+    bool kept = false;           // moved over as it was
   };
   [[nodiscard]] const std::vector<Made>& sinks() const { return sinks_; }
+  // One that another run made and this one goes on with.
+  void keep(Made made) {
+    made.kept = true;
+    sinks_.push_back(std::move(made));
+  }
 
  private:
   ConnectorFactory& connectors_;
   const bool held_;
   const std::uint64_t bytes_max_;
+  std::optional<std::vector<std::string>> late_;
   std::vector<Made> sinks_;
 };
 

@@ -7,6 +7,8 @@
 #include <thread>
 
 #include "connectors/net/http_client.h"
+#include "daemon/query/ad_hoc.h"
+#include "daemon/rest/auth.h"
 #include "daemon/rest/rest_server.h"
 #include "daemon/rest/row_json.h"
 #include "tests/daemon/fake_run.h"
@@ -458,6 +460,72 @@ TEST_CASE("a commit reaches a waiting reader within a few milliseconds") {
   INFO("p50 " << ms[ms.size() / 2] << " ms");
   CHECK(ms[ms.size() / 2] < 20);
   f.words->commit(kEndCommit, {}, true);
+}
+
+TEST_CASE("ad-hoc SQL sees all tables at one frontier, in the order it asks for") {
+  Fixture f;
+  f.fill(20);
+  auto ask = [&](const json& body, const std::string& parameters = "") {
+    net::HttpRequest request{.method = "POST", .target = "/api/v1/query" + parameters};
+    request.body = body.dump();
+    auto response = f.client->request(request);
+    REQUIRE(response);
+    return *response;
+  };
+  net::HttpResponse answer = ask({{"pipeline", "demo"}, {"sql", "SELECT word, n FROM words WHERE n >= 170 ORDER BY n DESC"}});
+  INFO(answer.body);
+  REQUIRE(answer.status == 200);
+  CHECK(*answer.headers.find("X-Thalweg-Frontier") == "5");
+  json body = json::parse(answer.body);
+  CHECK(body["rows"] == json::parse(R"([{"word":"w19","n":190},{"word":"w18","n":180},{"word":"w17","n":170}])"));
+  CHECK(body["columns"][1] == json::parse(R"({"name":"n","type":"int"})"));
+  CHECK(body["truncated"] == false);
+  CHECK(ask({{"sql", "SELECT COUNT(*) AS c FROM words"}, {"at", 3}}).body.find(R"("c":0)") != std::string::npos);
+  CHECK(ask({{"sql", "SELECT 1 AS one"}}).status == 200);
+  CHECK(ask({{"sql", "SELECT n FROM words ORDER BY word LIMIT 2"}}, "?format=csv").body == "n\n0\n10\n");
+  net::HttpResponse cut = ask({{"sql", "SELECT n FROM words UNION ALL SELECT n FROM words ORDER BY n"}, {"limit", 3}});
+  CHECK(json::parse(cut.body)["truncated"] == true);
+  CHECK(json::parse(cut.body)["rows"] == json::parse(R"([{"n":0},{"n":0},{"n":10}])"));
+  json wrong = json::parse(ask({{"sql", "SELECT wrod FROM words"}}).body);
+  CHECK(wrong["code"] == "invalid_query");
+  CHECK(wrong["column"] == 8);
+  CHECK(json::parse(ask({{"sql", "SELECT 1 AS a"}, {"limt", 3}}).body)["hint"] == "did you mean `limit`?");
+  CHECK(ask({{"sql", "SELECT 1 AS a"}, {"at", 1000}, {"pipeline", "demo"}}).status == 200);  // reads no table
+  CHECK(ask({{"sql", "SELECT n FROM words"}, {"at", 1000}}).status == 409);
+  CHECK(ask({{"pipeline", "nobody"}, {"sql", "SELECT 1 AS a"}}).status == 404);
+}
+
+TEST_CASE("an ad-hoc query has limits of time and memory") {
+  Fixture f;
+  f.fill(2000);
+  daemon::QueryLimits limits{.time_ns = 50'000'000};
+  daemon::SqlQuery query{.sql = "SELECT COUNT(*) AS c FROM words a, words b, words c, words d", .at = std::nullopt};
+  auto slow = daemon::run_sql(query, *f.pipelines.pipelines[0], limits, real_env());
+  REQUIRE(!slow);
+  CHECK(slow.error().code == "query_timeout");
+  query.sql = "SELECT n FROM words";
+  auto large = daemon::run_sql(query, *f.pipelines.pipelines[0], {.time_ns = 10'000'000'000, .state_bytes = 1000}, real_env());
+  REQUIRE(!large);
+  CHECK(large.error().code == "query_too_large");
+}
+
+TEST_CASE("pages of other sites cannot post") {
+  Fixture f;
+  net::HttpRequest request{.method = "POST", .target = "/api/v1/query"};
+  request.body = R"({"sql": "SELECT 1 AS a"})";
+  request.headers.add("Origin", "http://evil.example");
+  auto response = f.client->request(request);
+  REQUIRE(response);
+  CHECK(response->status == 403);
+}
+
+TEST_CASE("digests and credentials") {
+  CHECK(daemon::sha256_hex("") == "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+  CHECK(daemon::sha256_hex("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  CHECK(daemon::sha256_hex("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq") ==
+        "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+  CHECK(daemon::base64_decoded("ZXZlOnNlY3JldA==") == "eve:secret");
+  CHECK_FALSE(daemon::base64_decoded("a*b"));
 }
 
 TEST_CASE("errors say what, where and which row") {

@@ -151,6 +151,8 @@ class NotifySocket:
 def sink_rows(path):
     """What a reader of a changes file holds at its end: the rows whose diffs do not cancel."""
     counts = {}
+    if not path.exists():  # it comes with the first commit
+        return []
     for line in path.read_text().splitlines()[1:]:
         *cells, _time, diff = line.split(",")
         row = tuple(cell.strip('"') for cell in cells)
