@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "connectors/exec/descriptor.h"
 #include "connectors/file/descriptor.h"
 #include "connectors/generator/descriptor.h"
 #include "connectors/null/descriptor.h"
@@ -12,7 +13,7 @@ namespace {
 
 std::vector<ConnectorDescriptor> build_table() {
   std::vector<ConnectorDescriptor> table;
-  for (auto make : {file_connectors, generator_connectors, null_connectors})
+  for (auto make : {exec_connectors, file_connectors, generator_connectors, null_connectors})
     for (ConnectorDescriptor& connector : make()) table.push_back(std::move(connector));
   return table;
 }
@@ -52,8 +53,8 @@ const std::vector<std::string>& known_but_not_built() {
   static const std::vector<std::string> names = {
       "io.airbyte.read", "io.amqp.read", "io.amqp.write", "io.azure_blob.read", "io.azure_blob.write", "io.bigquery.write",
       "io.chroma.write", "io.clickhouse.write", "io.debezium.read", "io.deltalake.read", "io.deltalake.write",
-      "io.duckdb.write", "io.dynamodb.write", "io.elasticsearch.read", "io.elasticsearch.write", "io.exec.read",
-      "io.exec.write", "io.gcp_storage.read", "io.gcp_storage.write", "io.gdrive.read", "io.http.read", "io.http.write",
+      "io.duckdb.write", "io.dynamodb.write", "io.elasticsearch.read", "io.elasticsearch.write",
+      "io.gcp_storage.read", "io.gcp_storage.write", "io.gdrive.read", "io.http.read", "io.http.write",
       "io.http.write_server", "io.iceberg.read", "io.iceberg.write", "io.kafka.read", "io.kafka.write", "io.kinesis.read",
       "io.kinesis.write", "io.logstash.write", "io.milvus.write", "io.minio.read", "io.mongodb.read", "io.mongodb.write",
       "io.mqtt.read", "io.mqtt.write", "io.mssql.read", "io.mssql.write", "io.mysql.read", "io.mysql.write", "io.nats.read",

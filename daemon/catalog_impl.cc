@@ -29,9 +29,16 @@ Result<plan::SourceShape> ConnectorCatalog::describe_source(const config::Connec
 
 Result<void> ConnectorCatalog::check(const config::ConnectorSpec& connector, const Setting& args,
                                      const Schema& schema) const {
+  if (!policy_.allow_exec && connector.name.starts_with("io.exec."))
+    return fail(Error{Code::kPermission, "pipelines may not start programs here", args.span, {}}
+                    .with_note("`allow_exec` in the daemon's configuration permits it"));
   const ConnectorDescriptor& descriptor = descriptor_of(connector);
   if (!descriptor.check) return {};
   return descriptor.check(args, schema);
+}
+
+std::expected<plan::UserFunctionPtr, plan::FunctionError> ConnectorCatalog::make_function(const plan::FunctionSpec& spec) const {
+  return thalweg::make_function(spec, policy_);
 }
 
 }  // namespace thalweg::daemon

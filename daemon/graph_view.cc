@@ -76,6 +76,11 @@ std::string expr_list(const std::vector<plan::ExprPtr>& exprs, const Schema& out
 
 std::string detail_of(const plan::Node& node, const Schema& input, const Schema& other) {
   if (const auto* project = std::get_if<plan::Project>(&node.params)) return expr_list(project->exprs, node.schema);
+  if (const auto* remember = std::get_if<plan::Remember>(&node.params)) {
+    std::string text;
+    for (const plan::ExprPtr& expr : remember->exprs) text += (text.empty() ? "" : ", ") + plan::to_text(*expr);
+    return text;
+  }
   if (const auto* filter = std::get_if<plan::Filter>(&node.params)) return plan::to_text(*filter->condition);
   if (const auto* rekey = std::get_if<plan::Rekey>(&node.params)) return plan::to_text(*rekey->key);
   if (const auto* exported = std::get_if<plan::Export>(&node.params)) return exported->name;

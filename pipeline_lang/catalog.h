@@ -8,6 +8,7 @@
 
 #include "config/option_spec.h"
 #include "engine/base/result.h"
+#include "engine/plan/user_function.h"
 #include "engine/plan/source_shape.h"
 #include "pipeline_lang/component.h"
 
@@ -27,6 +28,10 @@ class Catalog {
   [[nodiscard]] virtual Result<void> check(const config::ConnectorSpec& /*connector*/, const Setting& /*args*/,
                                            const Schema& /*schema*/) const {
     return {};
+  }
+  // A user's function; nothing outside this process is started for it.
+  [[nodiscard]] virtual std::expected<plan::UserFunctionPtr, plan::FunctionError> make_function(const plan::FunctionSpec& spec) const {
+    return std::unexpected(plan::FunctionError{.message = "`udf." + spec.kind + "` is not available here"});
   }
 };
 

@@ -93,6 +93,7 @@ using Components = std::vector<Component>;
 // Rows by topic; registry.cc calls each of these.
 void add_schema_components(Components& out);    // schema_components.cc
 void add_settings_components(Components& out);  // settings_components.cc
+void add_function_components(Components& out);  // function_components.cc
 void add_log_components(Components& out);       // log_components.cc
 void add_table_components(Components& out);     // tables of tables: tables_*.cc
 void add_temporal_components(Components& out);  // windows, behaviors, temporal joins

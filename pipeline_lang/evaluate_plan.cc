@@ -7,7 +7,56 @@
 
 namespace thalweg::lang {
 
+// Nodes whose expressions ask a function that may answer otherwise next time read the answers of a Remember node.
 Table Evaluator::add(plan::Params params, const std::vector<Table>& inputs, Schema schema, NodeOptions options) {
+  const auto asks = [](const plan::ExprPtr& expr) { return expr != nullptr && plan::asks_anew(*expr); };
+  const auto hint = [](Diagnostic& diagnostic) {
+    diagnostic.notes.push_back({"say `deterministic: true` if it gives the same answer to the same arguments", {}});
+  };
+  const auto anywhere = [&](const plan::ExprPtr& expr, SourceSpan& at) {
+    if (!asks(expr)) return false;
+    at = expr->span;
+    return true;
+  };
+  SourceSpan at;
+  if (const auto* dedup = std::get_if<plan::Deduplicate>(&params); dedup != nullptr && anywhere(dedup->acceptor, at))
+    hint(error(at, "an acceptor cannot call a function that may answer otherwise the next time"));
+  if (const auto* session = std::get_if<plan::SessionAssign>(&params); session != nullptr && anywhere(session->predicate, at))
+    hint(error(at, "the predicate of a session cannot call a function that may answer otherwise the next time"));
+  if (const auto* group = std::get_if<plan::GroupBy>(&params))
+    for (const plan::Reducer& reducer : group->reducers)
+      if (anywhere(reducer.fold, at)) hint(error(at, "`fold` cannot call a function that may answer otherwise the next time"));
+
+  std::vector<plan::ExprPtr*> exprs;
+  if (auto* project = std::get_if<plan::Project>(&params))
+    for (plan::ExprPtr& expr : project->exprs) exprs.push_back(&expr);
+  if (auto* filter = std::get_if<plan::Filter>(&params)) exprs.push_back(&filter->condition);
+  if (auto* rekey = std::get_if<plan::Rekey>(&params)) exprs.push_back(&rekey->key);
+  std::erase_if(exprs, [&](plan::ExprPtr* expr) { return !asks(*expr); });
+  if (exprs.empty()) return add_node(std::move(params), inputs, std::move(schema), std::move(options));
+  if (frame_->id != 0)
+    hint(error((*exprs.front())->span, "a function that may answer otherwise the next time cannot be called inside a loop"));
+
+  plan::Remember remember;
+  const Table& input = inputs.front();
+  Schema remembered = input.schema;
+  for (plan::ExprPtr* expr : exprs) {
+    const auto column = static_cast<std::uint32_t>(remembered.size());
+    remembered.columns.push_back({"_answer_" + std::to_string(remember.exprs.size()), (*expr)->type});
+    remember.exprs.push_back(*expr);
+    *expr = plan::column(column, (*expr)->type, (*expr)->span);
+  }
+  const Table answered = add_node(std::move(remember), {input}, remembered,
+                                  {.span = options.span, .label = options.label, .append_only = input.append_only, .universe = input.universe});
+  if (std::holds_alternative<plan::Project>(params)) return add_node(std::move(params), {answered}, std::move(schema), std::move(options));
+  const Table wide = add_node(std::move(params), {answered}, std::move(remembered), options);
+  plan::Project narrow;
+  for (std::uint32_t i = 0; i < schema.size(); ++i) narrow.exprs.push_back(plan::column(i, schema.columns[i].type));
+  options.universe = wide.universe;
+  return add_node(std::move(narrow), {wide}, std::move(schema), std::move(options));
+}
+
+Table Evaluator::add_node(plan::Params params, const std::vector<Table>& inputs, Schema schema, NodeOptions options) {
   const TagCall* call = calls_.empty() ? nullptr : calls_.back();
   plan::Node node;
   node.schema = schema;

@@ -98,6 +98,11 @@ VariableLookup variables_of(Builder& builder, Scope* scope) {
       out.value = std::move(*literal);
       return out;
     }
+    if (const FunctionObject* function = value->as_function()) {
+      out.kind = ExprVariable::Kind::kFunction;
+      out.function = std::shared_ptr<const FunctionObject>(value, function);
+      return out;
+    }
     out.kind = ExprVariable::Kind::kOther;
     out.what = describe(*value);
     if (const Table* table = value->as_table()) out.qualifier = table_qualifier(*table);

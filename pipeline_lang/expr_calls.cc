@@ -4,6 +4,7 @@
 #include "engine/base/edit_distance.h"
 #include "engine/expr/function_table.h"
 #include "pipeline_lang/expr_checker.h"
+#include "pipeline_lang/object.h"
 
 namespace thalweg::lang {
 namespace {
@@ -123,11 +124,12 @@ Result<plan::ExprPtr> Checker::named_call(const std::string& name, const Syntax*
     if (name == "now" || name == "utc_now")
       return error(syntax, "`" + name + "()` would change without any input changing",
                    "join with a clock table: `!temporal.utc_now {refresh_rate: 1m}`");
+    if (name == "call") return user_call(syntax);
     if (name == "require") return require(syntax);
     if (name == "if_else" && syntax.children.size() == 4 &&
         std::all_of(syntax.names.begin(), syntax.names.end(), [](const auto& n) { return n.empty(); }))
       return if_else(syntax, *syntax.children[1], *syntax.children[2], *syntax.children[3]);
-    if (is_reducer_name(name) && !expr::is_function(name))
+    if ((is_reducer_name(name) && !expr::is_function(name)) || name == "reduce_with")
       return error(syntax, "`" + name + "` is a reducer; it belongs to `reduce:` of `!groupby`, `!reduce` or `!windowby`");
   }
   if (!expr::is_function(name)) return unknown_function(name, receiver != nullptr, syntax);
@@ -154,6 +156,70 @@ Result<plan::ExprPtr> Checker::typed_call(const std::string& name, const Syntax*
   }
   failure.message += " (in `" + source(syntax) + "`)";
   return fail(std::move(failure));
+}
+
+Result<std::shared_ptr<const FunctionObject>> Checker::function_of(const Syntax& call, std::string_view form) const {
+  const std::string usage = "`" + std::string(form) + "($fn, …)` takes a function, `$fn: !udf.lua {…}`";
+  if (call.children.size() < 2) return error(call, usage);
+  const Syntax& first = *call.children[1];
+  if (first.kind != SyntaxKind::kVariable) return error(first, usage + ", not `" + source(first) + "`");
+  ExprVariable found;
+  if (scope_.variables()) found = scope_.variables()(first.text);
+  switch (found.kind) {
+    case ExprVariable::Kind::kFunction: return found.function;
+    case ExprVariable::Kind::kUnknown: return error(first, "`$" + first.text + "` is not defined", found.what);
+    case ExprVariable::Kind::kLiteral: return error(first, "`$" + first.text + "` is no function", usage);
+    case ExprVariable::Kind::kOther: return error(first, "`$" + first.text + "` is " + found.what + ", no function", usage);
+  }
+  return error(first, usage);
+}
+
+Result<plan::ExprPtr> Checker::call_function(const FunctionObject& function, std::vector<plan::ExprPtr> args,
+                                             const std::vector<std::string>& names, const Syntax& call) const {
+  const std::string shown = "`" + function.name + "`";
+  std::vector<plan::ExprPtr> ordered;
+  const std::size_t count = function.args ? function.args->size() : args.size();
+  if (args.size() != count)
+    return error(call, shown + " takes " + std::to_string(count) + (count == 1 ? " argument" : " arguments") + ", not " + std::to_string(args.size()));
+  ordered.resize(count);
+  for (std::size_t i = 0; i < args.size(); ++i) {
+    std::size_t to = i;
+    if (!names[i].empty()) {
+      const auto known = std::find(function.arg_names.begin(), function.arg_names.end(), names[i]);
+      if (known == function.arg_names.end()) return error(call, shown + " has no argument named `" + names[i] + "`");
+      to = static_cast<std::size_t>(known - function.arg_names.begin());
+    }
+    if (ordered[to]) return error(call, "argument " + std::to_string(to + 1) + " of " + shown + " is given twice");
+    ordered[to] = std::move(args[i]);
+  }
+  bool none = false;
+  for (std::size_t i = 0; i < count; ++i) {
+    const Type& given = ordered[i]->type;
+    Type wanted = function.args ? (*function.args)[i] : given;
+    const bool skips = function.function->propagates_none() && given.optional();
+    none = none || skips;
+    if (skips) wanted = wanted.as_optional();
+    if (!is_subtype(given, wanted)) {
+      const std::string name = function.arg_names.empty() ? std::to_string(i + 1) : "`" + function.arg_names[i] + "`";
+      const bool only_none = given.optional() && is_subtype(given.without_optional(), wanted);
+      return error(call, "argument " + name + " of " + shown + " is `" + wanted.to_text() + "`, not `" + given.to_text() + "`",
+                   only_none ? "use `coalesce` or `unwrap`, or set `propagate_none: true` on the function" : "");
+    }
+    ordered[i] = plan::coerce(std::move(ordered[i]), wanted);
+  }
+  const Type result = none ? function.returns.as_optional() : function.returns;
+  return plan::user_call(function.function, std::move(ordered), result, span(call));
+}
+
+Result<plan::ExprPtr> Checker::user_call(const Syntax& syntax) {
+  const auto function = TRY(function_of(syntax, "call"));
+  std::vector<plan::ExprPtr> args;
+  std::vector<std::string> names;
+  for (std::size_t i = 2; i < syntax.children.size(); ++i) {
+    args.push_back(TRY(check(*syntax.children[i])));
+    names.push_back(syntax.names[i - 1]);
+  }
+  return call_function(*function, std::move(args), names, syntax);
 }
 
 Result<plan::ExprPtr> Checker::require(const Syntax& syntax) {

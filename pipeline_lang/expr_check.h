@@ -10,6 +10,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -35,10 +36,13 @@ struct ExprInput {
 // The type a literal has by itself: `int`, `str`, `tuple[int, str]`, None.
 [[nodiscard]] Type type_of_literal(const Value& value);
 
+struct FunctionObject;  // object.h
+
 // What `$name` inside an expression is.
 struct ExprVariable {
-  enum class Kind : std::uint8_t { kUnknown, kLiteral, kOther } kind = Kind::kUnknown;
+  enum class Kind : std::uint8_t { kUnknown, kLiteral, kFunction, kOther } kind = Kind::kUnknown;
   Value value;       // kLiteral
+  std::shared_ptr<const FunctionObject> function;  // kFunction
   std::string what;  // kOther: `a table`, `a schema`; for the message
   std::string qualifier;               // kOther: a table, by the name it was defined under: `$orders`
   std::vector<std::string> names;      // kUnknown: the names there are, for suggestions

@@ -255,6 +255,8 @@ Result<plan::ExprPtr> Checker::variable(const Syntax& syntax) {
   if (scope_.variables()) found = scope_.variables()(syntax.text);
   switch (found.kind) {
     case ExprVariable::Kind::kLiteral: return plan::literal(found.value, type_of_literal(found.value), span(syntax));
+    case ExprVariable::Kind::kFunction:
+      return error(syntax, "`$" + syntax.text + "` is a function", "it is called as `call($" + syntax.text + ", …)`");
     case ExprVariable::Kind::kOther:
       return error(syntax, "`$" + syntax.text + "` is " + found.what + "; an expression takes columns and scalar variables");
     case ExprVariable::Kind::kUnknown: break;

@@ -39,6 +39,12 @@ class Checker {
   [[nodiscard]] const NameScope& scope() const { return scope_; }
 
  protected:
+  // `$fn`, the first argument of `form`.
+  [[nodiscard]] Result<std::shared_ptr<const FunctionObject>> function_of(const Syntax& call, std::string_view form) const;
+  // The call of a user's function over these arguments, whose names are empty or one each.
+  [[nodiscard]] Result<plan::ExprPtr> call_function(const FunctionObject& function, std::vector<plan::ExprPtr> args,
+                                                    const std::vector<std::string>& names, const Syntax& call) const;
+
   // A call of a name that is no function: reducers, where they are allowed. Nothing: not mine.
   [[nodiscard]] virtual std::optional<Result<plan::ExprPtr>> other_call(const std::string& name, const Syntax& call);
   // More about a name that is unknown here.
@@ -82,6 +88,7 @@ class Checker {
   [[nodiscard]] Checked call(const Syntax& syntax);
   [[nodiscard]] Checked named_call(const std::string& name, const Syntax* receiver, const Syntax& syntax);
   [[nodiscard]] Checked typed_call(const std::string& name, const Syntax* receiver, const Syntax& syntax);
+  [[nodiscard]] Checked user_call(const Syntax& syntax);
   [[nodiscard]] Checked require(const Syntax& syntax);
   [[nodiscard]] Checked unknown_function(const std::string& name, bool method, const Syntax& syntax) const;
   [[nodiscard]] Result<std::vector<Argument>> arguments(const Syntax* receiver, const Syntax& call);

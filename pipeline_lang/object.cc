@@ -29,6 +29,7 @@ std::string describe(const Object& object) {
   if (object.as_table() != nullptr) return "a table";
   if (object.as_schema() != nullptr) return "a schema";
   if (const Type* type = object.as_type()) return "the type " + type->to_text();
+  if (const FunctionObject* function = object.as_function()) return "the function `" + function->name + "`";
   if (object.as_sink() != nullptr) return "an output";
   if (const Instance* instance = object.as_instance())
     return "a " + std::string(kind_text(instance->component->kind)) + " (`!" + instance->component->name + "`)";

@@ -91,12 +91,21 @@ struct Instance {
   std::shared_ptr<const Call> call;
 };
 
+// A user's function: what `$fn` is in `call($fn, …)`.
+struct FunctionObject {
+  plan::UserFunctionPtr function;
+  std::string name;                      // `$score`
+  std::vector<std::string> arg_names;    // empty, or one per type
+  std::optional<std::vector<Type>> args; // none: any
+  Type returns;
+};
+
 struct SinkObject {
   NodeId node;
 };
 
 struct Object {
-  std::variant<ErrorObject, Scalar, ListObject, MapObject, Table, SchemaObject, Type, Instance, SinkObject> value;
+  std::variant<ErrorObject, Scalar, ListObject, MapObject, Table, SchemaObject, Type, Instance, SinkObject, FunctionObject> value;
   SourceSpan span;  // where it was made
 
   [[nodiscard]] bool is_error() const { return std::holds_alternative<ErrorObject>(value); }
@@ -108,6 +117,7 @@ struct Object {
   [[nodiscard]] const SchemaObject* as_schema() const { return std::get_if<SchemaObject>(&value); }
   [[nodiscard]] const Type* as_type() const { return std::get_if<Type>(&value); }
   [[nodiscard]] const Instance* as_instance() const { return std::get_if<Instance>(&value); }
+  [[nodiscard]] const FunctionObject* as_function() const { return std::get_if<FunctionObject>(&value); }
   [[nodiscard]] const SinkObject* as_sink() const { return std::get_if<SinkObject>(&value); }
 };
 

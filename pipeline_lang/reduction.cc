@@ -124,6 +124,7 @@ class ReductionChecker final : public Checker {
   };
 
   std::optional<Checked> other_call(const std::string& name, const Syntax& call) override {
+    if (plain_name(name) == "reduce_with") return reduce_with(call);
     const auto kind = reducer_kind(name);
     if (!kind) return std::nullopt;
     return reducer(std::string(plain_name(name)), *kind, call);
@@ -331,6 +332,34 @@ class ReductionChecker final : public Checker {
     return {};
   }
 
+  // `reduce_with($fn, a, …)`: the function over the lists of the group's values. With several arguments a row counts only
+  // if none of them is ERROR, so that the lists stay side by side.
+  Checked reduce_with(const Syntax& call) {
+    const auto function = TRY(function_of(call, "reduce_with"));
+    if (call.children.size() < 3) return error(call, "`reduce_with($fn, a, …)` needs an argument");
+    std::vector<plan::ExprPtr> rows;
+    std::vector<Type> types;
+    for (std::size_t i = 2; i < call.children.size(); ++i) {
+      rows.push_back(TRY(row_expression(*call.children[i])));
+      types.push_back(rows.back()->type);
+    }
+    if (rows.size() > 1) {
+      const auto together = plan::call("make_tuple", rows, Type::tuple(types), span(call));
+      for (std::size_t i = 0; i < rows.size(); ++i)
+        rows[i] = plan::call("get_item", {together, plan::literal(Value::of(static_cast<std::int64_t>(i)), Kind::kInt, span(call))}, types[i], span(call));
+    }
+    std::vector<plan::ExprPtr> lists;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      plan::Reducer list;
+      list.kind = ReducerKind::kTuple;
+      list.type = Type::list(types[i]);
+      list.text = source(call);
+      list.args.push_back(reduction_.pre_column(std::move(rows[i])));
+      lists.push_back(TRY(add(std::move(list), call)));
+    }
+    return call_function(*function, std::move(lists), {call.names.begin() + 1, call.names.end()}, call);
+  }
+
   // `fold(init, expr)`: the state's type is that of init, widened until expr fits it.
   Checked fold(const Syntax& call, const Arguments& given) {
     if (given.values.size() != 2 || !given.named.empty()) return error(call, "`fold(init, expr)` takes the first state and an expression over `acc` and `row`");
@@ -403,7 +432,7 @@ class ReductionChecker final : public Checker {
 
    private:
     std::optional<Result<plan::ExprPtr>> other_call(const std::string& name, const Syntax& call) override {
-      if (!reducer_kind(name)) return std::nullopt;
+      if (!reducer_kind(name) && plain_name(name) != "reduce_with") return std::nullopt;
       return error(call, "a reducer inside a reducer", "reduce twice: a `!groupby` of a `!groupby`");
     }
   };

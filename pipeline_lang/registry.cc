@@ -86,6 +86,7 @@ Registry::Registry(const Catalog* catalog) : catalog_(catalog) {
   Components rows;
   add_schema_components(rows);
   add_settings_components(rows);
+  add_function_components(rows);
   add_log_components(rows);
   add_table_components(rows);
   add_temporal_components(rows);

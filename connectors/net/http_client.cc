@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -56,6 +57,11 @@ class HttpClient::Wire {
   static Result<std::unique_ptr<Wire>> open(const Address& server, const HttpClientOptions& options);
 
   Result<void> write(std::string_view bytes, std::int64_t deadline_ms) {
+    while (tls_ && !bytes.empty()) {
+      const TlsStream::Moved moved = TRY(tls_->write(bytes));
+      bytes.remove_prefix(moved.bytes);
+      TRY(wait_for(moved.wait, deadline_ms));
+    }
     while (!bytes.empty()) {
       ssize_t n = ::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
       if (n >= 0) {
@@ -71,6 +77,15 @@ class HttpClient::Wire {
 
   // Reads once and feeds the parser. 0: the server closed.
   Result<std::size_t> read(std::int64_t deadline_ms) {
+    while (tls_) {
+      const TlsStream::Moved moved = TRY(tls_->read(buffer_.data(), buffer_.size()));
+      if (moved.wait == TlsStream::Wait::kNone) {
+        if (moved.bytes > 0) parser.feed({buffer_.data(), moved.bytes});
+        else parser.end_of_input();
+        return moved.bytes;
+      }
+      TRY(wait_for(moved.wait, deadline_ms));
+    }
     for (;;) {
       ssize_t n = ::recv(fd_, buffer_.data(), buffer_.size(), 0);
       if (n > 0) {
@@ -89,9 +104,21 @@ class HttpClient::Wire {
     }
   }
 
+  Result<void> start_tls(const Address& server, const HttpClientOptions& options, std::int64_t deadline_ms) {
+    TlsOptions tls = options.tls_options;
+    if (tls.host.empty()) tls.host = server.host.empty() ? "127.0.0.1" : server.host;
+    tls_ = TRY(TlsStream::connect(fd_, tls, deadline_ms));
+    return {};
+  }
+
  private:
+  Result<void> wait_for(TlsStream::Wait wait, std::int64_t deadline_ms) const {
+    if (wait == TlsStream::Wait::kNone) return {};
+    return wait_ready(fd_, wait == TlsStream::Wait::kRead ? POLLIN : POLLOUT, deadline_ms);
+  }
   static Result<int> connect(int family, const sockaddr* address, socklen_t size, std::int64_t deadline_ms);
   int fd_;
+  std::unique_ptr<TlsStream> tls_;
   std::array<char, 64 * 1024> buffer_;
 
  public:
@@ -136,7 +163,12 @@ Result<std::unique_ptr<HttpClient::Wire>> HttpClient::Wire::open(const Address& 
   std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, ::freeaddrinfo);
   for (const addrinfo* a = found; a != nullptr; a = a->ai_next) {
     auto fd = connect(a->ai_family, a->ai_addr, a->ai_addrlen, deadline_ms);
-    if (fd) return std::make_unique<Wire>(*fd, options.limits);
+    if (fd) {
+      auto wire = std::make_unique<Wire>(*fd, options.limits);
+      Result<void> secure = options.tls ? wire->start_tls(server, options, deadline_ms) : Result<void>();
+      if (secure) return wire;
+      return wrap(secure.error().message);
+    }
     reason = fd.error().message;
   }
   return wrap(reason);
@@ -145,6 +177,10 @@ Result<std::unique_ptr<HttpClient::Wire>> HttpClient::Wire::open(const Address& 
 HttpClient::HttpClient(Address server, HttpClientOptions options) : server_(std::move(server)), options_(options) {}
 HttpClient::~HttpClient() = default;
 void HttpClient::close() { wire_.reset(); }
+void HttpClient::limit_time(std::int64_t ms) {
+  options_.request_ms_max = ms;
+  options_.connect_ms_max = std::min(options_.connect_ms_max, ms);
+}
 
 Result<void> HttpClient::send(const HttpRequest& request, bool& reused) {
   reused = wire_ != nullptr;

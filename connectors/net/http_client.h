@@ -13,6 +13,7 @@
 
 #include "connectors/net/http_message.h"
 #include "connectors/net/http_parser.h"
+#include "connectors/net/tls.h"
 #include "engine/base/result.h"
 
 namespace thalweg::net {
@@ -21,6 +22,8 @@ struct HttpClientOptions {
   std::int64_t connect_ms_max = 5'000;
   std::int64_t request_ms_max = 60'000;  // from sending to the last byte; streams: between two pieces
   HttpLimits limits{.header_bytes = 64 * 1024, .body_bytes = 1ULL << 30};
+  bool tls = false;
+  TlsOptions tls_options;
 };
 
 class HttpClient {
@@ -36,6 +39,9 @@ class HttpClient {
   [[nodiscard]] Result<HttpResponse> stream(const HttpRequest& request,
                                             const std::function<bool(std::string_view)>& on_bytes);
   void close();
+  [[nodiscard]] bool is_open() const { return wire_ != nullptr; }
+  // For the requests to come: connecting included, at most so long.
+  void limit_time(std::int64_t ms);
 
  private:
   class Wire;

@@ -32,6 +32,7 @@ struct Step {
   Column constant;           // kLiteral, one row
   const KernelInfo* kernel = nullptr;
   std::shared_ptr<const void> prepared;
+  plan::UserFunctionPtr user;             // kCall: instead of a kernel
   std::vector<int> args;  // registers
   std::vector<Type> arg_types;
   std::vector<std::unique_ptr<Block>> blocks;  // kLazy: what is evaluated over some rows only
@@ -128,6 +129,20 @@ Column call_kernel(const KernelInfo& kernel, std::span<const Column> args, std::
   return kernel.kernel({args, types, result, rows, errors, skip.empty() ? nullptr : skip.data(), prepared});
 }
 
+// What the mask of a user's function goes by.
+const KernelInfo& shape_of(const plan::UserFunction& user) {
+  static const KernelInfo kSeesNone{.sees_none = true};
+  static const KernelInfo kPassesNone{};
+  return user.propagates_none() ? kPassesNone : kSeesNone;
+}
+
+Column call_user(const plan::UserFunction& user, std::span<const Column> args, std::span<const Type> types,
+                 const Type& result, std::size_t rows, CellErrors& errors) {
+  std::vector<CellTag> skip = skip_mask(args, rows, shape_of(user));
+  const std::function<void(std::size_t, std::string_view)> failed = [&](std::size_t row, std::string_view why) { errors.report(row, why); };
+  return user.call({args, types, result, rows, skip.empty() ? nullptr : skip.data(), failed});
+}
+
 Result<std::shared_ptr<const void>> prepare(const KernelInfo& kernel, const Expr& call) {
   if (!kernel.prepare) return nullptr;
   std::vector<const Value*> constants;
@@ -176,7 +191,7 @@ class Folder {
     }
     if (copy.kind == ExprKind::kIf && copy.args[0]->kind == ExprKind::kLiteral && !copy.args[0]->literal.is_none())
       return copy.args[0]->literal.as_bool() ? copy.args[1] : copy.args[2];
-    if (copy.kind != ExprKind::kCall || !literals) return std::make_shared<const Expr>(std::move(copy));
+    if (copy.kind != ExprKind::kCall || !literals || copy.user) return std::make_shared<const Expr>(std::move(copy));
     const KernelInfo* kernel = TRY(kernel_of(copy));
     std::shared_ptr<const void> prepared = TRY(prepare(*kernel, copy));
     std::vector<Column> args;
@@ -213,6 +228,7 @@ class Compiler {
     for (const ExprPtr& arg : expr->args) args.push_back(intern(arg));
     uses_key_ = uses_key_ || expr->kind == ExprKind::kKey;
     std::string identity = fmt::format("{} {} {} {}", static_cast<int>(expr->kind), expr->column, expr->function, expr->type.to_text());
+    if (expr->user) identity += fmt::format(" {}", static_cast<const void*>(expr->user.get()));
     for (int arg : args) identity += fmt::format(" {}", arg);
     if (expr->kind == ExprKind::kLiteral) encode(expr->literal, identity);
     auto [it, fresh] = by_identity_.emplace(std::move(identity), static_cast<int>(nodes_.size()));
@@ -301,8 +317,12 @@ class Compiler {
     const ExprPtr expr = nodes_[node].expr;
     step.kind = Step::Kind::kCall;
     step.arg_types = types_of(expr->args);
-    step.kernel = TRY(kernel_of(*expr));
-    step.prepared = TRY(prepare(*step.kernel, *expr));
+    if (expr->user) {
+      step.user = expr->user;
+    } else {
+      step.kernel = TRY(kernel_of(*expr));
+      step.prepared = TRY(prepare(*step.kernel, *expr));
+    }
     for (std::size_t i = 0; i < expr->args.size(); ++i) step.args.push_back(TRY(emit(nodes_[node].args[i], block)));
     return step;
   }
@@ -387,17 +407,21 @@ class Runner {
   Column run_call(const Step& step, const Frame& frame) {
     std::vector<Column> args;
     args.reserve(step.args.size());
-    bool constant = frame.rows > 0;
+    bool constant = frame.rows > 0 && (!step.user || step.user->deterministic());
     for (int at : step.args) {
       args.push_back(reg(frame, at));
       constant = constant && args.back().is_constant();
     }
     StepErrors errors(context_, step, frame, constant);
-    if (!constant)
-      return call_kernel(*step.kernel, args, step.arg_types, step.type, frame.rows, step.prepared.get(), errors);
+    if (!constant) return call_step(step, args, frame.rows, errors);
     for (Column& arg : args) arg = arg.with_rows(1);
-    Column one = call_kernel(*step.kernel, args, step.arg_types, step.type, 1, step.prepared.get(), errors);
+    Column one = call_step(step, args, 1, errors);
     return Column::constant(step.type, one.value(step.type, 0), frame.rows);
+  }
+
+  static Column call_step(const Step& step, std::span<const Column> args, std::size_t rows, CellErrors& errors) {
+    if (step.user) return call_user(*step.user, args, step.arg_types, step.type, rows, errors);
+    return call_kernel(*step.kernel, args, step.arg_types, step.type, rows, step.prepared.get(), errors);
   }
 
   // ---- lazy forms

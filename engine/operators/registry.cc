@@ -16,7 +16,7 @@ namespace {
 const OperatorDescriptor* const kAll[] = {
     &kProject, &kFilter, &kRekey,  &kFlatten, &kRemoveErrors, &kAssertAppendOnly, &kFilterForgetting, &kUpsert,
     &kKeyed,   &kIx,     &kConcat, &kGroupBy, &kDeduplicate,  &kTopK,             &kJoin,             &kToStream,
-    &kIterate,
+    &kIterate, &kRemember,
     &kStreamToTable, &kSort, &kOrderedDiff, &kInterpolate, &kTimeGate, &kWindowAssign, &kSessionAssign, &kIntervalJoin,
     &kAsofJoin, &kAsofNowJoin, &kUtcNow, &kInactivity, &kUpdateTimestamp,
 };

@@ -8,6 +8,7 @@
 namespace thalweg::operators {
 
 extern const OperatorDescriptor kProject;
+extern const OperatorDescriptor kRemember;
 extern const OperatorDescriptor kFilter;
 extern const OperatorDescriptor kRekey;
 extern const OperatorDescriptor kFlatten;

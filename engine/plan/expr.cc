@@ -99,6 +99,14 @@ ExprPtr call(std::string function, std::vector<ExprPtr> args, Type result, Sourc
                .function = std::move(function),
                .args = std::move(args)});
 }
+ExprPtr user_call(UserFunctionPtr user, std::vector<ExprPtr> args, Type result, SourceSpan span) {
+  return make({.kind = ExprKind::kCall,
+               .type = std::move(result),
+               .span = span,
+               .function = "call",
+               .args = std::move(args),
+               .user = std::move(user)});
+}
 ExprPtr special(ExprKind kind, std::vector<ExprPtr> args, Type result, SourceSpan span) {
   return make({.kind = kind, .type = std::move(result), .span = span, .args = std::move(args)});
 }
@@ -126,6 +134,7 @@ std::string to_text(const Expr& expr) {
     case ExprKind::kCall:
       if (expr.function == "cast" || expr.function == "declare_type")
         return fmt::format("{}<{}>{}", expr.function, expr.type.to_text(), list_text(expr.args));
+      if (expr.user) return fmt::format("call<{}>{}", expr.user->text(), list_text(expr.args));
       return expr.function + list_text(expr.args);
     case ExprKind::kIf:
     case ExprKind::kAnd:
@@ -162,6 +171,13 @@ void collect_columns(const Expr& expr, std::vector<bool>& used, bool& uses_key) 
     used[expr.column] = true;
   }
   for (const ExprPtr& arg : expr.args) collect_columns(*arg, used, uses_key);
+}
+
+bool asks_anew(const Expr& expr) {
+  if (expr.user && !expr.user->deterministic()) return true;
+  for (const ExprPtr& arg : expr.args)
+    if (asks_anew(*arg)) return true;
+  return false;
 }
 
 }  // namespace thalweg::plan

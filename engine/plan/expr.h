@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "engine/base/source_span.h"
+#include "engine/plan/user_function.h"
 #include "engine/types/type.h"
 #include "engine/types/value.h"
 
@@ -39,12 +40,14 @@ struct Expr {
   Value literal;
   std::string function;  // canonical name in engine/expr/function_table.h: `add`, `str.lower`, `cast`
   std::vector<ExprPtr> args;
+  UserFunctionPtr user;  // of a call: the user's function instead of `function`, which is `call`
 };
 
 [[nodiscard]] ExprPtr column(std::uint32_t index, Type type, SourceSpan span = {});
 [[nodiscard]] ExprPtr key(SourceSpan span = {});
 [[nodiscard]] ExprPtr literal(Value value, Type type, SourceSpan span = {});
 [[nodiscard]] ExprPtr call(std::string function, std::vector<ExprPtr> args, Type result, SourceSpan span = {});
+[[nodiscard]] ExprPtr user_call(UserFunctionPtr user, std::vector<ExprPtr> args, Type result, SourceSpan span = {});
 [[nodiscard]] ExprPtr special(ExprKind kind, std::vector<ExprPtr> args, Type result, SourceSpan span = {});
 // `expr` as `type` where the language casts by itself (int to float, T to T | None); the same node if nothing is to do.
 [[nodiscard]] ExprPtr coerce(ExprPtr expr, const Type& type);

@@ -74,6 +74,11 @@ struct ErrorLog {
 struct Project {
   std::vector<ExprPtr> exprs;  // one per column of the schema
 };
+// Answers of functions that may answer otherwise when asked again: computed when a row comes, kept until it goes, so
+// that a retraction carries what was inserted.
+struct Remember {
+  std::vector<ExprPtr> exprs;
+};  // schema: that of the input, then one column per expression
 struct Filter {
   ExprPtr condition;  // bool; an ERROR drops the row and is logged as skipped
 };
@@ -312,7 +317,7 @@ struct Export {
   std::optional<std::int64_t> retain_ns;
 };
 
-using Params = std::variant<Source, StaticRows, ErrorLog, Project, Filter, Rekey, Flatten, RemoveErrors,
+using Params = std::variant<Source, StaticRows, ErrorLog, Project, Remember, Filter, Rekey, Flatten, RemoveErrors,
                             AssertAppendOnly, FilterForgetting, Upsert, Keyed, Ix, Concat, GroupBy, Deduplicate, TopK,
                             Join, Sort, OrderedDiff, Interpolate, TimeGate, WindowAssign, SessionAssign,
                             IntervalJoin, AsofJoin, AsofNowJoin, UtcNow, Inactivity, UpdateTimestamp, ToStream, StreamToTable, Iterate,

@@ -210,6 +210,11 @@ std::string arguments(const Project& p) {
   for (const ExprPtr& e : p.exprs) exprs.push_back(to_text(*e));
   return join_list(exprs);
 }
+std::string arguments(const Remember& p) {
+  std::vector<std::string> exprs;
+  for (const ExprPtr& e : p.exprs) exprs.push_back(to_text(*e));
+  return join_list(exprs);
+}
 std::string arguments(const Filter& p) { return to_text(*p.condition); }
 std::string arguments(const Rekey& p) { return to_text(*p.key); }
 std::string arguments(const Flatten& p) { return Arguments().column("column", p.column).flag("origin_id", p.origin_id).finish(); }
@@ -371,6 +376,7 @@ std::string_view name_of(const Source&) { return "source"; }
 std::string_view name_of(const StaticRows&) { return "static_rows"; }
 std::string_view name_of(const ErrorLog&) { return "error_log"; }
 std::string_view name_of(const Project&) { return "project"; }
+std::string_view name_of(const Remember&) { return "remember"; }
 std::string_view name_of(const Filter&) { return "filter"; }
 std::string_view name_of(const Rekey&) { return "rekey"; }
 std::string_view name_of(const Flatten&) { return "flatten"; }

@@ -295,6 +295,7 @@ bool is_event_stream(const plan::Plan& plan, NodeId id) {
       return written->as_stream && std::ranges::any_of(*written->rows, [&](const auto& row) { return !keys.insert(row.key).second; });
     }
     const bool row_by_row = std::holds_alternative<plan::Project>(node.params) || std::holds_alternative<plan::Filter>(node.params) ||
+                            std::holds_alternative<plan::Remember>(node.params) ||
                             std::holds_alternative<plan::RemoveErrors>(node.params) ||
                             std::holds_alternative<plan::AssertAppendOnly>(node.params);
     if (!row_by_row) return false;

@@ -108,6 +108,7 @@ bool CollectContext::deliver(Batch batch) {
 }
 void CollectContext::commit(std::string position) {
   ++commits;
+  positions.push_back(position);
   position_ = std::move(position);
 }
 bool CollectContext::wait(std::int64_t /*ns*/, int /*wake_fd*/) {

@@ -74,9 +74,11 @@ class CollectContext final : public SourceContext {
   bool wait(std::int64_t ns, int wake_fd) override;
   Env& env() override { return env_; }
   [[nodiscard]] const std::string& resume_position() const override { return position_; }
+  void resume_at(std::string position) { position_ = std::move(position); }
 
   Rows rows;
   std::size_t commits = 0;
+  std::vector<std::string> positions;  // of the commits
   std::size_t idles = 0;
   std::size_t pieces = 0;
   bool stop = false;

@@ -104,6 +104,12 @@ class Liveness {
       for (std::size_t c = 0; c < project->exprs.size(); ++c)
         if (node.used[c]) use_expr(from, *project->exprs[c]);
       from.keys_needed = from.keys_needed || node.keys_needed;
+    } else if (const auto* remember = std::get_if<Remember>(&node.params)) {
+      Node& from = input(node, 0);
+      pass_through(node, from);
+      for (std::size_t i = 0; i < remember->exprs.size(); ++i)
+        if (node.used[from.schema.size() + i]) use_expr(from, *remember->exprs[i]);
+      from.keys_needed = true;
     } else if (const auto* filter = std::get_if<Filter>(&node.params)) {
       pass_through(node, input(node, 0));
       use_expr(input(node, 0), *filter->condition);

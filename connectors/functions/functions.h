@@ -1,0 +1,21 @@
+// connectors/functions/functions.h
+//
+// Functions that users bring along: Lua, programs, servers. The composition root hands make_function to the language's
+// catalogue.
+#pragma once
+
+#include <expected>
+
+#include "engine/plan/user_function.h"
+
+namespace thalweg {
+
+struct FunctionPolicy {
+  bool allow_exec = true;  // off where pipelines come from others
+};
+
+// Checks what can be checked without starting anything (U1): options, the syntax of Lua sources.
+[[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_function(const plan::FunctionSpec& spec,
+                                                                                      const FunctionPolicy& policy);
+
+}  // namespace thalweg

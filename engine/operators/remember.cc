@@ -1,0 +1,161 @@
+// engine/operators/remember.cc
+//
+// Answers of functions that may answer otherwise when asked again. A row's answers are computed when it first comes and
+// kept, by row key and by what the functions read, until the row goes; so its retraction carries what was inserted.
+//
+// R1  Rows of a commit are staged and asked about together: a slow function overlaps its calls over the whole commit,
+//     and rows that cancel within it are never asked about.
+// R2  An answer outlives a commit only with its row. A row that goes and comes back in one commit keeps its answer.
+// R3  Where the input only grows nothing is kept.
+#include <string>
+#include <unordered_map>
+
+#include "engine/operators/registry.h"
+#include "engine/types/encoding.h"
+
+namespace thalweg::operators {
+
+namespace {
+
+constexpr std::size_t kStagedRowsMax = 64 * 1024;
+
+struct Answers {
+  std::int64_t rows = 0;      // that live
+  std::vector<Value> values;  // one per expression; empty while it is being asked for
+};
+
+class Remember : public Operator {
+ public:
+  Remember(std::shared_ptr<const expr::Program> program, std::vector<Type> types, plan::Columns reads, Schema input, bool keeps)
+      : program_(std::move(program)), types_(std::move(types)), reads_(std::move(reads)), input_(std::move(input)), keeps_(keeps) {}
+
+  void push(std::size_t, Batch batch, OperatorContext& context) override {
+    if (batch.empty()) return;
+    staged_rows_ += batch.num_rows;
+    batch.materialise_keys();
+    staged_.push_back(std::move(batch));
+    if (staged_rows_ >= kStagedRowsMax) answer_staged(context);
+  }
+
+  void close(OperatorContext& context) override {
+    answer_staged(context);
+    for (const std::string& identity : touched_) {
+      auto it = known_.find(identity);
+      if (it == known_.end() || it->second.rows != 0) continue;
+      bytes_ -= bytes_of(*it);
+      known_.erase(it);
+    }
+    touched_.clear();
+  }
+
+  [[nodiscard]] StateSize state() const override { return {known_.size(), bytes_}; }
+
+ private:
+  using Entry = std::pair<const std::string, Answers>;  // does not move while it is known
+
+  void answer_staged(OperatorContext& context) {
+    if (staged_.empty()) return;
+    Batch batch = Batch::concat(std::move(staged_));
+    staged_.clear();
+    staged_rows_ = 0;
+    if (keeps_) batch = consolidate(batch);
+    if (batch.empty()) return;
+    if (keeps_) return answer_kept(std::move(batch), context);
+    ExpressionErrors errors(batch, context);
+    std::vector<Column> answers = program_->run(batch, errors);
+    for (Column& column : answers) batch.columns.push_back(std::move(column));
+    context.emit(std::move(batch));
+  }
+
+  void answer_kept(Batch batch, OperatorContext& context) {
+    std::vector<Entry*> of_row;
+    of_row.reserve(batch.num_rows);
+    std::vector<std::uint32_t> fresh;                 // rows to ask about
+    std::unordered_map<const Answers*, std::size_t> asked;  // their places in `fresh`
+    std::string identity;
+    for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
+      identity_of(batch, row, identity);
+      auto [it, is_new] = known_.try_emplace(identity);
+      it->second.rows += batch.diff(row);
+      of_row.push_back(&*it);
+      touched_.push_back(identity);
+      if (is_new) {
+        asked.emplace(&it->second, fresh.size());
+        fresh.push_back(row);
+      } else if (auto place = asked.find(&it->second); place != asked.end() && batch.diff(row) > 0) {
+        fresh[place->second] = row;  // the row that stays is the one that errors are reported for
+      }
+    }
+    ask(batch, fresh, of_row, context);
+    std::vector<ColumnBuilder> out;
+    for (const Type& type : types_) out.emplace_back(type, batch.num_rows);
+    for (const Entry* entry : of_row)
+      for (std::size_t i = 0; i < types_.size(); ++i) out[i].push_value(types_[i], entry->second.values[i]);
+    for (ColumnBuilder& builder : out) batch.columns.push_back(builder.finish());
+    context.emit(std::move(batch));
+  }
+
+  void ask(const Batch& batch, const std::vector<std::uint32_t>& fresh, const std::vector<Entry*>& of_row, OperatorContext& context) {
+    if (fresh.empty()) return;
+    Batch questions = batch.gather(fresh);
+    ExpressionErrors errors(questions, context);
+    std::vector<Column> answers = program_->run(questions, errors);
+    for (std::size_t at = 0; at < fresh.size(); ++at) {
+      Answers& known = of_row[fresh[at]]->second;
+      known.values.reserve(types_.size());
+      for (std::size_t i = 0; i < types_.size(); ++i) known.values.push_back(answers[i].value(types_[i], at));
+      bytes_ += bytes_of(*of_row[fresh[at]]);
+    }
+  }
+
+  void identity_of(const Batch& batch, std::uint32_t row, std::string& out) const {
+    out.clear();
+    encode_key(batch.keys[row], out);
+    for (std::uint32_t column : reads_) encode_cell(input_.columns[column].type, batch.columns[column], row, out);
+  }
+
+  static std::uint64_t bytes_of(const Entry& entry) {
+    std::uint64_t bytes = entry.first.size() + sizeof entry + entry.second.values.size() * sizeof(Value);
+    for (const Value& value : entry.second.values)
+      if (value.tag() == Value::Tag::kStr || value.tag() == Value::Tag::kBytes || value.tag() == Value::Tag::kJson)
+        bytes += value.as_text().size();
+    return bytes;
+  }
+
+  std::shared_ptr<const expr::Program> program_;
+  const std::vector<Type> types_;
+  const plan::Columns reads_;
+  const Schema input_;
+  const bool keeps_;
+  std::vector<Batch> staged_;
+  std::size_t staged_rows_ = 0;
+  std::unordered_map<std::string, Answers> known_;
+  std::vector<std::string> touched_;  // identities of this commit's rows
+  std::uint64_t bytes_ = 0;
+};
+
+Result<std::unique_ptr<Operator>> make(const plan::Node& node, const plan::Plan& plan) {
+  std::vector<plan::ExprPtr> exprs = std::get<plan::Remember>(node.params).exprs;
+  const plan::Node& input = plan.node(node.inputs[0]);
+  std::vector<bool> used(input.schema.size(), false);
+  bool uses_key = false;
+  std::vector<Type> types;
+  for (std::size_t i = 0; i < exprs.size(); ++i) {
+    const std::size_t c = input.schema.size() + i;
+    // What nobody reads is not asked for.
+    if (c < node.used.size() && !node.used[c]) exprs[i] = plan::literal(Value::none(), exprs[i]->type.as_optional());
+    plan::collect_columns(*exprs[i], used, uses_key);
+    types.push_back(exprs[i]->type);
+  }
+  plan::Columns reads;
+  for (std::uint32_t c = 0; c < used.size(); ++c)
+    if (used[c]) reads.push_back(c);
+  auto program = TRY(expr::Program::compile(std::move(exprs)));
+  return std::make_unique<Remember>(std::move(program), std::move(types), std::move(reads), input.schema, !input.append_only);
+}
+
+}  // namespace
+
+const OperatorDescriptor kRemember{.name = "remember", .routes = route_by_key, .output_route = spread_by_key, .make = make};
+
+}  // namespace thalweg::operators
