@@ -1,8 +1,8 @@
 // `!udf.exec`: programs that answer a line on stdout for every line on stdin.
+#include <chrono>
 #include <mutex>
 
 #include <fmt/format.h>
-#include <xxhash.h>
 
 #include "connectors/functions/remote_function.h"
 #include "connectors/process/line_process.h"
@@ -79,7 +79,7 @@ class ExecTransport final : public Transport {
 
 }  // namespace
 
-std::expected<plan::UserFunctionPtr, plan::FunctionError> make_exec(const plan::FunctionSpec& spec) {
+std::expected<plan::UserFunctionPtr, plan::FunctionError> make_exec(const plan::FunctionSpec& spec, std::string text) {
   const SettingReader read(spec.options);
   RemoteOptions defaults;
   defaults.capacity = 1;
@@ -100,9 +100,6 @@ std::expected<plan::UserFunctionPtr, plan::FunctionError> make_exec(const plan::
   if (const Setting* environment = read.map("env"))
     for (const auto& [name, value] : *environment->as_map())
       command.environment.emplace_back(name, value.as_text() != nullptr ? *value.as_text() : value.spelling);
-  std::string identity = command.directory;
-  for (const std::string& word : command.words) identity += '\0' + word;
-  std::string text = fmt::format("exec:{}@{:016x}", spec.name, XXH3_64bits(identity.data(), identity.size()));
   return make_remote(spec, *options, std::make_unique<ExecTransport>(std::move(command)), std::move(text));
 }
 

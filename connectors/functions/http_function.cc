@@ -1,6 +1,5 @@
 // `!udf.http`: a server that answers lines of JSON for lines of JSON by POST.
 #include <fmt/format.h>
-#include <xxhash.h>
 
 #include "connectors/functions/remote_function.h"
 #include "connectors/net/http_pool.h"
@@ -78,12 +77,11 @@ bool is_header(std::string_view text) {
 
 }  // namespace
 
-std::expected<plan::UserFunctionPtr, plan::FunctionError> make_http(const plan::FunctionSpec& spec) {
+std::expected<plan::UserFunctionPtr, plan::FunctionError> make_http(const plan::FunctionSpec& spec, std::string text) {
   const SettingReader read(spec.options);
   auto options = remote_options(spec.options, {});
   if (!options) return std::unexpected(std::move(options.error()));
-  const std::string text = read.text("url");
-  auto url = net::parse_url(text);
+  auto url = net::parse_url(read.text("url"));
   if (!url) return wrong(url.error().message, "url");
   std::vector<std::pair<std::string, std::string>> headers;
   if (const Setting* map = read.map("headers"))
@@ -96,9 +94,7 @@ std::expected<plan::UserFunctionPtr, plan::FunctionError> make_http(const plan::
   net::HttpPoolOptions pool;
   pool.tls.ca_file = read.text("ca_file");
   pool.idle_max = options->capacity;
-  std::string identity = fmt::format("http:{}@{:016x}", spec.name, XXH3_64bits(text.data(), text.size()));
-  return make_remote(spec, *options, std::make_unique<HttpTransport>(std::move(*url), std::move(headers), std::move(pool)),
-                     std::move(identity));
+  return make_remote(spec, *options, std::make_unique<HttpTransport>(std::move(*url), std::move(headers), std::move(pool)), std::move(text));
 }
 
 }  // namespace thalweg::functions

@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <mutex>
 
-#include <fmt/format.h>
 #include <lauxlib.h>
-#include <xxhash.h>
 
 #include "connectors/functions/lua_state.h"
 #include "connectors/functions/lua_value.h"
@@ -21,11 +19,11 @@ using plan::UserCall;
 
 class LuaFunction final : public plan::UserFunction {
  public:
-  LuaFunction(const FunctionSpec& spec, LuaSource source, LuaLimits limits, std::int64_t batch_rows, std::unique_ptr<LuaState> first)
+  LuaFunction(const FunctionSpec& spec, LuaSource source, LuaLimits limits, std::int64_t batch_rows, std::unique_ptr<LuaState> first,
+              std::string text)
       : source_(std::move(source)), limits_(limits), deterministic_(spec.deterministic), propagate_none_(spec.propagate_none),
         batch_rows_(batch_rows),
-        text_(fmt::format("lua:{}@{:016x}", spec.name,
-                          XXH3_64bits(source_.text.data(), source_.text.size()) ^ XXH3_64bits(source_.function.data(), source_.function.size()))) {
+        text_(std::move(text)) {
     idle_.push_back(std::move(first));
   }
 
@@ -168,7 +166,7 @@ class LuaFunction final : public plan::UserFunction {
 
 }  // namespace
 
-std::expected<plan::UserFunctionPtr, FunctionError> make_lua(const FunctionSpec& spec) {
+std::expected<plan::UserFunctionPtr, FunctionError> make_lua(const FunctionSpec& spec, std::string text) {
   const SettingReader options(spec.options);
   LuaSource source;
   source.text = options.text("source");
@@ -186,7 +184,7 @@ std::expected<plan::UserFunctionPtr, FunctionError> make_lua(const FunctionSpec&
   if (source.text.starts_with("\x1bLua")) return std::unexpected(FunctionError{.message = "a Lua source is text; compiled chunks are not read"});
   auto first = LuaState::load(source, limits);
   if (!first) return std::unexpected(std::move(first.error()));
-  return std::make_shared<const LuaFunction>(spec, std::move(source), limits, batch_rows, std::move(*first));
+  return std::make_shared<const LuaFunction>(spec, std::move(source), limits, batch_rows, std::move(*first), std::move(text));
 }
 
 }  // namespace thalweg::functions

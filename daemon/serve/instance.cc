@@ -38,7 +38,7 @@ Instance::~Instance() {
 InstanceMaker::InstanceMaker(const ServeConfig& config, Env env)
     : config_(config),
       env_(std::move(env)),
-      catalog_(std::make_unique<ConnectorCatalog>(env_)),
+      catalog_(std::make_unique<ConnectorCatalog>(env_, FunctionPolicy{.allow_exec = config.allow_exec})),
       connectors_(make_connector_factory()) {}
 
 bool InstanceMaker::path_allowed(const std::string& pipeline_path, const std::string& path) const {
