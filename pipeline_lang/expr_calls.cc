@@ -158,7 +158,7 @@ Result<plan::ExprPtr> Checker::typed_call(const std::string& name, const Syntax*
   return fail(std::move(failure));
 }
 
-Result<std::shared_ptr<const FunctionObject>> Checker::function_of(const Syntax& call, std::string_view form) const {
+Result<std::shared_ptr<const FunctionObject>> Checker::called_function(const Syntax& call, std::string_view form) const {
   const std::string usage = "`" + std::string(form) + "($fn, …)` takes a function, `$fn: !udf.lua {…}`";
   if (call.children.size() < 2) return error(call, usage);
   const Syntax& first = *call.children[1];
@@ -212,7 +212,7 @@ Result<plan::ExprPtr> Checker::call_function(const FunctionObject& function, std
 }
 
 Result<plan::ExprPtr> Checker::user_call(const Syntax& syntax) {
-  const auto function = TRY(function_of(syntax, "call"));
+  const auto function = TRY(called_function(syntax, "call"));
   std::vector<plan::ExprPtr> args;
   std::vector<std::string> names;
   for (std::size_t i = 2; i < syntax.children.size(); ++i) {

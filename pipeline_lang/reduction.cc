@@ -335,7 +335,7 @@ class ReductionChecker final : public Checker {
   // `reduce_with($fn, a, …)`: the function over the lists of the group's values. With several arguments a row counts only
   // if none of them is ERROR, so that the lists stay side by side.
   Checked reduce_with(const Syntax& call) {
-    const auto function = TRY(function_of(call, "reduce_with"));
+    const auto function = TRY(called_function(call, "reduce_with"));
     if (call.children.size() < 3) return error(call, "`reduce_with($fn, a, …)` needs an argument");
     std::vector<plan::ExprPtr> rows;
     std::vector<Type> types;

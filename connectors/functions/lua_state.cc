@@ -134,7 +134,10 @@ void LuaState::on_count(lua_State* lua, lua_Debug*) {
   }
   // From here on every instruction fails, so that a pcall around the loop does not help it.
   lua_sethook(lua, on_count, LUA_MASKCOUNT, 1);
-  luaL_error(lua, "more than %I instructions (`instruction_limit`)", static_cast<LUAI_UACINT>(state.limits_.instructions));
+  luaL_where(lua, 0);
+  lua_pushfstring(lua, "more than %I instructions (`instruction_limit`)", static_cast<LUAI_UACINT>(state.limits_.instructions));
+  lua_concat(lua, 2);
+  lua_error(lua);
 }
 
 int LuaState::trampoline(lua_State* lua) {

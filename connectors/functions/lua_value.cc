@@ -55,21 +55,24 @@ void push_element(lua_State* lua, const simdjson::dom::element& element) {
     case simdjson::dom::element_type::ARRAY: {
       lua_newtable(lua);
       lua_Integer n = 0;
-      for (const simdjson::dom::element item : element.get_array().value_unsafe()) {
+      const simdjson::dom::array items = element.get_array().value_unsafe();
+      for (const simdjson::dom::element item : items) {
         push_element(lua, item);
         lua_rawseti(lua, -2, ++n);
       }
       mark_as_array(lua);
       return;
     }
-    case simdjson::dom::element_type::OBJECT:
+    case simdjson::dom::element_type::OBJECT: {
       lua_newtable(lua);
-      for (const auto [key, value] : element.get_object().value_unsafe()) {
+      const simdjson::dom::object members = element.get_object().value_unsafe();
+      for (const auto [key, value] : members) {
         lua_pushlstring(lua, key.data(), key.size());
         push_element(lua, value);
         lua_rawset(lua, -3);
       }
       return;
+    }
   }
 }
 
