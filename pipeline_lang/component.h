@@ -99,6 +99,7 @@ void add_table_components(Components& out);     // tables of tables: tables_*.cc
 void add_temporal_components(Components& out);  // windows, behaviors, temporal joins
 void add_reducer_components(Components& out);
 void add_sql_components(Components& out);
+void add_known_components(Components& out);     // known_components.cc: named, not built into this version
 
 [[nodiscard]] std::string_view kind_text(ComponentKind kind);  // `table`, `window`, …
 [[nodiscard]] std::string_view kind_text(ArgKind kind);        // `a table`, `an expression`, …

@@ -150,6 +150,7 @@ class Evaluator : public Builder {
   Table import(const Table& table, Frame& into);
   Table add_node(plan::Params params, const std::vector<Table>& inputs, Schema schema, NodeOptions options);
   void check_unreached(const ast::Node& node, Scope* scope);
+  void check_shape(const ast::Node& node, Scope* scope);
   void evaluate_rest(const TagCall& call);
 
   const Registry& registry_;

@@ -79,6 +79,7 @@ std::optional<Setting> Evaluator::to_setting(const Object& object, SourceSpan at
       auto one = to_setting(*value, argument.value.span());
       fine = fine && one;
       if (!one) continue;
+      call.check_value(argument);
       if (argument.spec != nullptr && argument.spec->kind == ArgKind::kPath && one->as_text() != nullptr) {
         Setting path(resolve_path(*one->as_text(), argument.value.node->span), one->span);
         path.secret = one->secret;
@@ -209,6 +210,28 @@ void Evaluator::evaluate_rest(const TagCall& call) {
       evaluate(argument.value);
     else
       mark_used(node, argument.value.scope);
+    call.check_value(argument);
+  }
+}
+
+// The tag of a source whose rows a test gives: its arguments have names and values that it takes, though nothing is
+// connected. What comes from variables is left alone: a test need not set the environment of a source it replaces.
+void Evaluator::check_shape(const ast::Node& node, Scope* scope) {
+  const Component* component = registry_.find(node.tag);
+  if (component == nullptr) {
+    const bool bare = node.is_scalar() && node.text.empty() && !node.quoted;
+    if (!bare || bare_tag({&node, scope}) == nullptr) unknown_tag(node);
+    return;
+  }
+  if (component->kind == ComponentKind::kKnown || !node.is_mapping()) return;
+  Scope* inner = enter(node, scope);
+  const auto call = std::make_shared<TagCall>(*this, *component, node.tag_span, "!" + component->name, inner);
+  call->take_arguments(node, inner);
+  call->check_required();
+  for (const TagCall::Argument& argument : call->arguments()) {
+    const ast::Node& value = *argument.value.node;
+    if (!value.tag.empty()) check_shape(value, inner);
+    else if (value.is_scalar() && value.text.find('$') == std::string::npos) call->check_value(argument);
   }
 }
 

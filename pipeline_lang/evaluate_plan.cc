@@ -262,6 +262,7 @@ ObjectPtr Evaluator::replaced(const Definition& definition) {
         options.declared = &columns;
       }
     }
+    check_shape(*where.node, where.scope);
     const Component* component = registry_.find(where.node->tag);
     if (options.declared == nullptr && component != nullptr && component->kind == ComponentKind::kSource) {
       // The columns may be fixed by the connector's format (`data: str`).

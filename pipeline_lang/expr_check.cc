@@ -125,6 +125,10 @@ std::optional<std::string> as_star(std::string_view text) {
 
 Error unknown_column(std::string_view name, const std::vector<std::string>& known, SourceSpan span) {
   Error out{Code::kInvalidPipeline, "unknown column `" + std::string(name) + "`", span, {}};
+  if (name == "_time_attribute") {
+    out.notes.push_back({"the time of a row's change is no column; `!add_update_timestamp_utc` adds one", {}});
+    return out;
+  }
   if (const auto near = nearest_name(name, known)) {
     out.notes.push_back({"did you mean `" + *near + "`?", {}});
   } else if (!known.empty()) {

@@ -274,6 +274,8 @@ Result<plan::ExprPtr> Checker::member(const Syntax& syntax) {
       if (bound.name == path) return narrowed(bound, nullptr, span(syntax));
   }
   if (const auto* side = side_of(owner)) return side_name(*side, syntax.text, syntax);
+  // Over two sides `this.k` is what the bare `k` is.
+  if (scope_.sides().size() == 2 && qualifier_text(owner) == "this" && !is_column("this")) return bare_name(syntax.text, syntax);
   if (owner.kind == SyntaxKind::kVariable) {
     ExprVariable found;
     if (scope_.variables()) found = scope_.variables()(owner.text);

@@ -39,29 +39,6 @@ constexpr PrefixAlias kPrefixAliases[] = {
     {"stateful.", ""},
 };
 
-// Connectors that exist elsewhere and are not part of this version: named so that nobody is told "unknown".
-constexpr std::string_view kKnownConnectors[] = {
-    "io.gcp_storage.read", "io.gcp_storage.write", "io.azure_blob.read", "io.azure_blob.write", "io.amqp.read",
-    "io.amqp.write", "io.mqtt.read", "io.mqtt.write", "io.elasticsearch.read", "io.elasticsearch.write",
-    "io.iceberg.read", "io.iceberg.write", "io.deltalake.read", "io.deltalake.write", "io.bigquery.read",
-    "io.bigquery.write", "io.pubsub.read", "io.pubsub.write", "io.nats.read", "io.nats.write", "io.mongodb.read",
-    "io.mongodb.write", "io.debezium.read", "io.redpanda.read", "io.redpanda.write", "io.slack.send_alerts",
-    "io.logstash.write", "io.gdrive.read", "io.airbyte.read", "io.pyfilesystem.read", "io.questdb.write",
-    "io.dynamodb.write", "io.kinesis.read", "io.kinesis.write", "io.mssql.read", "io.mssql.write", "io.mysql.read",
-    "io.mysql.write", "io.milvus.write", "io.qdrant.write", "io.pinecone.write", "io.weaviate.write",
-    "io.chroma.write", "io.clickhouse.write", "io.clickhouse.read", "io.duckdb.write", "io.rabbitmq.read",
-    "io.rabbitmq.write", "io.redis.read", "io.redis.write", "io.snowflake.read", "io.snowflake.write",
-    "io.sqlite.read", "io.s3.read", "io.s3.write", "io.s3_csv.read", "io.minio.read", "io.kafka.read",
-    "io.kafka.write", "io.kafka.simple_read", "io.kafka.read_from_upstash", "io.postgres.read", "io.postgres.write",
-    "io.postgres.write_snapshot", "io.http.read", "io.http.write", "io.http.rest_connector", "io.http.write_server",
-    "io.exec.read", "io.exec.write", "io.subscribe", "io.leann.write",
-    "xpacks.connectors.sharepoint.read",
-};
-
-std::string doc_of_known(std::string_view name) {
-  return std::string(name) + " is known, but not built into this version.";
-}
-
 }  // namespace
 
 std::string short_tag(std::string_view tag) {
@@ -112,15 +89,10 @@ void Registry::add_connectors() {
 }
 
 void Registry::add_known() {
-  for (std::string_view name : kKnownConnectors) {
-    if (by_name_.contains(name)) continue;
-    Component known;
-    known.name = std::string(name);
-    known.kind = ComponentKind::kKnown;
-    known.doc = doc_of_known(name);
-    known.open = true;
-    add(std::move(known));
-  }
+  Components known;
+  add_known_components(known);
+  for (Component& component : known)
+    if (!by_name_.contains(component.name)) add(std::move(component));
 }
 
 const Component* Registry::find(std::string_view tag) const {

@@ -82,6 +82,21 @@ void TagCall::check_required() {
   }
 }
 
+void TagCall::check_value(const Argument& argument) const {
+  if (argument.spec == nullptr) return;
+  const std::string& name = argument.spec->name;
+  switch (argument.spec->kind) {
+    case ArgKind::kEnum: (void)choice(name); return;
+    case ArgKind::kInt: (void)integer(name); return;
+    case ArgKind::kFloat:
+    case ArgKind::kNumber: (void)number(name); return;
+    case ArgKind::kBool: (void)boolean(name); return;
+    case ArgKind::kDuration: (void)duration(name); return;
+    case ArgKind::kDurationOrNumber: (void)duration_or_number(name); return;
+    default: return;
+  }
+}
+
 // ---------------------------------------------------------------- looking at arguments
 
 const TagCall::Argument* TagCall::find(std::string_view name) const {

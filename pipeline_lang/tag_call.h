@@ -29,6 +29,8 @@ class TagCall : public Call, public std::enable_shared_from_this<TagCall> {
   void take_arguments(const ast::Node& mapping, Scope* scope);
   void take_argument(const std::string& name, SourceSpan name_span, Located value);
   void check_required();
+  // Reports a scalar that is not what the argument takes; for arguments that nobody reads as their kind.
+  void check_value(const Argument& argument) const;
 
   [[nodiscard]] const Component& component() const override { return component_; }
   [[nodiscard]] SourceSpan span() const override { return span_; }

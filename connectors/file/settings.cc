@@ -200,7 +200,7 @@ std::vector<OptionSpec> file_read_options(std::string_view connector) {
       {.name = "dead_letter", .type = OptionType::kPathOrTable, .doc = "a file for bad records (JSON lines), or the name of a table of them"},
       {.name = "autocommit_duration_ms", .type = OptionType::kInt, .doc = "a loaded pipeline closes a commit this often",
        .min = 1},
-      {.name = "max_backlog_size", .type = OptionType::kInt, .doc = "rows read but not yet processed", .min = 1},
+      {.name = "max_backlog_size", .type = OptionType::kInt, .doc = "accepted for compatibility; what is read and not yet processed is at most 16 MiB of each source", .min = 1},
       {.name = "debug_data", .type = OptionType::kAny, .doc = "accepted for compatibility; not used"},
   };
   bool any_format = connector == "io.fs.read";

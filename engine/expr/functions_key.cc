@@ -96,7 +96,7 @@ std::span<const FunctionRow> key_functions() {
               "With `optional=True` None if a value is None.",
        .example = "pointer_from(1, 'a') == pointer_from(1, 'a')",
        .example_result = "True",
-       .params = {{"value", Kind::kAny},
+       .params = {{"value", Kind::kAny, false},
                   {"instance", Kind::kNone, false, Value::none()},
                   {"optional", Kind::kBool, false, Value::of(false)}},
        .variadic = true,

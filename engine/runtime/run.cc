@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 #include <thread>
 
 #include "engine/plan/fingerprint.h"
@@ -147,6 +148,18 @@ class Ticker {
   bool stopping_ = false;  // guarded by mutex_
 };
 
+// What the pipeline says, else the shortest time that one of its connectors asks for, else the default.
+std::int64_t autocommit_of(const plan::Plan& plan, const RunOptions& options) {
+  if (plan.autocommit_ms > 0) return plan.autocommit_ms;
+  std::optional<std::int64_t> shortest;
+  for (const plan::Node& node : plan.nodes) {
+    const auto* source = std::get_if<plan::Source>(&node.params);
+    const Setting* asked = source ? source->args.find("autocommit_duration_ms") : nullptr;
+    if (asked && asked->as_int() && *asked->as_int() > 0) shortest = std::min(shortest.value_or(*asked->as_int()), *asked->as_int());
+  }
+  return shortest.value_or(options.autocommit_ms);
+}
+
 class RunImpl : public Run {
  public:
   RunImpl(const plan::Plan& plan, const RunOptions& options, std::shared_ptr<Env> env)
@@ -172,7 +185,7 @@ class RunImpl : public Run {
     std::size_t nodes = shared_.plan.nodes.size();
     shared_.exchange = std::make_unique<Exchange>(workers);
     shared_.ingest = old ? old->shared_.ingest
-                         : std::make_shared<Ingest>(shared_.env, shared_.options.autocommit_ms, waker());
+                         : std::make_shared<Ingest>(shared_.env, autocommit_of(shared_.plan, shared_.options), waker());
     shared_.counters = std::vector<NodeCounters>(workers * nodes);
     shared_.egress.resize(nodes);
     shared_.exports.resize(nodes);

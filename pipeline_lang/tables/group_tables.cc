@@ -90,6 +90,7 @@ bool take_reductions(const Lowering& lower, std::string_view name, Reduction& re
   for (const NamedNode& node : *nodes) {
     NamedExpr item{node.name, node.name.empty() ? node.value.span() : node.name_span, nullptr};
     std::optional<ExprInput> input;
+    bool by_default = false;
     if (const Instance* instance = reducer_instance(lower, node.value)) {
       std::string default_name;
       input = reducer_call(lower, *instance, default_name);
@@ -100,6 +101,7 @@ bool take_reductions(const Lowering& lower, std::string_view name, Reduction& re
           else item.name = *as;
         } else {
           item.name = default_name;
+          by_default = true;
         }
         if (item.name.empty() && input) {
           lower.builder().error(item.span, "this reducer's column needs a name").note("give it one with `as:`");
@@ -133,7 +135,7 @@ bool take_reductions(const Lowering& lower, std::string_view name, Reduction& re
     const auto same = std::find_if(out.begin(), out.end(), [&](const NamedExpr& other) { return other.name == item.name; });
     if (same == out.end()) {
       out.push_back(std::move(item));
-    } else if (!same->expr || plan::to_text(*same->expr) != plan::to_text(*item.expr)) {
+    } else if (by_default || !same->expr || plan::to_text(*same->expr) != plan::to_text(*item.expr)) {
       lower.builder().error(item.span, "column `" + item.name + "` is given twice").note("name one of them differently, `as:` in a reducer's arguments");
       fine = false;
     }

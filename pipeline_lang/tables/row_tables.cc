@@ -134,13 +134,8 @@ ObjectPtr build_split(Builder& builder, const Call& call) {
 std::optional<Type> element_of(const Type& type) {
   switch (type.kind()) {
     case Kind::kList:
-    case Kind::kTuple: return type.element();
-    case Kind::kArray: {
-      const Kind element = type.element().kind();
-      if (type.dims() == 1) return Type(element);
-      if (type.dims() > 1) return Type::array(element, type.dims() - 1);
-      return Type(Kind::kAny);
-    }
+    case Kind::kTuple:
+    case Kind::kArray: return type.element();
     case Kind::kStr: return Type(Kind::kStr);
     case Kind::kJson: return Type(Kind::kJson);
     case Kind::kAny: return Type(Kind::kAny);

@@ -62,6 +62,10 @@ class Liveness {
   }
 
   void run() {
+    // What a log is kept of is computed, whoever else reads it.
+    for (const Node& node : plan_.nodes)
+      if (const auto* log = std::get_if<ErrorLog>(&node.params); log != nullptr && !log->all)
+        for (const NodeId watched : log->operators) use_all(plan_.nodes[watched.value]);
     for (std::size_t i = plan_.nodes.size(); i-- > 0;) visit(plan_.nodes[i]);
     for (Node& node : plan_.nodes) {
       auto* source = std::get_if<Source>(&node.params);
