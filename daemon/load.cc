@@ -2,11 +2,12 @@
 
 namespace thalweg::daemon {
 
-lang::CompileResult Loader::load(const std::string& path, const Overrides& overrides) const {
+lang::CompileResult Loader::load(const std::string& path, const Overrides& overrides, bool check_only) const {
   lang::CompileOptions options;
   options.catalog = &catalog_;
   options.environment = env_.variable;
   options.overrides = overrides;
+  options.check_only = check_only;
   options.disk = env_.disk.get();
   return lang::compile_file(path, options);
 }

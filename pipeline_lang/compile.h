@@ -34,6 +34,8 @@ struct CompileOptions {
   // `--set name=value`: wins over the file's `$name` or setting `name`.
   std::vector<std::pair<std::string, std::string>> overrides;
   std::map<std::string, ReplacedInput> inputs;
+  // Nothing will run: what is made of columns that cannot be known yet is left alone.
+  bool check_only = false;
   // Files that the pipeline names (imports, `!schema_from_csv`, `!secret.file`); null: none can be read.
   Disk* disk = nullptr;
   // Whether a path that the pipeline names may be used (`allow_paths`); null: any.

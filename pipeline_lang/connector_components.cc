@@ -190,6 +190,8 @@ ObjectPtr build_source(Builder& b, const Call& call, const config::ConnectorSpec
   for (const std::string& text : shape->warnings)
     b.warning(call.has("path") ? call.span_of("path") : call.span(), text);
   const bool inferred = schema == nullptr && shape->inferred;
+  // Nothing is there to infer from: a check says so, and leaves alone whatever is made of these columns.
+  if (inferred && shape->fields.empty() && e.options().check_only) return error_object();
   if (schema == nullptr) fields = std::move(shape->fields);
   for (plan::SourceField& field : shape->extra)
     if (std::none_of(fields.begin(), fields.end(), [&](const plan::SourceField& f) { return f.name == field.name; }))

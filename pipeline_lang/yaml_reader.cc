@@ -118,6 +118,11 @@ class TreeBuilder : public YAML::EventHandler {
     return properties.value_begin;
   }
 
+  // `!!int "5"` is the number.
+  static bool names_number(std::string_view tag) {
+    return tag == "tag:yaml.org,2002:int" || tag == "tag:yaml.org,2002:float" || tag == "tag:yaml.org,2002:bool";
+  }
+
   std::shared_ptr<Node> scalar_at(const YAML::Mark& mark, const std::string& tag, const std::string& value) {
     count_node(mark);
     auto node = std::make_shared<Node>();
@@ -125,7 +130,7 @@ class TreeBuilder : public YAML::EventHandler {
     const std::uint32_t begin = take_properties(*node, mark, tag);
     const yaml::ScalarPlace place = yaml::find_scalar(source_, begin, value, tag == "!");
     if (place.unterminated) throw Stop{span(begin, begin + 1), "this quote is never closed"};
-    node->quoted = node->quoted || place.quoted;
+    node->quoted = node->quoted || (place.quoted && !names_number(tag));
     node->verbatim = place.verbatim;
     node->text = value;
     if (value.empty() && !place.quoted) {

@@ -18,6 +18,18 @@ void append_array(std::string_view array, std::string& out) {
   out += inside;
 }
 
+// The columns that were guessed from a sample: what to write into `schema:`, should they be right.
+void print_inferred(const lang::CompileResult& compiled) {
+  for (const lang::InferredSchema& guess : compiled.inferred) {
+    std::string columns;
+    for (const ColumnSpec& column : guess.schema.columns)
+      columns += (columns.empty() ? "" : ", ") + column.name + ": " + column.type.to_text();
+    const LineColumn at = compiled.files->locate(guess.span);
+    std::printf("%s:%u: `%s` has the inferred schema {%s}\n", std::string(compiled.files->name(guess.span.file)).c_str(),
+                at.line, guess.name.c_str(), columns.c_str());
+  }
+}
+
 }  // namespace
 
 int run_command(const CheckArgs& args) {
@@ -26,13 +38,14 @@ int run_command(const CheckArgs& args) {
   bool valid = true;
   std::string json;
   for (const std::string& path : args.files) {
-    lang::CompileResult compiled = loader.load(path, args.overrides);
+    lang::CompileResult compiled = loader.load(path, args.overrides, true);
     valid = valid && compiled.ok();
     if (args.json) {
       append_array(lang::render_json(compiled.diagnostics, *compiled.files), json);
       continue;
     }
     print_diagnostics(compiled.diagnostics, *compiled.files);
+    print_inferred(compiled);
     if (compiled.ok()) std::printf("%s: ok\n", path.c_str());
     else std::printf("%s: %zu error%s\n", path.c_str(), compiled.diagnostics.num_errors(),
                      compiled.diagnostics.num_errors() == 1 ? "" : "s");

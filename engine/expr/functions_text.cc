@@ -352,7 +352,7 @@ std::string cannot_parse(std::string_view text, std::string_view type) {
   constexpr std::size_t kShown = 100;
   std::string shown;
   append_quoted(text.substr(0, kShown), shown);
-  return fmt::format("cannot parse {} to {}", shown, type);
+  return fmt::format("parse error: cannot parse {} to {}", shown, type);
 }
 
 template <class T, std::optional<T> (*Read)(std::string_view)>

@@ -371,9 +371,10 @@ void add_reducer_components(Components& out) {
     const char* name;
     const char* doc;
     const char* aliases[3];
+    const char* example = "{column: amount, as: x}";
   };
   static constexpr Row kRows[] = {
-      {"count", "How many rows.", {}},
+      {"count", "How many rows.", {}, "{as: n}"},
       {"count_distinct", "How many different values.", {}},
       {"count_distinct_approximate", "How many different values, about.", {}},
       {"sum", "Sum of numbers or arrays.", {}},
@@ -396,10 +397,10 @@ void add_reducer_components(Components& out) {
       {"var_samp", "Variance of the sample.", {"variance", nullptr}},
       {"var_pop", "Variance of the population.", {}},
       {"median", "The middle value, linear between two.", {}},
-      {"quantile", "The value below which the share q of the rows is, linear between two.", {}},
-      {"string_agg", "Texts put together.", {}},
-      {"bool_and", "Whether all hold.", {}},
-      {"bool_or", "Whether any holds.", {}},
+      {"quantile", "The value below which the share q of the rows is, linear between two.", {}, "{column: amount, q: 0.9, as: x}"},
+      {"string_agg", "Texts put together.", {}, "{column: name, sep: \", \", as: names}"},
+      {"bool_and", "Whether all hold.", {}, "{column: amount > 0, as: x}"},
+      {"bool_or", "Whether any holds.", {}, "{column: amount > 0, as: x}"},
   };
   for (const Row& row : kRows) {
     Component component;
@@ -412,7 +413,7 @@ void add_reducer_components(Components& out) {
     }
     component.kind = ComponentKind::kReducer;
     component.doc = row.doc;
-    component.example = "!reducers." + name + (name == "count" ? " {as: n}" : " {column: amount, as: x}");
+    component.example = "!reducers." + name + " " + row.example;
     component.args = {arg("column", ArgKind::kExpr, name != "count" && name != "count_distinct", "what is reduced", {"expression", "x", "arg"}),
                       arg("as", ArgKind::kText, false, "the name of the result", {"name", "alias"})};
     if (name == "argmin" || name == "argmax")

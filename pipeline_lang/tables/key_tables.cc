@@ -303,7 +303,7 @@ void add_key_tables(Components& out) {
                                 "The rows under `pointer_from(columns…)`.", "!with_id_from {table: $t, columns: [country, city]}",
                                 build_with_id_from));
   out.push_back(table_component("with_id", {table_arg(), arg("key", ArgKind::kExpr, true, "a pointer", {"id", "new_index", "new_id"})},
-                                "The rows under other keys.", "!with_id {table: $t, key: owner}", build_with_id));
+                                "The rows under other keys.", "!with_id {table: $t, key: pointer_from(name)}", build_with_id));
   out.push_back(table_component("copy", {table_arg()}, "The same rows as a table of its own.", "!copy {table: $t}", build_copy));
 }
 

@@ -207,7 +207,7 @@ void add_row_tables(Components& out) {
       "All columns, with those listed added or replaced.", "!with_columns {table: $t, columns: {total: price * quantity}}",
       build_with_columns));
   out.push_back(table_component("rename", {table_arg(), arg("columns", ArgKind::kRename, true, "new name: old name")},
-                          "Other names for columns.", "!rename {table: $t, columns: {amount: amt}}", build_rename,
+                          "Other names for columns.", "!rename {table: $t, columns: {cost: price}}", build_rename,
                           {"rename_columns"}));
   out.push_back(table_component("without", {table_arg(), arg("columns", ArgKind::kNames, true, "columns to leave out")},
                           "All columns but those listed.", "!without {table: $t, columns: [secret]}", build_without,

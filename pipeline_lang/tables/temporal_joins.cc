@@ -702,7 +702,7 @@ void add_temporal_join_components(Components& out) {
   interval.push_back(arg("upper", ArgKind::kDurationOrNumber, false, "the right time is at most the left time plus this", {"upper_bound"}));
   interval.insert(interval.end(), {how_arg("inner"), behavior_arg(), select_arg()});
   out.push_back(table_component("interval_join", std::move(interval), "Rows of two tables that are close in time.",
-                                "!interval_join {left: $orders, right: $shipments, left_time: left.at, right_time: right.at, lower: 0s, upper: 2h, on: [order]}",
+                                "!interval_join {left: $orders, right: $shipments, left_time: left.at, right_time: right.at, lower: 0s, upper: 2h, on: [order], select: [order, {shipped: right.at}]}",
                                 build_interval_join, {"temporal.interval_join"}));
 
   std::vector<ArgSpec> asof = timed_args();
@@ -717,7 +717,7 @@ void add_temporal_join_components(Components& out) {
                            arg("behavior", ArgKind::kAny, false, "how late rows of each side may be"), arg("index", ArgKind::kAny, false, "an error: not needed"),
                            select_arg(), arg("selectors", ArgKind::kExprMap, false, "`select` the other way round: expression: name")});
   out.push_back(table_component("asof_join", std::move(asof), "Each row with the nearest row in time of the other table.",
-                                "!asof_join {left: $trades, right: $quotes, left_time: left.at, right_time: right.at, on: [symbol], select: [at, price, {bid: right.bid}]}",
+                                "!asof_join {left: $trades, right: $quotes, left_time: left.at, right_time: right.at, on: [symbol], select: [left.at, price, {bid: right.bid}]}",
                                 build_asof_join, {"temporal.asof_join"}));
 
   std::vector<ArgSpec> now = sides_args();
@@ -728,7 +728,7 @@ void add_temporal_join_components(Components& out) {
   std::vector<ArgSpec> window = timed_args();
   window.insert(window.end(), {arg("window", ArgKind::kComponent, false, "`!temporal.tumbling`, `sliding` or `session`"), how_arg("inner"), select_arg()});
   out.push_back(table_component("window_join", std::move(window), "Rows of two tables that share a window.",
-                                "!window_join {left: $a, right: $b, left_time: left.at, right_time: right.at, window: !temporal.tumbling {duration: 1m}}",
+                                "!window_join {left: $a, right: $b, left_time: left.at, right_time: right.at, window: !temporal.tumbling {duration: 1m}, select: {a: left.x, b: right.x}}",
                                 build_window_join, {"temporal.window_join"}));
 }
 
