@@ -93,6 +93,9 @@ void TagCall::check_value(const Argument& argument) const {
     case ArgKind::kBool: (void)boolean(name); return;
     case ArgKind::kDuration: (void)duration(name); return;
     case ArgKind::kDurationOrNumber: (void)duration_or_number(name); return;
+    case ArgKind::kComponent:
+      if (argument.value.node->is_scalar() && argument.value.node->tag.empty()) (void)instance(name);
+      return;
     default: return;
   }
 }
