@@ -83,7 +83,7 @@ std::string pipeline_of(const Component& component) {
 }
 
 std::string failure_of(const std::string& pipeline) {
-  static const Env env = real_env();
+  static Env env = real_env();
   static const daemon::ConnectorCatalog catalog(env);
   static const std::unique_ptr<ConnectorFactory> connectors = make_connector_factory();
   TestFile file;
@@ -97,7 +97,7 @@ std::string failure_of(const std::string& pipeline) {
 }  // namespace
 
 TEST_CASE("every tag has a line of documentation and an example that is built and run") {
-  const Env env = real_env();
+  Env env = real_env();
   const daemon::ConnectorCatalog catalog(env);
   const lang::Registry registry(&catalog);
   for (const Component* component : registry.all()) {
