@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <cstdio>
+#include <future>
 #include <map>
 #include <optional>
 
@@ -47,6 +48,11 @@ class ServeCommand {
     signals_.on_stop([this] { ask(Ask::kStop); });
     signals_.on_reload([this] { ask(Ask::kReload); });
     notify.status("starting");
+    daemon.on_reload({[&] { notify.reloading(); },
+                      [&](std::size_t failed) {
+                        std::string refused = failed == 0 ? "" : std::to_string(failed) + " changes were refused; ";
+                        notify.ready(refused + daemon.summary());
+                      }});
     daemon.start();
     std::optional<FolderWatch> watch;
     if (config_.watch && !config_.pipelines_dir.empty())
@@ -58,6 +64,7 @@ class ServeCommand {
     notify.stopping();
     notify.extend_timeout(config_.limits.stop_ns / 1000);
     daemon.begin_stop();
+    reloads_.clear();  // waits for them
     watch.reset();
     daemon.stop_all();
     server_.reset();
@@ -162,6 +169,18 @@ class ServeCommand {
     changed_.notify_all();
   }
 
+  // A reload may take long, and the watchdog must hear of us meanwhile. One runs and one waits; what is asked for beyond that
+  // is what the waiting one will do.
+  void reload_beside(Daemon& daemon) {
+    std::erase_if(reloads_, [](std::future<void>& one) { return one.wait_for(std::chrono::seconds(0)) == std::future_status::ready; });
+    if (reloads_.size() >= 2) return;
+    reloads_.push_back(std::async(std::launch::async, [&daemon] {
+      ChangeOptions options;
+      options.trigger = "signal";
+      daemon.reload_all(options);
+    }));
+  }
+
   void loop(Daemon& daemon, Notify& notify) {
     std::string last = daemon.summary();
     auto alive_at = std::chrono::steady_clock::now();
@@ -179,20 +198,11 @@ class ServeCommand {
         notify.alive();
         alive_at = std::chrono::steady_clock::now() + std::chrono::nanoseconds(notify.watchdog_ns() / 2);
       }
-      if (asked == Ask::kReload) reload(daemon, notify);
+      if (asked == Ask::kReload) reload_beside(daemon);
       std::string now = daemon.summary();
       if (now != last) notify.status(now);
       last = now;
     }
-  }
-
-  static void reload(Daemon& daemon, Notify& notify) {
-    notify.reloading();
-    ChangeOptions options;
-    options.trigger = "signal";
-    std::size_t failed = 0;
-    for (const Outcome& outcome : daemon.reload_all(options)) failed += outcome.result == Outcome::Result::kFailed ? 1U : 0U;
-    notify.ready(failed == 0 ? daemon.summary() : std::to_string(failed) + " changes were refused; " + daemon.summary());
   }
 
   const ServeArgs& args_;
@@ -200,6 +210,7 @@ class ServeCommand {
   Env env_;
   ServeConfig config_;
   std::unique_ptr<RestServer> server_;
+  std::vector<std::future<void>> reloads_;  // of signals
   std::mutex mutex_;
   std::condition_variable changed_;
   Ask asked_ = Ask::kNothing;  // guarded by mutex_

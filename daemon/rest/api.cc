@@ -229,13 +229,11 @@ void Api::cancel_waits() {
 // ---------------------------------------------------------------- names in paths
 
 Checked<PipelineStatus> Api::named_pipeline(const std::string& name) const {
+  if (auto found = name.empty() ? std::nullopt : pipelines_.status(name)) return std::move(*found);
   std::vector<PipelineStatus> all = pipelines_.statuses();
   if (name.empty() && all.size() == 1) return all.front();
   std::vector<std::string> known;
-  for (PipelineStatus& status : all) {
-    if (status.name == name) return std::move(status);
-    known.push_back(status.name);
-  }
+  for (const PipelineStatus& status : all) known.push_back(status.name);
   if (name.empty()) return refuse(400, "missing_parameter", "`pipeline` is missing, and there is not just one");
   return refuse(404, "no_such_pipeline", "there is no pipeline `" + name + "`", suggestion(name, known));
 }

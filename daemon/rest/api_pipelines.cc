@@ -216,6 +216,7 @@ Answer Api::connectors(const Call& call) {
     json.field("ended", connector.ended);
     if (connector.is_source) {
       json.field("queued_bytes", connector.queued_bytes);
+      json.field("lag_seconds", static_cast<double>(connector.lag_ns) / 1e9);
       json.field("stalled_seconds", static_cast<double>(connector.stalled_ns) / 1e9);
     }
     if (!connector.last_error.empty()) json.field("last_error", connector.last_error);

@@ -43,9 +43,12 @@ Answer Api::tables(const Call& call) {
   std::string body;
   JsonWriter json(body);
   json.begin_object().key("tables").begin_array();
+  Frontier frontier = (*pipeline)->run->frontier();
   for (const auto& reader : (*pipeline)->run->exports()) append_table(**pipeline, *reader, json);
   json.end_array().end_object();
-  return json_response(std::move(body));
+  net::HttpResponse response = json_response(std::move(body));
+  response.headers.add("X-Thalweg-Frontier", frontier_text(frontier));
+  return response;
 }
 
 Answer Api::table(const Call& call) {

@@ -21,17 +21,6 @@ void append_label_value(std::string_view value, std::string& out) {
   }
 }
 
-// Resident bytes: the second number of /proc/self/statm, in pages.
-std::uint64_t resident_bytes(Disk& disk) {
-  auto file = disk.open_read("/proc/self/statm");
-  if (!file) return 0;
-  char text[128] = {};
-  auto n = (*file)->read_at(0, text, sizeof text - 1);
-  unsigned long long pages = 0;
-  if (!n || std::sscanf(text, "%*u %llu", &pages) != 1) return 0;
-  return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-}
-
 struct PipelineNumbers {
   std::string name;
   std::shared_ptr<ServedPipeline> pipeline;
@@ -98,6 +87,17 @@ void append_run_metrics(const std::vector<PipelineNumbers>& all, MetricsText& te
 }
 
 }  // namespace
+
+// Resident bytes: the second number of /proc/self/statm, in pages.
+std::uint64_t resident_bytes(Disk& disk) {
+  auto file = disk.open_read("/proc/self/statm");
+  if (!file) return 0;
+  char text[128] = {};
+  auto n = (*file)->read_at(0, text, sizeof text - 1);
+  unsigned long long pages = 0;
+  if (!n || std::sscanf(text, "%*u %llu", &pages) != 1) return 0;
+  return pages * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
 
 void MetricsText::family(std::string_view name, std::string_view type, std::string_view help) {
   family_ = name;
@@ -198,6 +198,8 @@ void append_pipeline_metrics(const std::vector<std::shared_ptr<ServedPipeline>>&
   connector_family(all, "thalweg_source_errors_total", "Bad records read", true, text, errors);
   connector_family(all, "thalweg_source_queued_bytes", "Bytes read and not yet decoded", true, text,
                    [](const ConnectorStatus& c) { return c.queued_bytes; }, "gauge");
+  connector_family(all, "thalweg_source_lag_seconds", "Age of the oldest record that waits", true, text,
+                   [](const ConnectorStatus& c) { return static_cast<double>(c.lag_ns) / 1e9; }, "gauge");
   connector_family(all, "thalweg_source_stall_seconds_total", "Time a source was held back by a full queue", true, text,
                    [](const ConnectorStatus& c) { return static_cast<double>(c.stalled_ns) / 1e9; });
   connector_family(all, "thalweg_sink_rows_total", "Rows written", false, text, rows);

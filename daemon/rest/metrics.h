@@ -29,6 +29,8 @@ class MetricsText {
   std::string_view family_;
 };
 
+[[nodiscard]] std::uint64_t resident_bytes(Disk& disk);  // of this process
+
 void append_process_metrics(MetricsText& text, Disk& disk);
 void append_pipeline_metrics(const std::vector<std::shared_ptr<ServedPipeline>>& pipelines, MetricsText& text);
 void append_reload_metrics(const PipelineControl::ChangeCounts& counts, MetricsText& text);

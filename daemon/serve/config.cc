@@ -146,6 +146,8 @@ class Reader {
     if (const Setting* limits = all.find("limits")) read_limits(*limits);
     if (const Setting* secrets = all.find("secrets")) read_secrets(*secrets);
     if (const Setting* auth = all.find("auth")) read_auth(*auth);
+    for (const char* name : {"metrics", "telemetry"})
+      if (const Setting* unused = all.find(name)) out_.diagnostics.warning(unused->span, "`" + std::string(name) + "` has no effect in this version");
     if (const Setting* tls = all.find("tls"))
       out_.diagnostics.error(tls->span, "this version speaks no TLS; listen on loopback or a unix socket behind a proxy that does");
   }

@@ -234,10 +234,12 @@ void Daemon::look_at_files(const std::string& trigger) {
     auto mark = mark_of(path);
     if (!mark) continue;
     auto known = marks_.find(path);
-    if (known != marks_.end() && known->second == *mark) continue;
+    bool same = known != marks_.end() && known->second == *mark;
     marks_[path] = *mark;
+    if (same && !imports_changed(key)) continue;
     Pipeline pipeline = add({key, path, ""});
     log_outcome(reload_file(pipeline, options), "");
+    imports_changed(key);  // as they are now
     if (stopping_) return;
   }
   for (const Pipeline& pipeline : everything()) {
@@ -249,8 +251,29 @@ void Daemon::look_at_files(const std::string& trigger) {
     if (!files->contains(key)) log_outcome(remove_pipeline(pipeline, options, false), "");
   }
   std::erase_if(marks_, [&](const auto& entry) {
-    return std::ranges::none_of(*files, [&](const auto& file) { return file.second == entry.first; });
+    return !imports_.contains(entry.first) && std::ranges::none_of(*files, [&](const auto& file) { return file.second == entry.first; });
   });
+}
+
+// Files that a definition reads beside its own (`imports:`, samples of schemas).
+bool Daemon::imports_changed(const std::string& key) {
+  Pipeline pipeline = find_managed(key);
+  if (!pipeline) return false;
+  std::vector<std::string> imports;
+  {
+    std::lock_guard lock(pipeline->mutex);
+    if (pipeline->instance) imports = pipeline->instance->prepared.imports;
+  }
+  bool changed = false;
+  for (const std::string& path : imports) {
+    auto mark = mark_of(path);
+    if (!mark) continue;
+    auto [known, is_new] = marks_.try_emplace(path, *mark);
+    changed = changed || (!is_new && known->second != *mark);
+    known->second = *mark;
+    imports_.insert(path);
+  }
+  return changed;
 }
 
 Outcome Daemon::reload_file(const Pipeline& pipeline, const ChangeOptions& options) {
@@ -298,43 +321,50 @@ Outcome Daemon::reload(const std::string& name, const ChangeOptions& options) {
 }
 
 std::vector<Outcome> Daemon::reload_all(const ChangeOptions& options) {
-  auto call = [this, options]() -> std::vector<Outcome> {
-    std::lock_guard lock(files_mutex_);
-    auto files = list_files();
-    if (!files) {
-      Outcome outcome = begin("*", options);
-      outcome.result = Outcome::Result::kFailed;
-      outcome.code = "unreadable";
-      outcome.reason = "cannot read the folder of pipelines: " + files.error().message;
-      return {finish(std::move(outcome))};
-    }
-    std::vector<Outcome> out;
-    for (const auto& [key, path] : *files) {
-      bool known = find_managed(key) != nullptr;
-      if (auto mark = mark_of(path); mark && !options.dry_run) marks_[path] = *mark;
-      if (options.dry_run && !known) {
-        Outcome outcome = begin(key, options);
-        auto text = read_text(path, kFileBytesMax, *env_.disk);
-        if (text && maker_.prepare({key, path, *text}, outcome)) outcome.result = Outcome::Result::kPlanned;
-        outcome.added.push_back({key, "a new pipeline"});
-        out.push_back(finish(std::move(outcome)));
-        continue;
-      }
-      out.push_back(reload_file(add({key, path, ""}), options));
-    }
-    for (const Pipeline& pipeline : everything()) {
-      std::string key;
-      {
-        std::lock_guard inner(pipeline->mutex);
-        key = pipeline->definition.key;
-      }
-      if (!files->contains(key)) out.push_back(remove_pipeline(pipeline, options, false));
-    }
+  if (options.dry_run) return reload_everything(options);
+  auto call = [this, options] {
+    if (hooks_.begun) hooks_.begun();
+    std::vector<Outcome> out = reload_everything(options);
+    auto failed = static_cast<std::size_t>(std::ranges::count(out, Outcome::Result::kFailed, &Outcome::result));
+    if (hooks_.ended) hooks_.ended(failed);
     for (const Outcome& outcome : out) log_outcome(outcome, options.caller);
     return out;
   };
-  if (options.dry_run || options.accept) return call();
-  return reloads_.run(call);
+  return options.accept ? call() : reloads_.run(call);
+}
+
+std::vector<Outcome> Daemon::reload_everything(const ChangeOptions& options) {
+  std::lock_guard lock(files_mutex_);
+  auto files = list_files();
+  if (!files) {
+    Outcome outcome = begin("*", options);
+    outcome.result = Outcome::Result::kFailed;
+    outcome.code = "unreadable";
+    outcome.reason = "cannot read the folder of pipelines: " + files.error().message;
+    return {finish(std::move(outcome))};
+  }
+  std::vector<Outcome> out;
+  for (const auto& [key, path] : *files) {
+    if (auto mark = mark_of(path); mark && !options.dry_run) marks_[path] = *mark;
+    if (options.dry_run && !find_managed(key)) {
+      Outcome outcome = begin(key, options);
+      auto text = read_text(path, kFileBytesMax, *env_.disk);
+      if (text && maker_.prepare({key, path, *text}, outcome)) outcome.result = Outcome::Result::kPlanned;
+      outcome.added.push_back({key, "a new pipeline"});
+      out.push_back(finish(std::move(outcome)));
+      continue;
+    }
+    out.push_back(reload_file(add({key, path, ""}), options));
+  }
+  for (const Pipeline& pipeline : everything()) {
+    std::string key;
+    {
+      std::lock_guard inner(pipeline->mutex);
+      key = pipeline->definition.key;
+    }
+    if (!files->contains(key)) out.push_back(remove_pipeline(pipeline, options, false));
+  }
+  return out;
 }
 
 Outcome Daemon::apply(const std::string& name, const std::string& text, const ChangeOptions& options) {

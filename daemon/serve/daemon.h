@@ -12,6 +12,7 @@
 #include <condition_variable>
 #include <deque>
 #include <map>
+#include <set>
 #include <thread>
 
 #include "daemon/rest/control.h"
@@ -32,6 +33,12 @@ class Daemon : public PipelineSet, public PipelineControl {
   void stop_all();   // in order, within the limit of the configuration
   // Reads files that changed since the last look; removes pipelines whose files are gone.
   void look_at_files(const std::string& trigger);
+  // Around every reload of everything: at its begin, and at its end with the number of refused changes. Set before start().
+  struct ReloadHooks {
+    std::function<void()> begun;
+    std::function<void(std::size_t failed)> ended;
+  };
+  void on_reload(ReloadHooks hooks) { hooks_ = std::move(hooks); }
   [[nodiscard]] std::string summary() const;  // `3 running, 1 failed`
   [[nodiscard]] bool any_failed() const;
 
@@ -63,7 +70,9 @@ class Daemon : public PipelineSet, public PipelineControl {
 
   // ---- files
   [[nodiscard]] Result<std::map<std::string, std::string>> list_files() const;  // key → path
+  bool imports_changed(const std::string& key);
   [[nodiscard]] std::optional<FileMark> mark_of(const std::string& path) const;
+  std::vector<Outcome> reload_everything(const ChangeOptions& options);
   Outcome reload_file(const Pipeline& pipeline, const ChangeOptions& options);
   [[nodiscard]] Result<void> write_definition(const Definition& definition);
 
@@ -84,6 +93,7 @@ class Daemon : public PipelineSet, public PipelineControl {
 
   // ---- supervision
   void supervise();
+  void keep_memory_limit();
   void look_after(const Pipeline& pipeline);
   void retry(const Pipeline& pipeline);
   void fail_pipeline(Managed& pipeline, std::string why);
@@ -102,11 +112,13 @@ class Daemon : public PipelineSet, public PipelineControl {
   const ServeConfig& config_;
   Env env_;
   InstanceMaker maker_;
+  ReloadHooks hooks_;
   std::atomic<bool> started_{false};
   std::atomic<bool> stopping_{false};
   Coalescer<std::vector<Outcome>> reloads_;
   std::mutex files_mutex_;                       // one look at a time
   std::map<std::string, FileMark> marks_;        // guarded by files_mutex_
+  std::set<std::string> imports_;                // guarded by files_mutex_; of marks_, those that are no pipelines
 
   mutable std::mutex mutex_;
   std::map<std::string, Pipeline> pipelines_;    // guarded by mutex_, by key

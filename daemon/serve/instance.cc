@@ -85,6 +85,8 @@ std::optional<Prepared> InstanceMaker::prepare(Definition definition, Outcome& o
   out.fingerprint = plan::fingerprint(plan);
   out.plan = std::make_shared<const plan::Plan>(std::move(plan));
   out.files = compiled.files;
+  for (FileId id = kNoFile + 1; !compiled.files->name(id).empty(); ++id)
+    if (compiled.files->name(id) != definition.path) out.imports.emplace_back(compiled.files->name(id));
   out.definition = std::move(definition);
   return out;
 }

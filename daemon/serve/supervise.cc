@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "daemon/log.h"
+#include "daemon/rest/metrics.h"
 #include "daemon/serve/daemon.h"
 
 namespace thalweg::daemon {
@@ -23,11 +24,37 @@ void Daemon::start() {
 }
 
 void Daemon::supervise() {
+  std::int64_t memory_at_ns = 0;
   while (!stopping_) {
     for (const Pipeline& pipeline : everything()) look_after(pipeline);
+    if (config_.memory_limit > 0 && env_.clock->monotonic_ns() >= memory_at_ns) {
+      keep_memory_limit();
+      memory_at_ns = env_.clock->monotonic_ns() + kSecondNs;
+    }
     std::unique_lock lock(mutex_);
     wake_.wait_for(lock, kLook);
   }
+}
+
+// Above the limit, whoever holds most has to go: it fails, and is tried again like any other, so that the rest can live.
+void Daemon::keep_memory_limit() {
+  std::uint64_t resident = resident_bytes(*env_.disk);
+  if (resident <= config_.memory_limit) return;
+  std::shared_ptr<Instance> largest;
+  std::uint64_t most = 0;
+  for (const Pipeline& pipeline : everything()) {
+    std::lock_guard lock(pipeline->mutex);
+    if (!pipeline->instance || pipeline->instance->served->run->wait(0)) continue;
+    std::uint64_t bytes = 0;
+    for (const OperatorStatus& status : pipeline->instance->served->run->operators()) bytes += status.state.bytes;
+    if (largest && bytes <= most) continue;
+    largest = pipeline->instance;
+    most = bytes;
+  }
+  if (!largest) return;
+  log(LogLevel::kError, "above the memory limit", {{"resident_bytes", std::to_string(resident)}, {"pipeline", largest->prepared.name}});
+  largest->served->run->abort(Error{Code::kTooLarge, "the daemon was above `memory_limit`, and this pipeline held most", {}, {}});
+  largest->served->run->wait(config_.limits.stop_ns);
 }
 
 // Notices that a run is over, and tries again what has failed.

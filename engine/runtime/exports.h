@@ -92,6 +92,15 @@ class ExportTable : public ExportReader {
   // Nothing is done unless schema and shards are the same. Requires: no commit runs on either.
   void continue_history(const ExportTable& old, std::int64_t now_ns);
 
+  // How far its history goes: `retain_ns` (`retain:` of its tag) in the place of the bounds of age and commits.
+  void retain(std::int64_t retain_ns, const RunOptions& options) {
+    own_limits_.emplace();
+    own_limits_->history_ns = retain_ns;
+    own_limits_->history_commits = ~std::uint64_t{0};
+    own_limits_->history_bytes = options.history_bytes;
+  }
+  [[nodiscard]] const RunOptions& limits(const RunOptions& options) const { return own_limits_ ? *own_limits_ : options; }
+
   [[nodiscard]] bool events() const { return events_; }
   [[nodiscard]] const std::string& name() const override { return name_; }
   [[nodiscard]] const Schema& schema() const override { return schema_; }
@@ -114,6 +123,7 @@ class ExportTable : public ExportReader {
   const Schema schema_;
   const bool events_;
   const std::vector<plan::Columns> indexes_;
+  std::optional<RunOptions> own_limits_;
   std::vector<std::unique_ptr<ExportShard>> shards_;
   mutable std::mutex mutex_;
   Frontier frontier_;                                                 // guarded by mutex_

@@ -194,7 +194,10 @@ std::optional<std::int64_t> Ingest::oldest_waiting_ns() {
 
 Ingest::Queue Ingest::queue(std::uint32_t id) {
   std::lock_guard lock(mutex_);
-  return {sources_[id]->queued_bytes, static_cast<std::uint64_t>(sources_[id]->stalled_ns)};
+  const SourceState& source = *sources_[id];
+  Queue out{source.queued_bytes, static_cast<std::uint64_t>(source.stalled_ns), 0};
+  if (!source.queue.empty() && !source.queue.front().is_end) out.lag_ns = env_.clock->monotonic_ns() - source.queue.front().arrived_ns;
+  return out;
 }
 
 void Ingest::stop() {

@@ -66,6 +66,7 @@ class Ingest {
   struct Queue {
     std::uint64_t bytes = 0;
     std::uint64_t stalled_ns = 0;
+    std::int64_t lag_ns = 0;
   };
   [[nodiscard]] Queue queue(std::uint32_t source);
 

@@ -429,11 +429,11 @@ class RunImpl : public Run {
       shared_.egress[node.id.value] = std::make_shared<Egress>(
           std::move(*made), schema, output->name, shared_.env,
           failure_of(span));
-    } else if (const auto* table = std::get_if<plan::Export>(&node.params)) {
-      if (shared_.options.exports)
-        shared_.exports[node.id.value] =
-            std::make_shared<ExportTable>(table->name, shared_.plan.node(node.inputs[0]).schema, workers,
+    } else if (const auto* table = std::get_if<plan::Export>(&node.params); table && shared_.options.exports) {
+      auto& made = shared_.exports[node.id.value];
+      made = std::make_shared<ExportTable>(table->name, shared_.plan.node(node.inputs[0]).schema, workers,
                                           is_event_stream(shared_.plan, node.inputs[0]), table->indexes);
+      if (table->retain_ns) made->retain(*table->retain_ns, shared_.options);
     }
     return {};
   }
@@ -511,6 +511,7 @@ std::vector<ConnectorStatus> RunImpl::connectors() const {
     Ingest::Queue queue = shared_.ingest->queue(i);
     status.queued_bytes = queue.bytes;
     status.stalled_ns = queue.stalled_ns;
+    status.lag_ns = queue.lag_ns;
     std::lock_guard lock(shared_.mutex);
     status.last_error = shared_.source_messages[i];
     out.push_back(std::move(status));

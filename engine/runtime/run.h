@@ -59,6 +59,7 @@ struct ConnectorStatus {
   std::string last_error;
   std::uint64_t queued_bytes = 0;  // delivered and not yet decoded, or staged for the sink
   std::uint64_t stalled_ns = 0;    // how long the source was held back by a full queue
+  std::int64_t lag_ns = 0;         // age of the oldest record that waits
 };
 
 struct RunTimings {

@@ -344,7 +344,7 @@ void Worker::finish_commit(const CommitSpec& spec) {
   }
   for (const DataError& error : commit_errors_) shared_.count_error(error.kind);
   for (const auto& table : shared_.exports)
-    if (table) table->shard(id_.value).trim(published, shared_.options, now);
+    if (table) table->shard(id_.value).trim(published, table->limits(shared_.options), now);
 }
 
 void Worker::publish(const CommitSpec& spec) {
