@@ -55,7 +55,7 @@ Result<void> ExecSink::flush() {
   std::uint64_t ignored = 0;
   while (program_->unsent() > 0) {
     while (auto line = program_->take_line()) TRY(take(*line, ignored));
-    if (program_->output_ended()) return fail(ended());
+    if (program_->output_ended() || program_->input_closed()) return fail(ended());
     const std::int64_t left_ms = (deadline - now_ns()) / 1'000'000;
     if (left_ms <= 0) return fail(Code::kUnavailable, "`" + settings_.command.name + "` takes nothing (`timeout`)");
     TRY(program_->pump(left_ms, true));

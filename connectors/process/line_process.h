@@ -50,6 +50,7 @@ class LineProcess {
   [[nodiscard]] Result<void> pump(std::int64_t timeout_ms, bool until_sent = false, int wake_fd = -1);
   // The next line of the program, if there is one.
   [[nodiscard]] std::optional<std::string> take_line();
+  [[nodiscard]] bool input_closed() const { return in_fd_ < 0; }  // by us, or by the program
   [[nodiscard]] bool output_ended() const { return out_fd_ < 0; }
 
   // Waits for its end. Nothing: it still runs. `exited with status 1: last line of stderr`.

@@ -1,5 +1,8 @@
 #include <catch2/catch.hpp>
 
+#include <chrono>
+#include <thread>
+
 #include "connectors/net/event_loop.h"
 #include "connectors/net/http_server.h"
 #include "connectors/registry.h"
@@ -18,7 +21,7 @@ plan::Source source_of(const std::string& line, std::vector<plan::SourceField> f
   plan::Source source;
   source.connector = "io.exec.read";
   source.name = "program";
-  Setting::Map given{{"command", shell(line)}, {"restart_delay", Setting(std::int64_t{1'000'000})}};
+  Setting::Map given{{"command", shell(line)}, {"restart_delay", text("1ms")}};
   for (auto& entry : more) given.push_back(std::move(entry));
   source.args = decoded("io.exec.read", Setting(std::move(given)));
   source.fields = std::move(fields);
@@ -205,7 +208,7 @@ TEST_CASE("io.exec.write: changes, commits, the end") {
   CHECK(careful->end(4));
   CHECK(careful->close(true));
 
-  const auto silent = sink_of("cat > /dev/null", {{"acknowledge", Setting(true)}, {"timeout", Setting(std::int64_t{200'000'000})}});
+  const auto silent = sink_of("cat > /dev/null", {{"acknowledge", Setting(true)}, {"timeout", text("200ms")}});
   REQUIRE(silent->open({.env = &env, .schema = schema, .name = "out"}));
   const auto late = silent->end(4);
   REQUIRE_FALSE(late);
@@ -214,9 +217,10 @@ TEST_CASE("io.exec.write: changes, commits, the end") {
   const auto broken = sink_of("read -r l; echo full disk >&2; exit 2");
   REQUIRE(broken->open({.env = &env, .schema = schema, .name = "out"}));
   Result<void> result;
-  for (int round = 0; round < 100 && result; ++round) {
+  for (int round = 0; round < 5000 && result; ++round) {
     result = broken->write(4, batch);
     if (result) result = broken->end(4);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   REQUIRE_FALSE(result);
   CHECK(result.error().message == "`out` exited with status 2: full disk before its input ended");

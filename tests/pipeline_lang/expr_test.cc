@@ -33,7 +33,7 @@ NameScope scope() {
   NameScope out = NameScope::of_table(rows(), {"$t"});
   out.set_variables([](std::string_view name) -> ExprVariable {
     if (name == "n") return {ExprVariable::Kind::kLiteral, Value::of(std::int64_t{7}), {}};
-    if (name == "other") return {ExprVariable::Kind::kOther, {}, "a table"};
+    if (name == "other") return {ExprVariable::Kind::kOther, {}, nullptr, "a table"};
     return {};
   });
   return out;
