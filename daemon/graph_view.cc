@@ -45,6 +45,9 @@ struct StateText {
   std::string operator()(const plan::TimeGate& gate) const {
     return gate.kind == plan::GateKind::kFreeze ? "the clock" : "rows until the clock passes them";
   }
+  std::string operator()(const plan::SlidingGroupBy& windows) const {
+    return windows.cutoff.is_none() ? "one entry per pane, one row per window" : "one entry per pane, one row per window, until the cutoff";
+  }
   std::string operator()(const plan::SessionAssign& sessions) const {
     return sessions.cutoff.is_none() ? "rows in order, per instance" : "rows in order, per instance, until the cutoff";
   }
@@ -225,7 +228,7 @@ std::string graph_json(const GraphView& graph, const std::vector<OperatorStatus>
       if (status.node.value != node.id) continue;
       json.key("live").begin_object().field("rows_in", status.rows_in).field("rows_out", status.rows_out);
       json.field("busy_ns", status.busy_ns).field("state_rows", status.state.rows);
-      json.field("state_bytes", status.state.bytes).end_object();
+      json.field("state_bytes", status.state.bytes).field("late_rows", status.state.late_rows).end_object();
     }
     json.end_object();
   }

@@ -49,6 +49,7 @@ struct DataError {
 struct StateSize {
   std::uint64_t rows = 0;
   std::uint64_t bytes = 0;
+  std::uint64_t late_rows = 0;  // dropped behind a cutoff, since the start
 };
 
 class OperatorContext {

@@ -17,8 +17,8 @@ const OperatorDescriptor* const kAll[] = {
     &kProject, &kFilter, &kRekey,  &kFlatten, &kRemoveErrors, &kAssertAppendOnly, &kFilterForgetting, &kUpsert,
     &kKeyed,   &kIx,     &kConcat, &kGroupBy, &kDeduplicate,  &kTopK,             &kJoin,             &kToStream,
     &kIterate, &kRemember,
-    &kStreamToTable, &kSort, &kOrderedDiff, &kInterpolate, &kTimeGate, &kWindowAssign, &kSessionAssign, &kIntervalJoin,
-    &kAsofJoin, &kAsofNowJoin, &kUtcNow, &kInactivity, &kUpdateTimestamp,
+    &kStreamToTable, &kSort, &kOrderedDiff, &kInterpolate, &kTimeGate, &kWindowAssign, &kSlidingGroupBy, &kSessionAssign,
+    &kIntervalJoin, &kAsofJoin, &kAsofNowJoin, &kUtcNow, &kInactivity, &kUpdateTimestamp,
 };
 
 // The keyed operators are one implementation with a kind, and so are the gates of event time.

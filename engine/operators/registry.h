@@ -32,6 +32,7 @@ extern const OperatorDescriptor kOrderedDiff;
 extern const OperatorDescriptor kInterpolate;
 extern const OperatorDescriptor kTimeGate;
 extern const OperatorDescriptor kWindowAssign;
+extern const OperatorDescriptor kSlidingGroupBy;
 extern const OperatorDescriptor kSessionAssign;
 extern const OperatorDescriptor kIntervalJoin;
 extern const OperatorDescriptor kAsofJoin;

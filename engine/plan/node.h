@@ -225,6 +225,21 @@ struct WindowAssign {
   bool from_origin = false;  // no window starts before the origin
 };  // keys: key_of_part(key, index of the window) unless every row has one window
 
+// Sliding windows and their groups in one: rows are reduced into panes, the stretches between neighbouring bounds of
+// windows, and the panes of a window into its result. Means WindowAssign, gates, GroupBy by start, end and instance.
+// Requires: merges_panes (plan/panes.h).
+struct SlidingGroupBy {
+  WindowAssign windows;
+  std::optional<std::uint32_t> instance;
+  Columns sort_by;
+  std::vector<Reducer> reducers;
+  Value delay;                // None, or: a window comes out when the clock is at or past start + delay
+  Value emit_after;           // None, or: when it is at or past end + this (exactly once)
+  Value cutoff;               // None, or: a window is closed when the clock of earlier batches is at or past end + cutoff
+  bool keep_results = true;   // false: closed windows are taken back
+  bool instance_clock = false;
+};  // schema: start, end, instance if any, one per reducer
+
 // Appends the session of a row: a pointer that stays while the session grows; with `bounds` its start and end, too.
 struct SessionAssign {
   Columns instance;
@@ -319,7 +334,7 @@ struct Export {
 
 using Params = std::variant<Source, StaticRows, ErrorLog, Project, Remember, Filter, Rekey, Flatten, RemoveErrors,
                             AssertAppendOnly, FilterForgetting, Upsert, Keyed, Ix, Concat, GroupBy, Deduplicate, TopK,
-                            Join, Sort, OrderedDiff, Interpolate, TimeGate, WindowAssign, SessionAssign,
+                            Join, Sort, OrderedDiff, Interpolate, TimeGate, WindowAssign, SlidingGroupBy, SessionAssign,
                             IntervalJoin, AsofJoin, AsofNowJoin, UtcNow, Inactivity, UpdateTimestamp, ToStream, StreamToTable, Iterate,
                             LoopInput, Output, Export>;
 

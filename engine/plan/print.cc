@@ -293,6 +293,21 @@ std::string arguments(const WindowAssign& p) {
   if (p.duration.is_none()) args.text("ratio", fmt::format("{}", p.ratio));
   return args.value("origin", p.origin).flag("from_origin", p.from_origin).finish();
 }
+std::string arguments(const SlidingGroupBy& p) {
+  std::vector<std::string> reducers;
+  for (const Reducer& reducer : p.reducers) reducers.push_back(reducer_text(reducer));
+  return Arguments()
+      .text("", arguments(p.windows))
+      .column("instance", p.instance)
+      .columns("sort_by", p.sort_by)
+      .text("reducers", join_list(reducers))
+      .value("delay", p.delay)
+      .value("emit_after", p.emit_after)
+      .value("cutoff", p.cutoff)
+      .flag("take_back", !p.keep_results)
+      .flag("instance_clock", p.instance_clock)
+      .finish();
+}
 std::string arguments(const SessionAssign& p) {
   return Arguments()
       .columns("instance", p.instance)
@@ -412,6 +427,7 @@ std::string_view name_of(const TimeGate& p) {
   return "";
 }
 std::string_view name_of(const WindowAssign&) { return "window_assign"; }
+std::string_view name_of(const SlidingGroupBy&) { return "sliding_groupby"; }
 std::string_view name_of(const SessionAssign&) { return "session_assign"; }
 std::string_view name_of(const IntervalJoin&) { return "interval_join"; }
 std::string_view name_of(const AsofJoin&) { return "asof_join"; }

@@ -538,6 +538,7 @@ std::vector<OperatorStatus> RunImpl::operators() const {
       status.busy_ns += counter.busy_ns;
       status.state.rows += counter.state_rows;
       status.state.bytes += counter.state_bytes;
+      status.state.late_rows += counter.late_rows;
     }
     out.push_back(status);
   }

@@ -40,6 +40,7 @@ struct NodeCounters {
   std::atomic<std::uint64_t> busy_ns{0};
   std::atomic<std::uint64_t> state_rows{0};
   std::atomic<std::uint64_t> state_bytes{0};
+  std::atomic<std::uint64_t> late_rows{0};
 };
 
 struct RunShared {

@@ -330,6 +330,11 @@ void Worker::finish_commit(const CommitSpec& spec) {
     Node& mine = nodes_[node.id.value];
     if (!mine.op) continue;
     wants_odd |= !spec.is_odd && mine.op->wants_odd();
+    StateSize state = mine.op->state();
+    NodeCounters& counter = shared_.counter(id_, node.id);
+    counter.state_rows.store(state.rows, std::memory_order_relaxed);
+    counter.state_bytes.store(state.bytes, std::memory_order_relaxed);
+    counter.late_rows.store(state.late_rows, std::memory_order_relaxed);
   }
   if (wants_odd) shared_.odd_wanted.fetch_add(1);
   std::int64_t now = shared_.env.clock->monotonic_ns();

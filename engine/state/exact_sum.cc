@@ -56,6 +56,17 @@ void WideSum::add(double v) {
   }
 }
 
+void WideSum::add(const WideSum& other, bool negated) {
+  std::uint64_t carry = negated ? 1 : 0;  // -x is ~x + 1
+  for (std::size_t i = 0; i < limbs_.size(); ++i) {
+    std::uint64_t part = negated ? ~other.limbs_[i] : other.limbs_[i];
+    std::uint64_t first = limbs_[i] + part;
+    std::uint64_t over = first < part ? 1 : 0;
+    limbs_[i] = first + carry;
+    carry = over + (limbs_[i] < carry ? 1 : 0);
+  }
+}
+
 bool WideSum::is_zero() const {
   for (std::uint64_t limb : limbs_)
     if (limb != 0) return false;
@@ -127,12 +138,36 @@ void ExactSum::add(double v, std::int64_t times) {
     if (std::isnan(v)) special_->nan += times;
     else if (v > 0) special_->plus_infinity += times;
     else special_->minus_infinity += times;
-    if (special_->nan == 0 && special_->plus_infinity == 0 && special_->minus_infinity == 0) special_.reset();
+    tidy();
     return;
   }
   double signed_v = times < 0 ? -v : v;
   for (std::int64_t i = 0; i < (times < 0 ? -times : times); ++i) add_finite(signed_v);
+  tidy();
+}
+
+void ExactSum::tidy() {
+  if (special_ && special_->nan == 0 && special_->plus_infinity == 0 && special_->minus_infinity == 0) special_.reset();
   if (wide_ && high_ == 0 && low_ == 0 && wide_->is_zero()) wide_.reset();
+}
+
+void ExactSum::add(const ExactSum& other) { merge(other, 1); }
+void ExactSum::subtract(const ExactSum& other) { merge(other, -1); }
+
+void ExactSum::merge(const ExactSum& other, int sign) {
+  if (other.high_ != 0) add_finite(sign * other.high_);
+  if (other.low_ != 0) add_finite(sign * other.low_);
+  if (other.wide_) {
+    if (!wide_) wide_ = std::make_unique<WideSum>();
+    wide_->add(*other.wide_, sign < 0);
+  }
+  if (other.special_) {
+    if (!special_) special_ = std::make_unique<Special>();
+    special_->nan += sign * other.special_->nan;
+    special_->plus_infinity += sign * other.special_->plus_infinity;
+    special_->minus_infinity += sign * other.special_->minus_infinity;
+  }
+  tidy();
 }
 
 double ExactSum::value() const {

@@ -16,6 +16,7 @@ namespace thalweg {
 class WideSum {
  public:
   void add(double v);  // finite
+  void add(const WideSum& other, bool negated);
   [[nodiscard]] double rounded() const;
   [[nodiscard]] bool is_zero() const;
 
@@ -27,6 +28,9 @@ class WideSum {
 class ExactSum {
  public:
   void add(double v, std::int64_t times);
+  // Adds another sum, or takes it out again.
+  void add(const ExactSum& other);
+  void subtract(const ExactSum& other);
   [[nodiscard]] double value() const;
   void clear() { *this = ExactSum{}; }
   // What value() rounds away, itself rounded: value() + remainder() is the sum to twice the precision. Finite sums only.
@@ -40,6 +44,8 @@ class ExactSum {
     std::int64_t minus_infinity = 0;
   };
   void add_finite(double v);
+  void merge(const ExactSum& other, int sign);
+  void tidy();
 
   double high_ = 0;
   double low_ = 0;

@@ -4,6 +4,7 @@
 // start and end are reducers over the time; intervals_over joins the rows to the locations within the bounds.
 #include <algorithm>
 
+#include "engine/plan/panes.h"
 #include "pipeline_lang/tables/grouping.h"
 #include "pipeline_lang/tables/temporal.h"
 
@@ -161,13 +162,54 @@ class WindowBy {
     end_ = start_ + 1;
     schema.columns.push_back({"_pw_window_start", type});
     schema.columns.push_back({"_pw_window_end", type});
-    rows_ = lower_.builder().add(std::move(*assign), {prepared}, std::move(schema), lower_.options(table_.append_only));
-    if (behavior_ && !pass_gates(nullptr)) return error_object();
     const ExprPtr key = id ? plan::column(*id, Kind::kPointer) : plan::key();
     ReductionOptions options = reduction_options();
     if (id) options.id = key;
     Reduction reduction(rows_scope(), window_columns(type), instance_, {plan::column(time_column_, type), key}, options);
-    return reduce(reduction, {});
+    std::vector<NamedExpr> result;
+    if (!take_result(reduction, result)) return error_object();
+    if (auto shared = share_panes(prepared, *assign, reduction)) return lower_.result(lower_.project(*shared, result));
+    rows_ = lower_.builder().add(std::move(*assign), {prepared}, std::move(schema), lower_.options(table_.append_only));
+    if (behavior_ && !pass_gates(nullptr)) return error_object();
+    return finish(add_grouping(lower_, rows_, reduction, {}, result));
+  }
+
+  // Windows that overlap as groups of shared panes; nothing where that would not be the same.
+  [[nodiscard]] std::optional<Table> share_panes(const Table& prepared, const plan::WindowAssign& assign, const Reduction& reduction) const {
+    if (lower_.builder().in_loop() || lower_.call().has("late_rows")) return std::nullopt;
+    plan::SlidingGroupBy group;
+    group.windows = assign;
+    group.windows.time = 0;
+    std::vector<NamedExpr> columns{{"_time", {}, plan::column(time_column_, time_->type)}};
+    constexpr std::uint32_t kBounds = 2;  // start and end lead the columns of the reduction; the time stands for them
+    const auto& before = reduction.pre();
+    for (std::size_t i = kBounds; i < before.size(); ++i) {
+      std::vector<bool> used(start_ + kBounds, false);
+      bool key = false;
+      plan::collect_columns(*before[i], used, key);
+      if (used[start_] || used[end_]) return std::nullopt;
+      columns.push_back({"_" + std::to_string(i), {}, before[i]});
+    }
+    const auto moved = [](std::uint32_t& column) { column -= kBounds - 1; };
+    group.instance = reduction.instance();
+    if (group.instance) moved(*group.instance);
+    group.sort_by = reduction.sort_by();
+    std::ranges::for_each(group.sort_by, moved);
+    group.reducers = reduction.reducers();
+    for (plan::Reducer& reducer : group.reducers) {
+      if (std::ranges::any_of(reducer.args, [](std::uint32_t column) { return column < kBounds; })) return std::nullopt;
+      std::ranges::for_each(reducer.args, moved);
+    }
+    if (behavior_) {
+      group.cutoff = cutoff();
+      if (behavior_->exactly_once) group.emit_after = behavior_->shift;
+      else group.delay = behavior_->delay;
+      group.keep_results = behavior_->keep_results;
+      group.instance_clock = behavior_->instance_clock;
+    }
+    const Table input = lower_.project(prepared, columns);
+    if (!plan::merges_panes(group, input.schema)) return std::nullopt;
+    return lower_.builder().add(std::move(group), {input}, reduction.post(), lower_.options(false));
   }
 
   void place_instance(Further& further) {
@@ -340,15 +382,23 @@ class WindowBy {
 
   // ---------------------------------------------------------------- groups
 
+  [[nodiscard]] bool take_result(Reduction& reduction, std::vector<NamedExpr>& result) const {
+    bind_window(reduction);
+    const bool fine = take_reductions(lower_, "reduce", reduction, result);
+    if (!take_reductions(lower_, "reducers", reduction, result) || !fine) return false;
+    if (lower_.call().has("reduce") || lower_.call().has("reducers")) return true;
+    lower_.wrong(lower_.call().span(), "`!windowby` needs `reduce`", "for example `reduce: {start: window.start, n: count()}`");
+    return false;
+  }
+
   // `session`: the column of the session; then start and end are made by reducers.
   ObjectPtr reduce(Reduction& reduction, std::optional<std::uint32_t> session) {
-    bind_window(reduction);
     std::vector<NamedExpr> result;
-    const bool fine = take_reductions(lower_, "reduce", reduction, result);
-    if (!take_reductions(lower_, "reducers", reduction, result) || !fine) return error_object();
-    if (!lower_.call().has("reduce") && !lower_.call().has("reducers"))
-      return lower_.wrong(lower_.call().span(), "`!windowby` needs `reduce`", "for example `reduce: {start: window.start, n: count()}`");
-    Table out = session ? group_sessions(reduction, *session, result) : add_grouping(lower_, rows_, reduction, {}, result);
+    if (!take_result(reduction, result)) return error_object();
+    return finish(session ? group_sessions(reduction, *session, result) : add_grouping(lower_, rows_, reduction, {}, result));
+  }
+
+  ObjectPtr finish(Table out) const {
     if (!cutoff().is_none() && behavior_->keep_results)
       out = lower_.builder().add(plan::FilterForgetting{}, {out}, out.schema, lower_.options(false));
     return lower_.result(std::move(out));

@@ -92,7 +92,10 @@ class ApproximateDistinct : public Reducer {
       h = (h ^ (h >> 29)) * 0xBF58476D1CE4E5B9ULL;
       h ^= h >> 32;
       auto& sketch = sketches_[rows.groups[i]];
-      if (sketch.empty()) sketch.resize(std::size_t{1} << bits_);
+      if (sketch.empty()) {
+        sketch.resize(std::size_t{1} << bits_);
+        ++filled_;
+      }
       std::uint64_t rest = h << bits_;
       auto rank = static_cast<std::uint8_t>(rest == 0 ? 64 - bits_ + 1 : std::countl_zero(rest) + 1);
       std::uint8_t& cell = sketch[h >> (64 - bits_)];
@@ -104,11 +107,12 @@ class ApproximateDistinct : public Reducer {
     for (std::uint32_t group : groups) out.push_back(estimate(sketches_[group]));
     return Column::from_vector<std::int64_t>(Phys::kI64, std::move(out));
   }
-  void clear(std::uint32_t group) override { sketches_[group] = {}; }
+  void clear(std::uint32_t group) override {
+    if (!sketches_[group].empty()) --filled_;
+    sketches_[group] = {};
+  }
   [[nodiscard]] std::size_t bytes() const override {
-    std::size_t bytes = sketches_.capacity() * sizeof(sketches_[0]);
-    for (const auto& sketch : sketches_) bytes += sketch.capacity();
-    return bytes;
+    return sketches_.capacity() * sizeof(sketches_[0]) + (filled_ << bits_);
   }
 
  private:
@@ -130,6 +134,7 @@ class ApproximateDistinct : public Reducer {
   plan::Columns args_;
   int bits_;
   std::vector<std::vector<std::uint8_t>> sketches_;
+  std::size_t filled_ = 0;  // sketches that are not empty
 };
 
 }  // namespace

@@ -89,6 +89,10 @@ class Extreme : public Reducer {
     for (std::size_t i = 0; i < groups.size(); ++i) out[i] = groups_[groups[i]].best.value ^ flip_;
     return Column::from_vector<std::int64_t>(Phys::kI64, std::move(out));
   }
+  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, const ReducerErrors& errors) override {
+    auto beats = [&](std::uint32_t a, std::uint32_t b) { return groups_[a].best.value <= groups_[b].best.value; };
+    return results(slide_best(groups, stretches, beats), errors);
+  }
   void clear(std::uint32_t group) override { groups_[group] = {}; }
   [[nodiscard]] std::size_t bytes() const override {
     constexpr std::size_t kBytesOfValue = 2 * sizeof(Counted);

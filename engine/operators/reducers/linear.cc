@@ -28,6 +28,13 @@ class Count : public Reducer {
     for (std::size_t i = 0; i < groups.size(); ++i) out[i] = counts_[groups[i]];
     return Column::from_vector<std::int64_t>(Phys::kI64, std::move(out));
   }
+  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, const ReducerErrors&) override {
+    std::vector<std::int64_t> out(stretches.size());
+    std::int64_t count = 0;
+    slide(groups, stretches, [&](std::uint32_t group, int sign) { count += sign * counts_[group]; },
+          [&](std::size_t i) { out[i] = count; });
+    return Column::from_vector<std::int64_t>(Phys::kI64, std::move(out));
+  }
   void clear(std::uint32_t group) override { counts_[group] = 0; }
   [[nodiscard]] std::size_t bytes() const override { return counts_.capacity() * sizeof(std::int64_t); }
 
@@ -52,17 +59,18 @@ class IntSum : public Reducer {
   }
   Column results(std::span<const std::uint32_t> groups, const ReducerErrors& errors) override {
     ColumnBuilder out(average_ ? Phys::kF64 : Phys::kI64, groups.size());
-    for (std::size_t i = 0; i < groups.size(); ++i) {
-      Int128 sum = sums_[groups[i]];
-      if (average_) {
-        out.push_float(static_cast<double>(static_cast<long double>(sum) / static_cast<long double>(counts_[groups[i]])));
-      } else if (sum > std::numeric_limits<std::int64_t>::max() || sum < std::numeric_limits<std::int64_t>::min()) {
-        errors(i, "integer overflow in sum");
-        out.push_error();
-      } else {
-        out.push_int(static_cast<std::int64_t>(sum));
-      }
-    }
+    for (std::size_t i = 0; i < groups.size(); ++i) push_result(sums_[groups[i]], average_ ? counts_[groups[i]] : 0, i, out, errors);
+    return out.finish();
+  }
+  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, const ReducerErrors& errors) override {
+    ColumnBuilder out(average_ ? Phys::kF64 : Phys::kI64, stretches.size());
+    Int128 sum = 0;
+    std::int64_t count = 0;
+    auto change = [&](std::uint32_t group, int sign) {
+      sum += sign * sums_[group];
+      if (average_) count += sign * counts_[group];
+    };
+    slide(groups, stretches, change, [&](std::size_t i) { push_result(sum, count, i, out, errors); });
     return out.finish();
   }
   void clear(std::uint32_t group) override {
@@ -72,6 +80,17 @@ class IntSum : public Reducer {
   [[nodiscard]] std::size_t bytes() const override { return sums_.capacity() * sizeof(Int128) + counts_.capacity() * 8; }
 
  private:
+  void push_result(Int128 sum, std::int64_t count, std::size_t i, ColumnBuilder& out, const ReducerErrors& errors) const {
+    if (average_) {
+      out.push_float(static_cast<double>(static_cast<long double>(sum) / static_cast<long double>(count)));
+    } else if (sum > std::numeric_limits<std::int64_t>::max() || sum < std::numeric_limits<std::int64_t>::min()) {
+      errors(i, "integer overflow in sum");
+      out.push_error();
+    } else {
+      out.push_int(static_cast<std::int64_t>(sum));
+    }
+  }
+
   std::uint32_t column_;
   bool average_;
   std::vector<Int128> sums_;
@@ -98,6 +117,19 @@ class FloatSum : public Reducer {
       out[i] = sums_[groups[i]].value();
       if (average_) out[i] /= static_cast<double>(counts_[groups[i]]);
     }
+    return Column::from_vector<double>(Phys::kF64, std::move(out));
+  }
+  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, const ReducerErrors&) override {
+    std::vector<double> out(stretches.size());
+    ExactSum sum;
+    std::int64_t count = 0;
+    auto change = [&](std::uint32_t group, int sign) {
+      if (sign > 0) sum.add(sums_[group]);
+      else sum.subtract(sums_[group]);
+      count += sign * counts_[group];
+    };
+    slide(groups, stretches, change,
+          [&](std::size_t i) { out[i] = average_ ? sum.value() / static_cast<double>(count) : sum.value(); });
     return Column::from_vector<double>(Phys::kF64, std::move(out));
   }
   void clear(std::uint32_t group) override {
@@ -133,18 +165,24 @@ class Variance : public Reducer {
   }
   Column results(std::span<const std::uint32_t> groups, const ReducerErrors&) override {
     ColumnBuilder out(Phys::kF64, groups.size());
-    for (std::uint32_t group : groups) {
+    for (std::uint32_t group : groups) push_result(state_[group], out);
+    return out.finish();
+  }
+  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, const ReducerErrors&) override {
+    ColumnBuilder out(Phys::kF64, stretches.size());
+    State all;
+    auto change = [&](std::uint32_t group, int sign) {
       const State& state = state_[group];
-      bool sample = kind_ == ReducerKind::kStddev || kind_ == ReducerKind::kVarSamp;
-      std::int64_t divisor = sample ? state.count - 1 : state.count;
-      if (divisor <= 0) {  // a sample of one has no variance
-        out.push_none();
-        continue;
+      all.count += sign * state.count;
+      if (sign > 0) {
+        all.sum.add(state.sum);
+        all.squares.add(state.squares);
+      } else {
+        all.sum.subtract(state.sum);
+        all.squares.subtract(state.squares);
       }
-      double variance = spread_of(state) / static_cast<double>(divisor);
-      bool root = kind_ == ReducerKind::kStddev || kind_ == ReducerKind::kStddevPop;
-      out.push_float(root ? std::sqrt(variance) : variance);
-    }
+    };
+    slide(groups, stretches, change, [&](std::size_t) { push_result(all, out); });
     return out.finish();
   }
   void clear(std::uint32_t group) override { state_[group] = State{}; }
@@ -156,6 +194,15 @@ class Variance : public Reducer {
     ExactSum squares;
     std::int64_t count = 0;
   };
+
+  void push_result(const State& state, ColumnBuilder& out) const {
+    bool sample = kind_ == ReducerKind::kStddev || kind_ == ReducerKind::kVarSamp;
+    std::int64_t divisor = sample ? state.count - 1 : state.count;
+    if (divisor <= 0) return out.push_none();  // a sample of one has no variance
+    double variance = spread_of(state) / static_cast<double>(divisor);
+    bool root = kind_ == ReducerKind::kStddev || kind_ == ReducerKind::kStddevPop;
+    out.push_float(root ? std::sqrt(variance) : variance);
+  }
 
   // The sum of squared distances from the mean: squares - sum^2 / n, with 113 bits through the cancellation. What is
   // left of equal values is below the rounding of the terms and is none.
@@ -188,6 +235,13 @@ class BoolFold : public Reducer {
   Column results(std::span<const std::uint32_t> groups, const ReducerErrors&) override {
     std::vector<std::uint8_t> out(groups.size());
     for (std::size_t i = 0; i < groups.size(); ++i) out[i] = (deciding_[groups[i]] > 0) != is_and_ ? 1 : 0;
+    return Column::from_vector<std::uint8_t>(Phys::kU8, std::move(out));
+  }
+  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, const ReducerErrors&) override {
+    std::vector<std::uint8_t> out(stretches.size());
+    std::int64_t deciding = 0;
+    slide(groups, stretches, [&](std::uint32_t group, int sign) { deciding += sign * deciding_[group]; },
+          [&](std::size_t i) { out[i] = (deciding > 0) != is_and_ ? 1 : 0; });
     return Column::from_vector<std::uint8_t>(Phys::kU8, std::move(out));
   }
   void clear(std::uint32_t group) override { deciding_[group] = 0; }

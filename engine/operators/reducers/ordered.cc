@@ -192,6 +192,13 @@ class Ordered : public Reducer {
     return entries_.gather(shape_.result, ids);
   }
 
+  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, const ReducerErrors&) override {
+    DCHECK(!shape_.takes_all);
+    std::vector<std::uint32_t> best = slide_best(groups, stretches, [&](std::uint32_t a, std::uint32_t b) { return beats(a, b); });
+    for (std::uint32_t& at : best) at = extreme(groups_[at]);
+    return entries_.gather(shape_.result, best);
+  }
+
   void clear(std::uint32_t group) override {
     groups_[group].for_each([&](std::uint32_t id) {
       entries_.erase(id);
@@ -276,6 +283,11 @@ class Ordered : public Reducer {
     std::uint32_t id = shape_.takes_last ? group.last() : group.first();
     ENSURE(id != SortedIds::kNoId);
     return id;
+  }
+
+  [[nodiscard]] bool beats(std::uint32_t group, std::uint32_t other) const {
+    int order = order_of(extreme(groups_[group]), extreme(groups_[other]));
+    return shape_.takes_last ? order >= 0 : order <= 0;
   }
 
   Column unique_values(std::span<const std::uint32_t> groups, const ReducerErrors& errors) {

@@ -88,18 +88,69 @@ void ReducerSet::append_results(const std::vector<std::uint32_t>& groups, const 
 
 Column ReducerSet::results_or_none(std::size_t r, const std::vector<std::uint32_t>& groups, const ReducerErrors& errors) {
   std::vector<std::uint32_t> full;
-  for (std::uint32_t g : groups)
-    if (of_reducer_[r][g] > 0) full.push_back(g);
-  Column values = reducers_[r]->results(full, errors);
-  ColumnBuilder builder(values.phys(), groups.size());
+  std::vector<std::uint8_t> has;
+  for (std::uint32_t g : groups) {
+    has.push_back(of_reducer_[r][g] > 0 ? 1 : 0);
+    if (has.back() != 0) full.push_back(g);
+  }
+  return spread(r, reducers_[r]->results(full, errors), has);
+}
+
+Column ReducerSet::spread(std::size_t r, const Column& values, const std::vector<std::uint8_t>& has) const {
+  ColumnBuilder builder(values.phys(), has.size());
   std::size_t next = 0;
   bool is_count = planned_[r].kind == plan::ReducerKind::kCount || planned_[r].kind == plan::ReducerKind::kCountDistinct;
-  for (std::uint32_t g : groups) {
-    if (of_reducer_[r][g] > 0) builder.push_cell(values, next++);
+  for (std::uint8_t one : has) {
+    if (one != 0) builder.push_cell(values, next++);
     else if (is_count) builder.push_int(0);
     else builder.push_none();
   }
   return builder.finish();
+}
+
+// ---------------------------------------------------------------- stretches
+
+// Only reducers that merge are ever asked.
+Column Reducer::merged(std::span<const std::uint32_t>, std::span<const Stretch>, const ReducerErrors&) { UNREACHABLE(); }
+
+std::vector<std::uint8_t> ReducerSet::have_results(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches) const {
+  std::vector<std::uint8_t> out(stretches.size());
+  for (std::size_t i = 0; i < stretches.size(); ++i) out[i] = stretches[i].from < stretches[i].to ? 1 : 0;
+  for (std::size_t r = 0; r < reducers_.size(); ++r) {
+    if (!filtered_[r] || planned_[r].none_if_empty) continue;
+    std::int64_t rows = 0;
+    slide(groups, stretches, [&](std::uint32_t group, int sign) { rows += sign * of_reducer_[r][group]; },
+          [&](std::size_t i) { out[i] = out[i] != 0 && rows > 0 ? 1 : 0; });
+  }
+  return out;
+}
+
+void ReducerSet::append_merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, const ReducerErrors& errors,
+                               std::vector<Column>& out) {
+  for (std::size_t r = 0; r < reducers_.size(); ++r) {
+    bool skips = filtered_[r] && std::ranges::any_of(groups, [&](std::uint32_t g) { return of_reducer_[r][g] <= 0; });
+    out.push_back(skips ? merged_or_none(r, groups, stretches, errors) : reducers_[r]->merged(groups, stretches, errors));
+  }
+}
+
+// Groups without a row of the reducer are left out.
+Column ReducerSet::merged_or_none(std::size_t r, std::span<const std::uint32_t> groups, std::span<const Stretch> stretches,
+                                  const ReducerErrors& errors) {
+  std::vector<std::uint32_t> full, before(groups.size() + 1);
+  for (std::size_t i = 0; i < groups.size(); ++i) {
+    before[i] = static_cast<std::uint32_t>(full.size());
+    if (of_reducer_[r][groups[i]] > 0) full.push_back(groups[i]);
+  }
+  before[groups.size()] = static_cast<std::uint32_t>(full.size());
+  std::vector<Stretch> kept;
+  std::vector<std::uint8_t> has;
+  for (const Stretch& stretch : stretches) {
+    Stretch narrow{before[stretch.from], before[stretch.to]};
+    has.push_back(narrow.from < narrow.to ? 1 : 0);
+    if (has.back() != 0) kept.push_back(narrow);
+  }
+  Column values = reducers_[r]->merged(full, kept, errors);
+  return kept.size() == stretches.size() ? values : spread(r, values, has);
 }
 
 void ReducerSet::clear(std::uint32_t group) {

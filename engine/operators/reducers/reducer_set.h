@@ -26,6 +26,10 @@ class ReducerSet {
   [[nodiscard]] bool has_result(std::uint32_t group) const;
   // One column per reducer for groups that have a result.
   void append_results(const std::vector<std::uint32_t>& groups, const ReducerErrors& errors, std::vector<Column>& out);
+  // The same for stretches of a list of groups that have rows, each as if it were one group (see Reducer::merged).
+  [[nodiscard]] std::vector<std::uint8_t> have_results(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches) const;
+  void append_merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, const ReducerErrors& errors,
+                     std::vector<Column>& out);
   // The group has no rows any more: its number may be used for another.
   void clear(std::uint32_t group);
   void maintain();
@@ -38,6 +42,10 @@ class ReducerSet {
   ReducerSet() = default;
   void update_filtered(std::size_t reducer, const Batch& batch, std::span<const std::uint32_t> group_of, std::span<const Diff> diffs,
                        Commit commit);
+  Column merged_or_none(std::size_t reducer, std::span<const std::uint32_t> groups, std::span<const Stretch> stretches,
+                        const ReducerErrors& errors);
+  // Values of those that have one; None or 0 of the others.
+  [[nodiscard]] Column spread(std::size_t reducer, const Column& values, const std::vector<std::uint8_t>& has) const;
   Column results_or_none(std::size_t reducer, const std::vector<std::uint32_t>& groups, const ReducerErrors& errors);
 
   std::vector<plan::Reducer> planned_;

@@ -37,6 +37,8 @@ class Clocks {
     if (now_[instance] == before_[instance]) moved_.push_back(instance);
     now_[instance] = time;
   }
+  // A row came that does not move the clock.
+  void touch() { saw_ = true; }
   // Tells the other workers what this one saw, and learns what they did.
   void exchange(OperatorContext& context) {
     if (context.num_workers() == 1) return;
@@ -59,6 +61,7 @@ class Clocks {
     moved_.clear();
     saw_ = false;
   }
+  [[nodiscard]] std::size_t size() const { return now_.size(); }
   [[nodiscard]] bool global() const { return global_; }
   [[nodiscard]] std::size_t bytes() const { return ids_.bytes() + now_.capacity() * 16; }
 

@@ -100,7 +100,7 @@ class TimeGate : public Operator {
     for (std::size_t i = 0; i < batches.size(); ++i) {
       clocks_.instances(batches[i], instance_columns_, instances[i]);
       if (!clock_from_port_1_) see(batches[i], instances[i], params_.clock.value_or(params_.time));
-      else if (batches[i].num_rows > 0) touched_ = true;
+      else if (batches[i].num_rows > 0) clocks_.touch();
     }
     for (const Batch& batch : clock_input_.take()) {
       std::vector<std::uint32_t> of_rows;
@@ -112,13 +112,12 @@ class TimeGate : public Operator {
     if (params_.kind == plan::GateKind::kBuffer) release(context);
     if (params_.kind == plan::GateKind::kForget) forget(context);
     clocks_.end_commit();
-    touched_ = false;
   }
 
   [[nodiscard]] bool wants_odd() const override { return !pending_.empty(); }
   void start_odd(OperatorContext& context) override { waiting_.emit_taken(pending_, -1, context); }
 
-  [[nodiscard]] StateSize state() const override { return {waiting_.size(), waiting_.bytes() + clocks_.bytes()}; }
+  [[nodiscard]] StateSize state() const override { return {waiting_.size(), waiting_.bytes() + clocks_.bytes(), late_rows_}; }
 
  private:
   static std::vector<Type> types_of(const Schema& schema) {
@@ -153,6 +152,7 @@ class TimeGate : public Operator {
     switch (params_.kind) {
       case plan::GateKind::kFreeze: {
         bool late = is_past(clocks_.before(instance), due);
+        if (late && !params_.late && batch.diff(row) > 0) late_rows_ += static_cast<std::uint64_t>(batch.diff(row));
         return params_.late ? late && batch.diff(row) > 0 : !late;
       }
       case plan::GateKind::kBuffer:
@@ -189,7 +189,7 @@ class TimeGate : public Operator {
 
   // The clock that decides is that of earlier commits: what became due in the last commit falls now.
   void forget(OperatorContext& context) {
-    bool acts = (clocks_.saw_rows() || touched_) && !context.is_end();
+    bool acts = clocks_.saw_rows() && !context.is_end();
     std::vector<std::uint32_t> taken;
     if (acts) {
       for (std::uint32_t instance : due_instances_) waiting_.take_due(instance, clocks_.before(instance), taken);
@@ -211,7 +211,7 @@ class TimeGate : public Operator {
   SourceSpan span_;
   plan::Columns instance_columns_, clock_instance_columns_;
   StagedInput input_, clock_input_;
-  bool touched_ = false;                       // a row came in this commit
+  std::uint64_t late_rows_ = 0;                // that freeze dropped
   std::vector<std::uint32_t> due_instances_;   // whose clock moved since the last time that forget acted
   std::vector<std::uint32_t> late_instances_;  // that got rows in this commit which are due already
   std::vector<std::uint32_t> pending_;         // forgotten, to be retracted in the odd commit

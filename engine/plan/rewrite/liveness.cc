@@ -124,6 +124,8 @@ class Liveness {
       }
     } else if (const auto* groupby = std::get_if<GroupBy>(&node.params)) {
       visit_groupby(*groupby, input(node, 0));
+    } else if (const auto* windows = std::get_if<SlidingGroupBy>(&node.params)) {
+      visit_sliding(*windows, input(node, 0));
     } else if (const auto* join = std::get_if<Join>(&node.params)) {
       visit_join(node, *join);
     } else if (auto* iterate = std::get_if<Iterate>(&plan_.nodes[node.id.value].params)) {
@@ -142,6 +144,19 @@ class Liveness {
       if (reads_row_key(reducer.kind)) from.keys_needed = true;
       if (reducer.kind == ReducerKind::kFold || reducer.kind == ReducerKind::kUser) use_all(from);
     }
+  }
+
+  // With a behavior the changes of a commit are added up by key.
+  void visit_sliding(const SlidingGroupBy& windows, Node& from) {
+    from.used[windows.windows.time] = true;
+    use(from, windows.sort_by);
+    if (windows.instance) from.used[*windows.instance] = true;
+    for (const Reducer& reducer : windows.reducers) {
+      use(from, reducer.args);
+      if (reducer_reads_key(reducer.kind)) from.keys_needed = true;
+    }
+    bool behaves = !windows.delay.is_none() || !windows.emit_after.is_none() || !windows.cutoff.is_none();
+    if (behaves) use_all(from);
   }
 
   void visit_join(const Node& node, const Join& join) {
