@@ -51,7 +51,9 @@ struct StateText {
   std::string operator()(const plan::SessionAssign& sessions) const {
     return sessions.cutoff.is_none() ? "rows in order, per instance" : "rows in order, per instance, until the cutoff";
   }
-  std::string operator()(const plan::IntervalJoin&) const { return "rows of both sides in order of time"; }
+  std::string operator()(const plan::IntervalJoin& join) const {
+    return join.cutoff.is_none() ? "rows of both sides in order of time" : "rows of both sides in order of time, until the cutoff";
+  }
   std::string operator()(const plan::AsofJoin&) const { return "rows of both sides in order of time"; }
   std::string operator()(const plan::AsofNowJoin& join) const {
     return join.remember ? "rows of both sides, and the answers given" : "rows of the right side by join key";

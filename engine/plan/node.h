@@ -261,6 +261,9 @@ struct IntervalJoin {
   Columns left_on, right_on;
   std::uint32_t left_lower = 0, left_upper = 0, right_lower = 0, right_upper = 0;
   Columns emit;  // into [columns of left | columns of right | left key | right key]
+  // None, or: what gates behind drop anyway is not kept. The clock is the maximum of right_lower; a row of the left goes when
+  // the clock of earlier commits is at or past left_upper + cutoff, one of the right at right_upper + right_cutoff.
+  Value cutoff, right_cutoff;
 };
 
 enum class AsofDirection : std::uint8_t { kBackward, kForward, kNearest };

@@ -330,6 +330,8 @@ std::string arguments(const IntervalJoin& p) {
       .text("left", columns_text({p.left_lower, p.left_upper}))
       .text("right", columns_text({p.right_lower, p.right_upper}))
       .text("emit", columns_text(p.emit))
+      .value("cutoff", p.cutoff)
+      .value("right_cutoff", p.right_cutoff)
       .finish();
 }
 std::string arguments(const AsofJoin& p) {

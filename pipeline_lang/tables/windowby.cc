@@ -81,6 +81,10 @@ class WindowBy {
     if (time.is_datetime()) return Value::duration(0);
     return time.is(Kind::kFloat) ? Value::of(0.0) : Value::of(std::int64_t{0});
   }
+  static Value negated(const Value& length) {
+    if (length.tag() == Value::Tag::kFloat) return Value::of(-length.as_float());
+    return length.tag() == Value::Tag::kInt ? Value::of(-length.as_int()) : Value::duration(-length.as_int());
+  }
   [[nodiscard]] Value cutoff() const {
     if (!behavior_) return Value::none();
     return behavior_->exactly_once ? behavior_->shift : behavior_->cutoff;
@@ -345,6 +349,11 @@ class WindowBy {
     join.left_lower = 1;
     join.left_upper = 2;
     join.right_lower = join.right_upper = time;
+    // A row is of no use when the last window that it can be in is closed, unless someone wants to see what is late.
+    if (!cutoff().is_none() && !behavior_->instance_clock && !lower_.call().has("late_rows")) {
+      join.cutoff = cutoff();
+      join.right_cutoff = sum_of_lengths(sum_of_lengths(lengths.fit(upper_bound_), negated(lengths.fit(lower_bound_))), cutoff());
+    }
     Schema schema;
     for (std::uint32_t i = 0; i < clock_.schema.size(); ++i) {  // rows first: their columns keep their places
       join.emit.push_back(3 + i);

@@ -5,6 +5,7 @@
 //
 // State   both sides, and for padded kinds per row the number of its partners.
 // Cost    a seek and its partners per changed row.
+// With a cutoff, rows whose pairs gates behind would drop are not kept: neither what the clock passed, nor what comes late.
 // Forgetting (odd commits) takes pairs back but pads nobody: a row whose partner was forgotten has had one.
 #include "engine/operators/registry.h"
 #include "engine/operators/temporal/pair_output.h"
@@ -14,6 +15,8 @@
 namespace thalweg::operators {
 
 namespace {
+
+constexpr std::int64_t kNever = std::numeric_limits<std::int64_t>::min();
 
 struct Side {
   Side(const Schema& schema, plan::Columns on, std::uint32_t lower, std::uint32_t upper, bool pads_rows)
@@ -25,6 +28,7 @@ struct Side {
   std::vector<std::uint32_t> touched;
   std::vector<std::uint32_t> gone;      // unlinked in this commit
   std::vector<std::uint8_t> alive;
+  TimeLength keep;                      // how long after its range a row is of use, if there is a cutoff
   StagedInput input;
 };
 
@@ -42,8 +46,12 @@ class IntervalJoin : public Operator {
         right_(right, params.right_on, params.right_lower, params.right_upper,
                params.how == plan::JoinHow::kRight || params.how == plan::JoinHow::kOuter),
         groups_(on_types(left, params.left_on)),
+        drops_(!params.cutoff.is_none()),
         out_(left_.rows.rows(), right_.rows.rows(), params.emit),
-        span_(span) {}
+        span_(span) {
+    left_.keep = left_.rows.axis().length(params.cutoff);
+    right_.keep = right_.rows.axis().length(params.right_cutoff);
+  }
 
   void push(std::size_t port, Batch batch, OperatorContext&) override {
     (port == 0 ? left_ : right_).input.push(std::move(batch));
@@ -59,13 +67,15 @@ class IntervalJoin : public Operator {
     for (Side* side : {&left_, &right_}) {
       for (std::uint32_t row : side->gone) side->rows.erase(row);
       side->gone.clear();
+      if (drops_) drop_past(*side);
       side->rows.compact();
     }
+    clock_ = now_;
     groups_.drop_unreferenced();
   }
 
   [[nodiscard]] StateSize state() const override {
-    return {left_.rows.rows().size() + right_.rows.rows().size(), left_.rows.bytes() + right_.rows.bytes() + groups_.bytes()};
+    return {left_.rows.rows().size() + right_.rows.rows().size(), left_.rows.bytes() + right_.rows.bytes() + groups_.bytes(), late_rows_};
   }
 
  private:
@@ -75,6 +85,11 @@ class IntervalJoin : public Operator {
       for (std::size_t row = 0; row < batch.num_rows; ++row) {
         if (!mine.rows.usable(batch, row, span_, context)) continue;
         Diff diff = batch.diff(row);
+        if (drops_ && !is_left) now_ = std::max(now_, mine.rows.order(batch, row));
+        if (drops_ && is_past(mine, mine.rows.upper(batch, row), clock_)) {
+          if (!is_left && diff > 0) late_rows_ += static_cast<std::uint64_t>(diff);
+          continue;
+        }
         for (; diff > 0; --diff) insert(mine, other, is_left, batch, row, context);
         for (; diff < 0; ++diff) remove(mine, other, is_left, batch, row, context);
       }
@@ -120,6 +135,26 @@ class IntervalJoin : public Operator {
     mine.touched.push_back(id);
   }
 
+  // Rounding of floats must not drop a row before the last pair that it can be in.
+  [[nodiscard]] bool is_past(const Side& side, std::int64_t upper, std::int64_t clock) const {
+    if (clock == kNever) return false;
+    std::int64_t due = side.rows.axis().plus(upper, side.keep);
+    if (!side.rows.axis().is_float()) return due <= clock;
+    constexpr double kSlack = 1e-12;
+    double until = float_of_order(due);
+    return until + kSlack * (std::fabs(until) + std::fabs(side.keep.real) + std::fabs(float_of_order(upper))) < float_of_order(clock);
+  }
+  // In order of time, up to the first row that is still of use.
+  void drop_past(Side& side) {
+    std::vector<std::uint32_t> past;
+    for (auto at = side.rows.index().first(); at && is_past(side, side.rows.upper(at->row), now_); at.next()) past.push_back(at->row);
+    for (std::uint32_t row : past) {
+      side.rows.unlink(row);
+      groups_.drop_reference(side.rows.group(row));
+      side.rows.erase(row);
+    }
+  }
+
   void emit(bool is_left, std::uint32_t mine, std::uint32_t other, Diff diff, OperatorContext& context) {
     out_.add(is_left ? mine : other, is_left ? other : mine, diff, context);
   }
@@ -136,6 +171,9 @@ class IntervalJoin : public Operator {
 
   Side left_, right_;
   GroupIds groups_;
+  bool drops_;                           // there is a cutoff
+  std::int64_t clock_ = kNever, now_ = kNever;  // maximum of the right times, of earlier commits and of all
+  std::uint64_t late_rows_ = 0;          // of the right, behind the cutoff
   PairOutput out_;
   SourceSpan span_;
   std::vector<std::uint32_t> group_of_;  // scratch

@@ -32,6 +32,9 @@ class TimedRows {
   // The row's time, and the end of its range.
   [[nodiscard]] std::int64_t order(std::uint32_t row) const { return order_in(lower_, row); }
   [[nodiscard]] std::int64_t upper(std::uint32_t row) const { return upper_ == lower_ ? order(row) : order_in(upper_, row); }
+  // The same of a row of a batch. Requires: usable.
+  [[nodiscard]] std::int64_t order(const Batch& batch, std::size_t row) const { return axis_.order(batch.columns[lower_], row); }
+  [[nodiscard]] std::int64_t upper(const Batch& batch, std::size_t row) const { return axis_.order(batch.columns[upper_], row); }
   [[nodiscard]] OrderedEntry entry(std::uint32_t row) const { return {groups_[row], row, order(row), rows_.key(row)}; }
   [[nodiscard]] std::uint32_t end() const { return rows_.end(); }
 

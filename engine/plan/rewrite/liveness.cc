@@ -153,7 +153,7 @@ class Liveness {
     if (windows.instance) from.used[*windows.instance] = true;
     for (const Reducer& reducer : windows.reducers) {
       use(from, reducer.args);
-      if (reducer_reads_key(reducer.kind)) from.keys_needed = true;
+      if (reads_row_key(reducer.kind)) from.keys_needed = true;
     }
     bool behaves = !windows.delay.is_none() || !windows.emit_after.is_none() || !windows.cutoff.is_none();
     if (behaves) use_all(from);
