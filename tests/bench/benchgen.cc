@@ -7,9 +7,11 @@
 //   benchgen cells  --rows N [--seed 1]                          csv k,name,value,flag
 //   benchgen orders --rows N --keys M [--seed 1]                 csv order_id,customer_id,amount
 //   benchgen customers --rows M [--seed 1]                       csv customer_id,region
+//   benchgen events --rows N --keys K [--late PERCENT] [--seed 1]  csv k,t,v; one event a key and unit of time on average
 //   benchgen spin   --threads N --seconds S                      prints loops per second of all threads together
-#include <cmath>
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -41,6 +43,7 @@ struct Options {
   std::uint64_t rows = 1000;
   std::uint64_t keys = 5000;
   std::uint64_t seed = 1;
+  std::uint64_t late = 0;
   unsigned threads = 1;
   double seconds = 1;
   bool zipf = false;
@@ -98,6 +101,18 @@ void customers(const Options& options) {
                 static_cast<unsigned long long>(random.below(50)));
 }
 
+// Times rise; those that are late are up to 200 units old. Keys have pauses, so that sessions end.
+void events(const Options& options) {
+  SplitMix random(options.seed);
+  std::puts("k,t,v");
+  for (std::uint64_t i = 0; i < options.rows; ++i) {
+    std::uint64_t time = i / options.keys;
+    if (random.below(100) < options.late) time -= std::min(time, 1 + random.below(200));
+    std::printf("%llu,%llu,%llu\n", static_cast<unsigned long long>(random.below(options.keys)),
+                static_cast<unsigned long long>(time), static_cast<unsigned long long>(random.below(1000)));
+  }
+}
+
 void spin(const Options& options) {
   std::vector<std::uint64_t> loops(options.threads * 16);  // a cache line apart
   std::vector<std::thread> threads;
@@ -117,7 +132,7 @@ void spin(const Options& options) {
 }
 
 int usage() {
-  std::fputs("usage: benchgen words|cells|orders|customers|spin [--rows N] [--keys N] [--seed N] [--zipf] "
+  std::fputs("usage: benchgen words|cells|orders|customers|events|spin [--rows N] [--keys N] [--seed N] [--zipf] [--late PERCENT] "
              "[--threads N] [--seconds S]\n", stderr);
   return 2;
 }
@@ -139,6 +154,7 @@ int main(int argc, char** argv) {
     if (name == "--rows") options.rows = std::strtoull(value, nullptr, 10);
     else if (name == "--keys") options.keys = std::strtoull(value, nullptr, 10);
     else if (name == "--seed") options.seed = std::strtoull(value, nullptr, 10);
+    else if (name == "--late") options.late = std::strtoull(value, nullptr, 10);
     else if (name == "--threads") options.threads = static_cast<unsigned>(std::strtoul(value, nullptr, 10));
     else if (name == "--seconds") options.seconds = std::strtod(value, nullptr);
     else return usage();
@@ -149,6 +165,7 @@ int main(int argc, char** argv) {
   else if (options.workload == "cells") cells(options);
   else if (options.workload == "orders") orders(options);
   else if (options.workload == "customers") customers(options);
+  else if (options.workload == "events") events(options);
   else if (options.workload == "spin") spin(options);
   else return usage();
   return 0;
