@@ -37,8 +37,37 @@ std::vector<std::string> side_qualifiers(const JoinSides& sides, bool left) {
   return out;
 }
 
+namespace {
+
+// `left_instance` and `right_instance` are one more equality, the last.
+bool take_instances(const Lowering& lower, JoinSides& sides) {
+  const Call& call = lower.call();
+  const bool has_left = call.has("left_instance"), has_right = call.has("right_instance");
+  if (!has_left && !has_right) return true;
+  if (!has_left || !has_right) {
+    lower.wrong(call.span_of(has_left ? "left_instance" : "right_instance"), "`left_instance` and `right_instance` are given together");
+    return false;
+  }
+  const Located where = call.at("left_instance");
+  const auto left = expr_input(lower.builder(), where);
+  const auto right = expr_input(lower.builder(), call.at("right_instance"));
+  if (!left || !right) return false;
+  ExprInput input;
+  input.text = "(" + left->text + ") == (" + right->text + ")";
+  input.span = call.span_of("left_instance");
+  auto pair = check_join_condition(input, side_scope(lower, sides, true, where.scope), side_scope(lower, sides, false, where.scope));
+  if (!pair) {
+    lower.report(std::move(pair).error());
+    return false;
+  }
+  sides.pairs.push_back(std::move(*pair));
+  return true;
+}
+
+}  // namespace
+
 bool take_conditions(const Lowering& lower, JoinSides& sides) {
-  if (!lower.call().has("on")) return true;
+  if (!lower.call().has("on")) return take_instances(lower, sides);
   const auto nodes = lower.call().expressions("on");
   if (!nodes) return false;
   bool fine = true;
@@ -67,7 +96,7 @@ bool take_conditions(const Lowering& lower, JoinSides& sides) {
     }
     sides.pairs.push_back(std::move(*pair));
   }
-  return fine;
+  return take_instances(lower, sides) && fine;
 }
 
 void place_conditions(const Lowering& lower, JoinSides& sides) {
@@ -373,6 +402,8 @@ void add_join_tables(Components& out) {
       {arg("left", ArgKind::kTable, true, "the left table", {"left_table", "table"}),
        arg("right", ArgKind::kTable, true, "the right table", {"right_table", "other"}),
        arg("on", ArgKind::kExprList, false, "`left.a == right.b`, `a == b`, or a name that both have"), how,
+       arg("left_instance", ArgKind::kExpr, false, "one more equality, with `right_instance`"),
+       arg("right_instance", ArgKind::kExpr, false, "what `left_instance` is to be equal to"),
        arg("where", ArgKind::kExpr, false, "any further condition on the joined rows"),
        arg("id", ArgKind::kExpr, false, "`left.id` or `right.id`: whose keys the result has"),
        arg("select", ArgKind::kExprList, false, "the columns of the result; default all of both", {"columns"})},

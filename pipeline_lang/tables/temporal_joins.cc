@@ -679,7 +679,9 @@ ArgSpec how_arg(std::string_view fallback) {
 std::vector<ArgSpec> sides_args() {
   return {arg("left", ArgKind::kTable, true, "the left table", {"left_table", "table"}),
           arg("right", ArgKind::kTable, true, "the right table", {"right_table", "other"}),
-          arg("on", ArgKind::kExprList, false, "`left.a == right.b`, `a == b`, or a name that both have")};
+          arg("on", ArgKind::kExprList, false, "`left.a == right.b`, `a == b`, or a name that both have"),
+          arg("left_instance", ArgKind::kExpr, false, "one more equality, with `right_instance`"),
+          arg("right_instance", ArgKind::kExpr, false, "what `left_instance` is to be equal to")};
 }
 
 std::vector<ArgSpec> timed_args() {
