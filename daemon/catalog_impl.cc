@@ -20,8 +20,15 @@ std::vector<const config::ConnectorSpec*> ConnectorCatalog::connectors() const {
   return out;
 }
 
+Result<void> ConnectorCatalog::allowed(const config::ConnectorSpec& connector, const Setting& args) const {
+  if (policy_.allow_exec || !connector.name.starts_with("io.exec.")) return {};
+  return fail(Error{Code::kPermission, "pipelines may not start programs here", args.span, {}}
+                  .with_note("`allow_exec` in the daemon's configuration permits it"));
+}
+
 Result<plan::SourceShape> ConnectorCatalog::describe_source(const config::ConnectorSpec& connector, const Setting& args,
                                                             const std::vector<plan::SourceField>& schema) const {
+  TRY(allowed(connector, args));
   const ConnectorDescriptor& descriptor = descriptor_of(connector);
   if (!descriptor.describe) return plan::SourceShape{.fields = schema};
   return descriptor.describe(args, schema, env_);
@@ -29,9 +36,7 @@ Result<plan::SourceShape> ConnectorCatalog::describe_source(const config::Connec
 
 Result<void> ConnectorCatalog::check(const config::ConnectorSpec& connector, const Setting& args,
                                      const Schema& schema) const {
-  if (!policy_.allow_exec && connector.name.starts_with("io.exec."))
-    return fail(Error{Code::kPermission, "pipelines may not start programs here", args.span, {}}
-                    .with_note("`allow_exec` in the daemon's configuration permits it"));
+  TRY(allowed(connector, args));
   const ConnectorDescriptor& descriptor = descriptor_of(connector);
   if (!descriptor.check) return {};
   return descriptor.check(args, schema);

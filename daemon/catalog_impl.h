@@ -20,6 +20,7 @@ class ConnectorCatalog : public lang::Catalog {
   [[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_function(const plan::FunctionSpec& spec) const override;
 
  private:
+  [[nodiscard]] Result<void> allowed(const config::ConnectorSpec& connector, const Setting& args) const;
   Env& env_;
   FunctionPolicy policy_;  // whether pipelines may start programs
 };

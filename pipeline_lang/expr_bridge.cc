@@ -98,6 +98,12 @@ VariableLookup variables_of(Builder& builder, Scope* scope) {
       out.value = std::move(*literal);
       return out;
     }
+    if (value->is_error()) {  // said already
+      static const auto kBroken = std::make_shared<const FunctionObject>(FunctionObject{.returns = Kind::kAny});
+      out.kind = ExprVariable::Kind::kFunction;
+      out.function = kBroken;
+      return out;
+    }
     if (const FunctionObject* function = value->as_function()) {
       out.kind = ExprVariable::Kind::kFunction;
       out.function = std::shared_ptr<const FunctionObject>(value, function);

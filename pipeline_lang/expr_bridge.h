@@ -14,7 +14,7 @@ namespace thalweg::lang {
 // scalars is the list of their expressions. Nothing after an error.
 [[nodiscard]] std::optional<ExprInput> expr_input(Builder& builder, Located where);
 
-// `$name` inside expressions, as seen from `scope`.
+// `$name` inside expressions, as seen from `scope`. What is wrong already is a function without one behind it.
 [[nodiscard]] VariableLookup variables_of(Builder& builder, Scope* scope);
 // `$orders` for the table that this name defines, under whatever further names it is used; empty if it has none.
 [[nodiscard]] std::string table_qualifier(const Table& table);

@@ -176,6 +176,7 @@ Result<std::shared_ptr<const FunctionObject>> Checker::called_function(const Syn
 
 Result<plan::ExprPtr> Checker::call_function(const FunctionObject& function, std::vector<plan::ExprPtr> args,
                                              const std::vector<std::string>& names, const Syntax& call) const {
+  if (!function.function) return plan::literal(Value::none(), function.returns, span(call));  // its error is reported
   const std::string shown = "`" + function.name + "`";
   std::vector<plan::ExprPtr> ordered;
   const std::size_t count = function.args ? function.args->size() : args.size();

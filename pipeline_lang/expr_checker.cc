@@ -5,6 +5,7 @@
 
 #include "engine/base/edit_distance.h"
 #include "engine/expr/function_table.h"
+#include "pipeline_lang/object.h"
 
 namespace thalweg::lang {
 namespace {
@@ -256,6 +257,7 @@ Result<plan::ExprPtr> Checker::variable(const Syntax& syntax) {
   switch (found.kind) {
     case ExprVariable::Kind::kLiteral: return plan::literal(found.value, type_of_literal(found.value), span(syntax));
     case ExprVariable::Kind::kFunction:
+      if (!found.function->function) return plan::literal(Value::none(), Kind::kAny, span(syntax));
       return error(syntax, "`$" + syntax.text + "` is a function", "it is called as `call($" + syntax.text + ", …)`");
     case ExprVariable::Kind::kOther:
       return error(syntax, "`$" + syntax.text + "` is " + found.what + "; an expression takes columns and scalar variables");

@@ -137,7 +137,7 @@ ObjectPtr build_function(Builder& b, const Call& call, std::string kind, bool de
   auto function = catalog->make_function(spec);
   if (!function) {
     report(b, call, function.error(), file);
-    return error_object();
+    function = nullptr;  // its type is known, so that calls of it are no further errors
   }
   FunctionObject out;
   out.function = std::move(*function);

@@ -86,6 +86,7 @@ ConnectorDescriptor reader() {
   options.push_back({.name = "dead_letter", .type = OptionType::kPath, .doc = "a file for bad messages (JSON lines)"});
   out.make_source = make_reader;
   out.describe = [](const Setting& args, const std::vector<plan::SourceField>& schema, Env&) -> Result<plan::SourceShape> {
+    TRY(check_command(args, {}));
     plan::SourceShape shape;
     shape.fields = schema;
     const bool keyed = std::any_of(schema.begin(), schema.end(), [](const plan::SourceField& field) { return field.primary_key; });

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <mutex>
 #include <thread>
 
@@ -9,6 +10,7 @@
 #include "connectors/net/event_loop.h"
 #include "connectors/net/http_pool.h"
 #include "connectors/net/http_server.h"
+#include "connectors/process/line_process.h"
 #include "tests/connectors/collect.h"
 
 namespace thalweg {
@@ -267,6 +269,49 @@ TEST_CASE("http: a server that is silent or away costs the time limit") {
   CHECK(call(*function, Kind::kInt, {1}).errors == Texts{"0: the server took too long"});
   const auto away = make(spec("http", Kind::kInt, args({{"url", text("http://127.0.0.1:1/")}})));
   CHECK(call(*away, Kind::kInt, {1}).errors == Texts{"0: cannot connect to 127.0.0.1:1: Connection refused"});
+}
+
+TEST_CASE("http: TLS, with a certificate that is trusted, and with one that is not") {
+  const TempDir dir;
+  const std::string make_certificate =
+      "openssl req -x509 -newkey rsa:2048 -nodes -keyout " + dir.path("key.pem") + " -out " + dir.path("cert.pem") +
+      " -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost >/dev/null 2>&1";
+  REQUIRE(std::system(make_certificate.c_str()) == 0);
+  dir.write("server.py", R"(
+import http.server, ssl, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "12")
+        self.end_headers()
+        self.wfile.write(b'{"value": 3}')
+    def log_message(self, *args):
+        pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("cert.pem", "key.pem")
+server.socket = context.wrap_socket(server.socket, server_side=True)
+print(server.server_address[1], flush=True)
+server.serve_forever()
+)");
+  process::Command command = process::command_of({"python3", "server.py"}, false);
+  command.directory = dir.path();
+  command.name = "server";
+  auto server = process::LineProcess::start(command);
+  REQUIRE(server);
+  REQUIRE((*server)->pump(20'000));
+  const auto port = (*server)->take_line();
+  REQUIRE(port);
+  const auto asked = [&](const std::string& host, Setting::Map more) {
+    more.emplace_back("url", text("https://" + host + ":" + *port + "/"));
+    return call(*make(spec("http", Kind::kInt, Setting(std::move(more)))), Kind::kInt, {1, 2});
+  };
+  CHECK(asked("localhost", {{"ca_file", text(dir.path("cert.pem"))}}).cells == Texts{"3", "3"});
+  CHECK(asked("localhost", {}).errors[0].find("certificate is refused") != std::string::npos);
+  // The certificate is for another name.
+  CHECK(asked("127.0.0.1", {{"ca_file", text(dir.path("cert.pem"))}}).errors[0].find("certificate is refused") != std::string::npos);
 }
 
 TEST_CASE("http: URLs") {
