@@ -39,6 +39,12 @@ Batch as_read(Batch batch, const plan::Node& node) {
   return batch;
 }
 
+// Rounds take back what commits only add.
+plan::Plan growing_nowhere(plan::Plan body) {
+  for (plan::Node& node : body.nodes) node.append_only = false;
+  return body;
+}
+
 bool is_row_by_row(const plan::Params& params) {
   return std::holds_alternative<plan::Project>(params) || std::holds_alternative<plan::Filter>(params) ||
          std::holds_alternative<plan::Rekey>(params) || std::holds_alternative<plan::Flatten>(params) ||
@@ -51,6 +57,19 @@ bool is_bilinear(const plan::Params& params) {
   return join && join->how == plan::JoinHow::kInner;
 }
 
+// Its differences of a round have no row twice.
+bool gives_distinct_rows(const plan::Plan& body, const plan::Node& node) {
+  if (std::ranges::find(node.used, false) != node.used.end()) return false;
+  if (const auto* groupby = std::get_if<plan::GroupBy>(&node.params)) return !groupby->always_one_row;
+  const auto* project = std::get_if<plan::Project>(&node.params);
+  if (!project) return false;
+  const plan::Node& input = body.node(node.inputs[0]);
+  std::vector<bool> passed(input.schema.size(), false);
+  for (const plan::ExprPtr& expr : project->exprs)
+    if (expr->kind == plan::ExprKind::kColumn) passed[expr->column] = true;
+  return std::ranges::find(passed, false) == passed.end() && gives_distinct_rows(body, input);
+}
+
 bool is_plain_groupby(const plan::Params& params) {
   const auto* groupby = std::get_if<plan::GroupBy>(&params);
   return groupby && !groupby->always_one_row;
@@ -58,7 +77,7 @@ bool is_plain_groupby(const plan::Params& params) {
 
 class Iterate : public Operator {
  public:
-  Iterate(const plan::Node& node, const plan::Iterate& params) : params_(params), body_(*params.body), span_(node.span) {
+  Iterate(const plan::Node& node, const plan::Iterate& params) : params_(params), body_(growing_nowhere(*params.body)), span_(node.span) {
     inputs_.resize(node.inputs.size());
     nodes_.resize(body_.nodes.size());
     readers_.resize(body_.nodes.size());
@@ -121,12 +140,14 @@ class Iterate : public Operator {
   std::vector<std::vector<Batch>> inputs_;             // staged, by port
   std::vector<Batch> constants_round_;                 // by port: what LoopInput gives in the round to run
   std::vector<Batch> variables_;                       // by variable: its difference in the round to run
+  std::vector<bool> distinct_;                         // by variable: its next value gives no row twice in a round
   std::vector<std::vector<Batch>> results_;            // by variable: of `next` in the round just run
   std::vector<Batch> total_;                           // differences of the output variable, all rounds
   bool first_commit_ = true;
 };
 
 Result<void> Iterate::build() {
+  for (NodeId next : params_.next) distinct_.push_back(gives_distinct_rows(body_, body_.node(next)));
   for (const plan::Node& inner : body_.nodes) {
     const OperatorDescriptor* descriptor = find_operator(plan::operator_name(inner.params));
     if (!descriptor) continue;
@@ -175,7 +196,8 @@ void Iterate::advance_variables(std::uint64_t round) {
   for (std::size_t v = 0; v < num_variables(); ++v) {
     std::vector<Batch> parts = std::move(results_[v]);
     if (round == 0 && !variables_[v].empty()) parts.push_back(negated(variables_[v]));
-    variables_[v] = parts.empty() ? Batch{} : consolidate(Batch::concat(std::move(parts)));
+    variables_[v] = parts.empty() ? Batch{} : Batch::concat(std::move(parts));
+    if (round == 0 || !distinct_[v]) variables_[v] = consolidate(variables_[v]);
   }
   if (!variables_[params_.output].empty()) total_.push_back(variables_[params_.output]);
 }

@@ -13,9 +13,14 @@ void GroupIds::assign(const Batch& batch, std::span<const std::uint32_t> columns
     cells.push_back(&batch.columns[column]);
     batch.columns[column].hash_into(row_hashes_);
   }
-  constexpr std::size_t kAhead = 8;
+  constexpr std::size_t kSlotAhead = 24;
+  constexpr std::size_t kCellAhead = 12;
   for (std::size_t row = 0; row < batch.num_rows; ++row) {
-    if (row + kAhead < batch.num_rows) index_.prefetch(row_hashes_[row + kAhead]);
+    if (row + kSlotAhead < batch.num_rows) index_.prefetch(row_hashes_[row + kSlotAhead]);
+    if (row + kCellAhead < batch.num_rows) {
+      std::uint32_t candidate = index_.candidate(row_hashes_[row + kCellAhead]);
+      if (candidate != HashIndex::kNoRow) cells_.prefetch(0, candidate);
+    }
     std::uint64_t hash = row_hashes_[row];
     std::uint32_t group = index_.find(hash, [&](std::uint32_t id) { return cells_.row_equals(id, cells, row); });
     if (group == HashIndex::kNoRow) {

@@ -7,6 +7,7 @@
 
 #include "engine/operators/loop/history.h"
 #include "engine/operators/loop/loop_node.h"
+#include "engine/operators/loop/partitioned.h"
 #include "engine/state/group_ids.h"
 
 namespace thalweg {
@@ -100,6 +101,8 @@ class LoopJoin : public LoopNode {
       return tag == CellTag::kValue || (tag == CellTag::kNone && join_.none_matches);
     });
   }
+  [[nodiscard]] const plan::Columns& on(int side) const { return side == 0 ? join_.left_on : join_.right_on; }
+  void take(int side, Batch batch, std::uint64_t round, OperatorContext& out);
   void match(int side, std::uint32_t group, RowWord word, std::uint64_t round, Diff diff, OperatorContext& out);
   void emit(const Matches& matches, OperatorContext& out) const;
   [[nodiscard]] KeyColumn result_keys(const Matches& matches) const;
@@ -112,6 +115,7 @@ class LoopJoin : public LoopNode {
   RowCode rows_[2];
   History histories_[2];
   bool has_past_ = false;
+  Partitioned staged_[2];                      // of the running round
   Matches now_;                                // of the running round
   std::map<std::uint64_t, Matches> pending_;   // of later ones
   std::vector<std::uint32_t> touched_[2];
@@ -119,23 +123,30 @@ class LoopJoin : public LoopNode {
   std::vector<RowWord> words_;                 // scratch
 };
 
-void LoopJoin::push(std::size_t port, Batch batch, std::uint64_t round, OperatorContext& out) {
+void LoopJoin::push(std::size_t port, Batch batch, std::uint64_t, OperatorContext&) {
+  staged_[port].add(std::move(batch));
+  if (staged_[port].is_long()) staged_[port].cut(on(static_cast<int>(port)));
+}
+
+void LoopJoin::take(int side, Batch batch, std::uint64_t round, OperatorContext& out) {
   if (batch.empty()) return;
-  int side = static_cast<int>(port);
   History& mine = histories_[side];
   const History& theirs = histories_[1 - side];
   if (rows_[side].with_key()) batch.materialise_keys();
-  const plan::Columns& on = side == 0 ? join_.left_on : join_.right_on;
-  groups_.assign(batch, on, group_of_);
+  groups_.assign(batch, on(side), group_of_);
   rows_[side].encode(batch, words_);
-  bool may_not_match = std::ranges::any_of(on, [&](std::uint32_t column) { return batch.columns[column].has_tags(); });
+  bool may_not_match = std::ranges::any_of(on(side), [&](std::uint32_t column) { return batch.columns[column].has_tags(); });
   constexpr std::size_t kAhead = 8;
   for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
-    if (row + kAhead < batch.num_rows) {
-      theirs.prefetch(group_of_[row + kAhead]);
-      mine.prefetch(group_of_[row + kAhead]);
+    if (row + 2 * kAhead < batch.num_rows) {
+      theirs.prefetch(group_of_[row + 2 * kAhead]);
+      mine.prefetch(group_of_[row + 2 * kAhead]);
     }
-    if (may_not_match && !can_match(on, batch, row)) {
+    if (row + kAhead < batch.num_rows) {
+      theirs.prefetch_entries(group_of_[row + kAhead]);
+      mine.prefetch_entries(group_of_[row + kAhead]);
+    }
+    if (may_not_match && !can_match(on(side), batch, row)) {
       rows_[side].release(words_[row]);
       continue;
     }
@@ -149,6 +160,7 @@ void LoopJoin::push(std::size_t port, Batch batch, std::uint64_t round, Operator
 
 void LoopJoin::match(int side, std::uint32_t group, RowWord word, std::uint64_t round, Diff diff, OperatorContext& out) {
   for (const History::Entry& entry : histories_[1 - side].entries(group)) {
+    if (entry.diff == 0) continue;  // came and went; goes when the group is settled
     if (entry.round > round) {
       pending_[entry.round].add(side, word, entry.word(), diff * entry.diff);
       continue;
@@ -161,6 +173,8 @@ void LoopJoin::match(int side, std::uint32_t group, RowWord word, std::uint64_t 
 }
 
 void LoopJoin::run(std::uint64_t round, OperatorContext& out) {
+  for (int side : {0, 1})
+    staged_[side].drain(on(side), [&](Batch batch) { take(side, std::move(batch), round, out); });
   if (now_.size() > 0) emit(now_, out);
   now_.clear();
   auto due = pending_.find(round);
@@ -197,6 +211,7 @@ void LoopJoin::emit(const Matches& matches, OperatorContext& out) const {
 void LoopJoin::end_commit() {
   pending_.clear();
   now_.clear();
+  for (Partitioned& staged : staged_) staged.clear();
   has_past_ |= histories_[0].size() + histories_[1].size() > 0;
   for (int side : {0, 1}) {
     std::ranges::sort(touched_[side]);

@@ -12,6 +12,7 @@
 
 #include "engine/operators/loop/history.h"
 #include "engine/operators/loop/loop_node.h"
+#include "engine/operators/loop/partitioned.h"
 #include "engine/operators/reducers/reducer_set.h"
 #include "engine/plan/rewrite/liveness.h"
 #include "engine/state/group_ids.h"
@@ -23,7 +24,7 @@ namespace {
 class LoopReduce : public LoopNode {
  public:
   LoopReduce(const plan::Node& node, const plan::GroupBy& params, const plan::Node& input)
-      : params_(params), schema_(node.schema), input_(input.schema), append_only_(input.append_only), keys_needed_(node.keys_needed),
+      : params_(params), schema_(node.schema), input_(input.schema), keys_needed_(node.keys_needed),
         by_(group_columns(params)), groups_(types_of(input.schema, by_)), rows_(input.schema, read_columns(params), reads_keys(params)),
         history_(rows_), results_(node.schema, result_columns(node.schema, by_.size()), false) {}
 
@@ -55,9 +56,12 @@ class LoopReduce : public LoopNode {
     std::uint32_t past = 0;        // entries of its history that earlier commits left
     std::uint32_t fed = 0;         // of those: how many the reducers have
     std::uint32_t due = kUntouched;  // round in which it was last put on the list of those to evaluate
-    std::uint32_t old_at = 0;      // steps of `old` that are behind
-    Steps old;                     // steps of the last commit from the first change on
-    Step before;                   // and the one before them
+  };
+  // What its result was in the last commit.
+  struct Recalled {
+    std::uint32_t at = 0;  // steps that are behind
+    Steps steps;           // from the first change on
+    Step before;           // and the one before them
   };
   struct Emission {
     std::vector<std::uint32_t> groups;
@@ -94,20 +98,20 @@ class LoopReduce : public LoopNode {
     return columns;
   }
 
+  void take(Batch batch, std::uint64_t round, OperatorContext& out);
   Batch without_group_errors(Batch batch) const;
   void touch(std::span<const std::uint32_t> groups, std::uint64_t round);
   void recall(std::uint32_t at, std::uint64_t round);
   void feed_past(std::uint32_t at, std::uint64_t round);
   void flush_feed();
   void evaluate(std::span<const std::uint32_t> due, std::uint64_t round, OperatorContext& out);
-  void step(Touched& touched, const Step& now, Emission& emission);
+  void step(std::uint32_t at, const Step& now, Emission& emission);
   Batch batch_of(const Emission& emission) const;
-  void end_touched(const Touched& touched);
+  void end_touched(std::uint32_t at);
 
   const plan::GroupBy params_;
   const Schema schema_;
   const Schema input_;
-  const bool append_only_;
   const bool keys_needed_;
   const plan::Columns by_;
   GroupIds groups_;
@@ -118,9 +122,11 @@ class LoopReduce : public LoopNode {
   bool has_past_ = false;
 
   // In a commit:
+  Partitioned input_rows_;     // of this round
   std::optional<ReducerSet> reducers_;  // of touched groups, by their place in touched_
   std::vector<std::uint32_t> touch_;  // by group: in touched_, or kUntouched
   std::vector<Touched> touched_;
+  std::vector<Recalled> recalled_;    // by place in touched_, if there is a past
   std::map<std::uint64_t, std::vector<std::uint32_t>> agenda_;  // touched ones to evaluate, by round
   std::vector<std::uint32_t> due_;                              // in this round
   std::vector<std::uint32_t> feed_to_;   // past rows for the reducers
@@ -139,18 +145,24 @@ Batch LoopReduce::without_group_errors(Batch batch) const {
   return kept.size() == batch.num_rows ? batch : batch.gather(kept);
 }
 
-void LoopReduce::push(std::size_t, Batch batch, std::uint64_t round, OperatorContext& out) {
+void LoopReduce::push(std::size_t, Batch batch, std::uint64_t, OperatorContext&) {
+  input_rows_.add(std::move(batch));
+  if (input_rows_.is_long()) input_rows_.cut(by_);
+}
+
+void LoopReduce::take(Batch batch, std::uint64_t round, OperatorContext& out) {
   batch = without_group_errors(std::move(batch));
   if (batch.empty()) return;
   if (rows_.with_key()) batch.materialise_keys();
   groups_.assign(batch, by_, group_of_);
-  if (!reducers_) reducers_ = ReducerSet::make(params_, input_, append_only_).value();
+  if (!reducers_) reducers_ = ReducerSet::make(params_, input_, false).value();
   touch(group_of_, round);
   reducers_->update(batch, touched_of_, out.commit());
   rows_.encode(batch, words_);
   constexpr std::size_t kAhead = 8;
   for (std::size_t i = 0; i < batch.num_rows; ++i) {
-    if (i + kAhead < batch.num_rows) history_.prefetch(group_of_[i + kAhead]);
+    if (i + 2 * kAhead < batch.num_rows) history_.prefetch(group_of_[i + 2 * kAhead]);
+    if (i + kAhead < batch.num_rows) history_.prefetch_entries(group_of_[i + kAhead]);
     if (history_.empty(group_of_[i])) groups_.add_reference(group_of_[i]);
     history_.append(group_of_[i], words_[i], round, batch.diff(i));
   }
@@ -168,7 +180,7 @@ void LoopReduce::touch(std::span<const std::uint32_t> groups, std::uint64_t roun
     std::uint32_t at = touch_[group];
     if (at == kUntouched) {
       at = touch_[group] = static_cast<std::uint32_t>(touched_.size());
-      touched_.push_back({.group = group, .old = {}});
+      touched_.push_back({.group = group});
       if (has_past_) recall(at, round);
     }
     touched_of_.push_back(at);
@@ -188,9 +200,10 @@ void LoopReduce::recall(std::uint32_t at, std::uint64_t round) {
   touched.past = history_.past(touched.group);
   Steps& steps = steps_[touched.group];
   auto from = std::ranges::lower_bound(steps, round, {}, &Step::round);
-  touched.old.assign(from, steps.end());
+  Recalled& recalled = recalled_.emplace_back();
+  recalled.steps.assign(from, steps.end());
   steps.erase(from, steps.end());
-  if (!steps.empty()) touched.before = steps.back();
+  if (!steps.empty()) recalled.before = steps.back();
   feed_past(at, round);
   std::uint64_t last = round;
   for (const History::Entry& entry : history_.entries(touched.group).subspan(touched.fed)) {
@@ -242,21 +255,23 @@ void LoopReduce::Emission::add(std::size_t first, std::uint32_t group, const Ste
 }
 
 // Goes on to the round of `now`: gives what is other than in the round before, less what was so in the last commit.
-void LoopReduce::step(Touched& touched, const Step& now, Emission& emission) {
-  Steps& steps = steps_[touched.group];
+void LoopReduce::step(std::uint32_t at, const Step& now, Emission& emission) {
+  std::uint32_t group = touched_[at].group;
+  Steps& steps = steps_[group];
   const Step before = steps.empty() ? Step{} : steps.back();
   std::size_t first = emission.groups.size();
   if (!now.same_result(before)) {
-    emission.add(first, touched.group, before, -1);
-    emission.add(first, touched.group, now, 1);
+    emission.add(first, group, before, -1);
+    emission.add(first, group, now, 1);
     steps.push_back(now);
     if (now.present) results_.add_reference(now.result);
   }
-  if (touched.old_at == touched.old.size() || touched.old[touched.old_at].round != now.round) return;
-  const Step& old = touched.old[touched.old_at];
-  emission.add(first, touched.group, touched.old_at > 0 ? touched.old[touched.old_at - 1] : touched.before, 1);
-  emission.add(first, touched.group, old, -1);
-  ++touched.old_at;
+  if (!has_past_) return;
+  Recalled& old = recalled_[at];
+  if (old.at == old.steps.size() || old.steps[old.at].round != now.round) return;
+  emission.add(first, group, old.at > 0 ? old.steps[old.at - 1] : old.before, 1);
+  emission.add(first, group, old.steps[old.at], -1);
+  ++old.at;
 }
 
 Batch LoopReduce::batch_of(const Emission& emission) const {
@@ -283,13 +298,14 @@ void LoopReduce::evaluate(std::span<const std::uint32_t> due, std::uint64_t roun
   for (std::uint32_t at : due) {
     Step now{.round = static_cast<std::uint32_t>(round), .present = next < present.size() && present[next] == at, .result = {}};
     if (now.present) now.result = words_[next++];
-    step(touched_[at], now, emission);
+    step(at, now, emission);
   }
   if (!emission.groups.empty()) out.emit(batch_of(emission));
   for (RowWord word : words_) results_.release(word);
 }
 
 void LoopReduce::run(std::uint64_t round, OperatorContext& out) {
+  input_rows_.drain(by_, [&](Batch batch) { take(std::move(batch), round, out); });
   if (auto planned = agenda_.find(round); planned != agenda_.end()) {
     for (std::uint32_t at : planned->second) {
       if (touched_[at].due == round) continue;
@@ -308,9 +324,9 @@ void LoopReduce::run(std::uint64_t round, OperatorContext& out) {
   due_.clear();
 }
 
-void LoopReduce::end_touched(const Touched& touched) {
-  std::uint32_t group = touched.group;
-  for (const Step& step : touched.old)
+void LoopReduce::end_touched(std::uint32_t at) {
+  std::uint32_t group = touched_[at].group;
+  for (const Step& step : recalled_[at].steps)
     if (step.present) results_.release(step.result);
   history_.settle(group);
   if (!history_.empty(group)) return;
@@ -321,15 +337,17 @@ void LoopReduce::end_touched(const Touched& touched) {
 }
 
 void LoopReduce::end_commit() {
+  input_rows_.clear();
   due_.clear();
   agenda_.clear();
   if (touched_.empty()) return;
-  for (const Touched& touched : touched_) {
-    touch_[touched.group] = kUntouched;
-    if (has_past_) end_touched(touched);
+  for (std::uint32_t at = 0; at < touched_.size(); ++at) {
+    touch_[touched_[at].group] = kUntouched;
+    if (has_past_) end_touched(at);
   }
   has_past_ = true;
   touched_.clear();
+  recalled_.clear();
   if (touched_.capacity() > kTouchedKept) touched_.shrink_to_fit();
   reducers_.reset();
   groups_.drop_unreferenced();
@@ -342,7 +360,7 @@ void LoopReduce::end_commit() {
 Result<std::unique_ptr<LoopNode>> make_loop_reduce(const plan::Node& node, const plan::Plan& plan) {
   const auto& params = std::get<plan::GroupBy>(node.params);
   const plan::Node& input = plan.node(node.inputs[0]);
-  TRY(ReducerSet::make(params, input.schema, input.append_only));  // what is wrong with them is said here
+  TRY(ReducerSet::make(params, input.schema, false));  // what is wrong with them is said here
   return std::make_unique<LoopReduce>(node, params, input);
 }
 

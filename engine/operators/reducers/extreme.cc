@@ -1,11 +1,13 @@
 // engine/operators/reducers/extreme.cc
 //
 // min and max of a column of whole numbers (ints, datetimes, durations): the extreme of every group in its place in an
-// array, the other values of the group in order beside it, the best last. Over append-only input only the extreme.
+// array, the other values of the group in a list beside it, in order, the best last; many of them in a tree, so that
+// one more does not move them all. Over append-only input only the extreme.
 #include <algorithm>
 #include <map>
 
 #include "engine/operators/reducers/reducer.h"
+#include "engine/state/block_pool.h"
 
 namespace thalweg {
 
@@ -14,65 +16,16 @@ namespace {
 using plan::ReducerKind;
 
 struct Counted {
-  std::int64_t value = 0;
-  std::int64_t count = 0;  // negative only while deletions of a commit are ahead of its insertions
-};
-
-// What is behind the extreme. Many values go into a tree, so that one more does not move them all.
-class Rest {
- public:
-  // Says by how many values there are more.
-  int add(Counted fresh) {
-    if (tree_) return add_to_tree(fresh);
-    auto at = std::ranges::lower_bound(list_, fresh.value, std::ranges::greater{}, &Counted::value);
-    if (at == list_.end() || at->value != fresh.value) {
-      list_.insert(at, fresh);
-      if (list_.size() > kListMax) make_tree();
-      return 1;
-    }
-    at->count += fresh.count;
-    if (at->count != 0) return 0;
-    list_.erase(at);
-    return -1;
-  }
-  // The best, taken out. Requires: not empty.
-  Counted take() {
-    if (tree_) {
-      auto first = tree_->begin();
-      Counted best{first->first, first->second};
-      tree_->erase(first);
-      if (tree_->empty()) tree_.reset();
-      return best;
-    }
-    Counted best = list_.back();
-    list_.pop_back();
-    return best;
-  }
-  [[nodiscard]] bool empty() const { return list_.empty() && !tree_; }
-
- private:
-  static constexpr std::size_t kListMax = 256;
-  int add_to_tree(Counted fresh) {
-    auto [at, inserted] = tree_->try_emplace(fresh.value, fresh.count);
-    if (inserted) return 1;
-    at->second += fresh.count;
-    if (at->second != 0) return 0;
-    tree_->erase(at);
-    if (tree_->empty()) tree_.reset();
-    return -1;
-  }
-  void make_tree() {
-    tree_ = std::make_unique<std::map<std::int64_t, std::int64_t>>();
-    for (const Counted& item : list_) tree_->emplace(item.value, item.count);
-    list_ = {};
-  }
-  std::vector<Counted> list_;  // falling
-  std::unique_ptr<std::map<std::int64_t, std::int64_t>> tree_;
+  std::int64_t value;
+  std::int64_t count;  // negative only while deletions of a commit are ahead of its insertions
 };
 
 class Extreme : public Reducer {
  public:
   Extreme(std::uint32_t column, bool is_max, bool append_only) : column_(column), flip_(is_max ? -1 : 0), append_only_(append_only) {}
+  ~Extreme() override {
+    for (Group& group : groups_) group.list.release(pool_);
+  }
 
   void reserve(std::size_t groups) override { groups_.resize(groups); }
   void update(const ReducerRows& rows) override {
@@ -93,16 +46,23 @@ class Extreme : public Reducer {
     auto beats = [&](std::uint32_t a, std::uint32_t b) { return groups_[a].best.value <= groups_[b].best.value; };
     return results(slide_best(groups, stretches, beats), errors);
   }
-  void clear(std::uint32_t group) override { groups_[group] = {}; }
+  void clear(std::uint32_t group) override {
+    if (groups_[group].tree) in_trees_ -= groups_[group].tree->size();
+    groups_[group].list.release(pool_);
+    groups_[group] = {};
+  }
   [[nodiscard]] std::size_t bytes() const override {
-    constexpr std::size_t kBytesOfValue = 2 * sizeof(Counted);
-    return groups_.capacity() * sizeof(Group) + static_cast<std::size_t>(values_) * kBytesOfValue;
+    constexpr std::size_t kNodeBytes = 56;
+    return groups_.capacity() * sizeof(Group) + pool_.bytes() + in_trees_ * kNodeBytes;
   }
 
  private:
+  static constexpr std::size_t kListMax = 256;
+  using Tree = std::map<std::int64_t, std::int64_t>;
   struct Group {
-    Counted best;  // none if its count is 0
-    std::unique_ptr<Rest> rest;
+    Counted best{0, 0};         // none if its count is 0
+    PooledArray<Counted> list;  // the others, falling
+    std::unique_ptr<Tree> tree;  // instead, if they are many
   };
 
   void add(Group& group, Counted fresh) {
@@ -110,26 +70,70 @@ class Extreme : public Reducer {
       group.best = fresh;
     } else if (fresh.value == group.best.value) {
       group.best.count += fresh.count;
-      if (group.best.count == 0 && group.rest) {
-        group.best = group.rest->take();
-        --values_;
-        if (group.rest->empty()) group.rest.reset();
-      }
+      if (group.best.count == 0) take_best(group);
     } else if (append_only_) {
       if (fresh.value < group.best.value) group.best = fresh;
     } else {
-      if (!group.rest) group.rest = std::make_unique<Rest>();
       if (fresh.value < group.best.value) std::swap(group.best, fresh);
-      values_ += group.rest->add(fresh);
-      if (group.rest->empty()) group.rest.reset();
+      if (group.tree) add_to_tree(group, fresh);
+      else add_to_list(group, fresh);
     }
+  }
+
+  // The best of the others takes the place of the extreme that went.
+  void take_best(Group& group) {
+    if (group.tree) {
+      auto first = group.tree->begin();
+      group.best = {first->first, first->second};
+      erase_from_tree(group, first);
+    } else if (group.list.size > 0) {
+      group.best = group.list.data[--group.list.size];
+      if (group.list.size == 0) group.list.release(pool_);
+    }
+  }
+
+  void add_to_list(Group& group, Counted fresh) {
+    std::span<Counted> list(group.list.data, group.list.size);
+    auto at = std::ranges::lower_bound(list, fresh.value, std::ranges::greater{}, &Counted::value);
+    auto index = static_cast<std::uint32_t>(at - list.begin());
+    if (at == list.end() || at->value != fresh.value) {
+      group.list.insert(index, fresh, pool_);
+      if (group.list.size > kListMax) make_tree(group);
+      return;
+    }
+    at->count += fresh.count;
+    if (at->count != 0) return;
+    group.list.erase(index);
+    if (group.list.size == 0) group.list.release(pool_);
+  }
+
+  void add_to_tree(Group& group, Counted fresh) {
+    auto [at, inserted] = group.tree->try_emplace(fresh.value, fresh.count);
+    if (inserted) {
+      ++in_trees_;
+      return;
+    }
+    at->second += fresh.count;
+    if (at->second == 0) erase_from_tree(group, at);
+  }
+  void erase_from_tree(Group& group, Tree::iterator at) {
+    group.tree->erase(at);
+    --in_trees_;
+    if (group.tree->empty()) group.tree.reset();
+  }
+  void make_tree(Group& group) {
+    group.tree = std::make_unique<Tree>();
+    for (const Counted& item : std::span(group.list.data, group.list.size)) group.tree->emplace(item.value, item.count);
+    in_trees_ += group.list.size;
+    group.list.release(pool_);
   }
 
   const std::uint32_t column_;
   const std::int64_t flip_;  // all ones for max: turns the order around
   const bool append_only_;
+  BlockPool<Counted> pool_;
   std::vector<Group> groups_;
-  std::int64_t values_ = 0;  // behind extremes
+  std::size_t in_trees_ = 0;
 };
 
 }  // namespace
