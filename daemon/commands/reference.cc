@@ -14,6 +14,7 @@
 #include "engine/base/edit_distance.h"
 #include "engine/expr/function_table.h"
 #include "pipeline_lang/registry.h"
+#include "pipeline_lang/settings.h"
 
 namespace thalweg::daemon {
 namespace {
@@ -173,8 +174,19 @@ void append_function(const expr::FunctionDoc& function, JsonWriter& json) {
   json.end_array().end_object();
 }
 
+// Names that are neither tags nor functions: plain top-level keys, and the one reducer that is only an expression.
+std::string doc_of_word(std::string_view word) {
+  if (word == "fold")
+    return "fold(init, expr): a reducer in `reduce:`, for tables that only grow. `acc` is the state, `row.c` a column; rows in "
+           "the order of their batches, within one by `sort_by`, then by key.\n\nexample\n  fold(0, acc + row.amount)";
+  for (const config::OptionSpec& setting : lang::setting_specs())
+    if (setting.name == word) return setting.name + ": a setting, a plain key of the file\n\n" + setting.doc;
+  return {};
+}
+
 int unknown(const std::string& tag, const lang::Registry& registry) {
   std::vector<std::string> known = registry.names();
+  for (const config::OptionSpec& setting : lang::setting_specs()) known.push_back(setting.name);
   for (const expr::FunctionDoc& function : expr::all_functions()) known.push_back(function.name);
   std::string message = "there is no tag or function `" + tag + "`";
   if (auto nearest = nearest_name(tag, known)) message += "; did you mean `" + *nearest + "`?";
@@ -215,7 +227,19 @@ int run_command(const DocsArgs& args) {
   std::string tag = args.tag.starts_with('!') ? args.tag.substr(1) : args.tag;
   const Component* component = registry.find(tag);
   const expr::FunctionDoc* function = find_function(tag);
-  if (component == nullptr && function == nullptr) return unknown(tag, registry);
+  if (component == nullptr) component = registry.find("reducers." + tag);
+  if (component == nullptr && function == nullptr) {
+    const std::string word = doc_of_word(tag);
+    if (word.empty()) return unknown(tag, registry);
+    if (args.json) {
+      std::string out;
+      JsonWriter(out).begin_array().begin_object().field("name", tag).field("doc", word).end_object().end_array();
+      std::printf("%s\n", out.c_str());
+    } else {
+      std::printf("%s\n", word.c_str());
+    }
+    return kExitOk;
+  }
   if (args.json) {
     std::string out;
     JsonWriter json(out);
