@@ -2,7 +2,7 @@
 //
 // Connected components of a graph, then changes of single edges, a commit each. Prints the seconds to the first
 // fixpoint and from commit to commit, wall clock and of processor (engine time with all coordination, no connector, no
-// sink), and writes the final labels. Its peers: differential/ and pathway_job.py beside it; components.py runs and compares them.
+// sink), and writes the final labels. Its peers: differential/ and pathway_job.py beside it; components runs and compares them.
 //
 //   components_bench PIPELINE EDGES UPDATES LABELS [WORKERS]
 #include <charconv>
