@@ -185,6 +185,7 @@ void add_lifecycle(CLI::App& app, Parsed& parsed) {
       {"resume", "Let a paused pipeline go on"},
       {"stop", "Stop a pipeline in order; it stays stopped"},
       {"start", "Start a stopped or failed pipeline"},
+      {"checkpoint", "Write the state of a pipeline down now"},
       {"rm", "Stop a pipeline and remove its file"},
       {"rollback", "Go back to the definition before the last change"},
   };
@@ -257,7 +258,7 @@ std::optional<Command> chosen_client(const CLI::App& app, Parsed& parsed) {
   parsed.reload.json = parsed.lifecycle.json = parsed.apply.json = parsed.json;
   if (app.got_subcommand("reload")) return at(parsed.reload);
   if (app.got_subcommand("apply")) return at(parsed.apply);
-  for (const char* verb : {"pause", "resume", "stop", "start", "rm", "rollback"}) {
+  for (const char* verb : {"pause", "resume", "stop", "start", "checkpoint", "rm", "rollback"}) {
     if (!app.got_subcommand(verb)) continue;
     parsed.lifecycle.verb = verb;
     return at(parsed.lifecycle);

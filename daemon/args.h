@@ -144,7 +144,7 @@ struct ReloadArgs {
 
 struct LifecycleArgs {
   ServerArgs server;
-  std::string verb;  // pause, resume, start, stop, rm, rollback
+  std::string verb;  // pause, resume, start, stop, checkpoint, rm, rollback
   std::string pipeline;
   bool json = false;
 };

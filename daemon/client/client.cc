@@ -11,6 +11,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kTokenBytesMax = 4096;
+constexpr std::int64_t kPatienceMs = 3'600'000;
 
 std::string without_scheme(std::string text) {
   constexpr std::string_view kScheme = "http://";
@@ -56,10 +57,14 @@ std::expected<std::string, ExitCode> server_of(const ServerArgs& args, const Env
 
 }  // namespace
 
-Client::Client(net::Address address, std::string token)
-    : address_(std::move(address)), token_(std::move(token)), http_(std::make_unique<net::HttpClient>(address_)) {}
+Client::Client(net::Address address, std::string token, bool patient)
+    : address_(std::move(address)), token_(std::move(token)) {
+  net::HttpClientOptions options;
+  if (patient) options.request_ms_max = kPatienceMs;
+  http_ = std::make_unique<net::HttpClient>(address_, options);
+}
 
-std::expected<Client, ExitCode> Client::make(const ServerArgs& args, const Env& env) {
+std::expected<Client, ExitCode> Client::make(const ServerArgs& args, const Env& env, bool patient) {
   auto server = server_of(args, env);
   if (!server) return std::unexpected(server.error());
   auto address = net::parse_address(without_scheme(*server));
@@ -69,7 +74,7 @@ std::expected<Client, ExitCode> Client::make(const ServerArgs& args, const Env& 
   }
   auto token = token_of(args, env);
   if (!token) return std::unexpected(token.error());
-  return Client(std::move(*address), std::move(*token));
+  return Client(std::move(*address), std::move(*token), patient);
 }
 
 net::HttpRequest Client::make_request(std::string method, std::string target) const {

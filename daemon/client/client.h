@@ -23,7 +23,8 @@ class Client {
  public:
   // `--server`, THALWEG_SERVER, `listen` of `--config`, else 127.0.0.1:8080. The token from `--token-file`,
   // THALWEG_TOKEN_FILE or THALWEG_TOKEN. Prints what is wrong.
-  [[nodiscard]] static std::expected<Client, ExitCode> make(const ServerArgs& args, const Env& env);
+  // `patient`: for requests whose answer may take as long as a reload.
+  [[nodiscard]] static std::expected<Client, ExitCode> make(const ServerArgs& args, const Env& env, bool patient = false);
 
   // The body of a good answer. Problems and failures to connect are printed to stderr.
   [[nodiscard]] std::expected<net::HttpResponse, ExitCode> request(std::string method, std::string target,
@@ -46,7 +47,7 @@ class Client {
   [[nodiscard]] static std::string table_path(const TableName& name);
 
  private:
-  Client(net::Address address, std::string token);
+  Client(net::Address address, std::string token, bool patient);
   [[nodiscard]] net::HttpRequest make_request(std::string method, std::string target) const;
   [[nodiscard]] ExitCode unreachable(const Error& error) const;
   net::Address address_;

@@ -60,7 +60,7 @@ std::string flags(bool dry_run, bool accept) {
 int post(const ServerArgs& server, const std::string& method, const std::string& target, bool as_json,
          const std::string& body = {}) {
   Env env = real_env();
-  auto client = Client::make(server, env);
+  auto client = Client::make(server, env, true);
   if (!client) return client.error();
   auto response = client->request(method, target, body, "application/yaml");
   if (!response) return response.error();

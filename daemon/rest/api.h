@@ -86,6 +86,7 @@ class Api {
   Answer connectors(const Call& call);
   Answer guarantees(const Call& call);
   Answer checkpoints(const Call& call);
+  Answer checkpoint(const Call& call);
   Answer tables(const Call& call);
   Answer table(const Call& call);
   Answer rows(const Call& call);

@@ -203,6 +203,12 @@ Answer Api::checkpoints(const Call& call) {
   return json_response(std::move(body));
 }
 
+Answer Api::checkpoint(const Call& call) {
+  auto status = status_of_call(call);
+  if (!status) return std::unexpected(status.error());
+  return refuse(409, "no_persistence", "the state of pipeline `" + status->name + "` is held in memory only: there is nothing to write it to");
+}
+
 Answer Api::connectors(const Call& call) {
   auto pipeline = pipeline_of(call);
   if (!pipeline) return std::unexpected(pipeline.error());

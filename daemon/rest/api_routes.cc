@@ -90,6 +90,8 @@ const std::vector<Route>& Api::routes() {
        Role::kOperate},
       {"POST", "/api/v1/pipelines/{p}/stop", "stopPipeline", "Stops in order, until it is started again", kJson, {}, &Api::stop,
        Role::kOperate},
+      {"POST", "/api/v1/pipelines/{p}/checkpoint", "checkpointPipeline", "Writes the state down now", kJson, {}, &Api::checkpoint,
+       Role::kOperate},
       {"POST", "/api/v1/pipelines/{p}/rollback", "rollbackPipeline", "Back to the definition before the last change", kJson,
        {kDryRun, kAccept}, &Api::rollback, Role::kAdmin},
       {"POST", "/api/v1/reload", "reloadAll", "Reads all files anew; one outcome per pipeline", kJson, {kDryRun, kAccept},

@@ -69,6 +69,10 @@ Result<void> open_added(const Handover& handover, std::uint64_t commit) {
 
 Outcome Daemon::change(Managed& pipeline, Definition definition, const ChangeOptions& options) {
   Outcome outcome = begin(definition.key, options);
+  if (stopping_) {
+    set_failed(outcome, "stopping", "the daemon stops");
+    return finish(std::move(outcome));
+  }
   auto prepared = maker_.prepare(definition, outcome);
   if (prepared && !name_is_free(pipeline, prepared->name)) {
     set_failed(outcome, "name_taken", "another pipeline has the name `" + prepared->name + "`");
@@ -340,7 +344,9 @@ Outcome Daemon::act(const std::string& name, Verb verb, const ChangeOptions& opt
     pipeline->retry_at_ns = 0;
   };
   bool runs = instance && !is_over(*instance->served->run);
-  if (verb == Verb::kPause) {
+  if (stopping_) {
+    set_failed(outcome, "stopping", "the daemon stops");
+  } else if (verb == Verb::kPause) {
     if (!runs) set_failed(outcome, "not_running", "it is " + std::string(managed_state_text(state)));
     else if (state == Managed::State::kPaused) outcome.result = Outcome::Result::kUnchanged;
     else if (instance->served->run->pause()) set(Managed::Wanted::kPaused, Managed::State::kPaused);

@@ -13,6 +13,7 @@ constexpr auto kLook = std::chrono::milliseconds(100);
 constexpr std::int64_t kSecondNs = 1'000'000'000;
 constexpr std::int64_t kRetryNsFirst = kSecondNs;
 constexpr std::int64_t kRetryNsMax = 60 * kSecondNs;
+constexpr std::int64_t kChangeNsMax = 5 * kSecondNs;  // how long a stop waits for a change
 constexpr std::int64_t kGoodNs = 60 * kSecondNs;  // who ran that long starts again with short pauses
 
 }  // namespace
@@ -134,11 +135,18 @@ void Daemon::stop_all() {
   if (supervisor_.joinable()) supervisor_.join();
   std::vector<std::shared_ptr<Instance>> running;
   for (const Pipeline& pipeline : everything()) {
+    // A change that is under way comes to its end, and none begins any more; but it is not waited for for ever.
+    std::unique_lock operation(pipeline->operation, std::defer_lock);
+    for (std::int64_t until_ns = env_.clock->monotonic_ns() + kChangeNsMax; !operation.try_lock();) {
+      if (env_.clock->monotonic_ns() > until_ns) break;
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
     std::lock_guard lock(pipeline->mutex);
     pipeline->retry_at_ns = 0;
-    if (pipeline->instance) running.push_back(pipeline->instance);
+    if (!pipeline->instance) continue;
+    pipeline->instance->served->run->stop();
+    running.push_back(pipeline->instance);
   }
-  for (const auto& instance : running) instance->served->run->stop();
   std::int64_t end_ns = env_.clock->monotonic_ns() + config_.limits.stop_ns;
   for (const auto& instance : running) {
     std::int64_t left = std::max<std::int64_t>(0, end_ns - env_.clock->monotonic_ns());
