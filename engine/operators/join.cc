@@ -9,6 +9,7 @@
 #include <algorithm>
 
 #include "engine/operators/registry.h"
+#include "engine/plan/rewrite/liveness.h"
 #include "engine/state/join_index.h"
 #include "engine/state/keyed_rows.h"
 
@@ -19,7 +20,8 @@ namespace {
 using plan::JoinHow;
 using plan::JoinKey;
 
-constexpr std::size_t kPrefetchAhead = 12;
+constexpr std::size_t kEntryAhead = 16;
+constexpr std::size_t kHeadAhead = 8;
 
 // A column of the result: of which side, and which of the columns kept for it; or that side's row key.
 struct OutColumn {
@@ -42,6 +44,8 @@ struct JoinSpec {
   JoinKey key = JoinKey::kPair;
   bool by_right_key = false;           // ix: the right side is found by its row key
   bool misses_are_errors = false;      // ix: a miss is ERROR, not None
+  bool with_keys = true;               // row keys of the inputs are stored
+  bool keys_needed = true;             // results have keys
 };
 
 JoinSpec spec_of(const plan::Columns& emit, const std::vector<bool>& used, const Schema& left, const Schema& right) {
@@ -76,14 +80,14 @@ JoinSpec spec_of(const plan::Columns& emit, const std::vector<bool>& used, const
 class Join : public Operator {
  public:
   explicit Join(JoinSpec spec)
-      : spec_(std::move(spec)), index_(spec_.key_types, spec_.kept_types) {
+      : spec_(std::move(spec)), index_(spec_.key_types, spec_.kept_types, spec_.with_keys) {
     std::vector<Type> types;
     for (const ColumnSpec& column : spec_.schema.columns) types.push_back(column.type);
     if (spec_.key != JoinKey::kPair && !spec_.by_right_key) keyed_.emplace(types);
   }
 
   void push(std::size_t port, Batch batch, OperatorContext& context) override {
-    batch.materialise_keys();
+    if (spec_.with_keys) batch.materialise_keys();
     if (spec_.by_right_key && port == 1) {
       if (!lookup_) lookup_.emplace(types_of(batch));
       right_staged_.push_back(std::move(batch));
@@ -110,8 +114,10 @@ class Join : public Operator {
   std::vector<const Column*> kept_columns(int side, const Batch& batch) const;
   [[nodiscard]] bool can_match(std::span<const Column* const> key, std::uint32_t row, bool& error) const;
   void take(int side, Batch batch, OperatorContext& context);
+  std::vector<std::uint32_t> find_matching(std::span<const Column* const> key, const Batch& batch, OperatorContext& context);
   void touch(std::uint32_t entry);
-  void match(int side, const Batch& batch, std::uint32_t row, std::uint32_t entry);
+  void match(int side, const Batch& batch, std::span<const std::uint32_t> entries, OperatorContext& context);
+  void store(int side, const Batch& batch, std::span<const std::uint32_t> entries);
   void flush_matches(int side, const Batch& batch, OperatorContext& context);
   Batch assemble(int side, const Batch& batch, std::span<const std::uint32_t> rows, std::span<const std::uint32_t> partners) const;
   Column missing_cells(const Type& type, const Batch& batch, std::span<const std::uint32_t> rows) const;
@@ -130,8 +136,12 @@ class Join : public Operator {
 
   // Of the running commit:
   std::array<std::vector<Staged>, 2> staged_;
-  std::vector<Touched> touched_;
+  std::vector<Touched> touched_;           // where rows are padded
   std::vector<std::uint32_t> touched_at_;  // by entry: position in touched_, or kNone
+  std::vector<std::uint32_t> shrunk_;      // entries that lost rows
+  std::vector<std::uint32_t> entries_;     // scratch, by row of the chunk: as are the next
+  std::vector<std::uint64_t> hashes_;
+  std::vector<std::uint8_t> matches_;
   std::vector<std::uint32_t> match_rows_;
   std::vector<std::uint32_t> match_partners_;
   std::vector<Diff> match_diffs_;
@@ -187,47 +197,80 @@ void Join::touch(std::uint32_t entry) {
   touched_.push_back({entry, {index_.count(0, entry), index_.count(1, entry)}});
 }
 
+// The entry of each row's join key; kNone where it matches nothing.
+std::vector<std::uint32_t> Join::find_matching(std::span<const Column* const> key, const Batch& batch, OperatorContext& context) {
+  std::size_t n = batch.num_rows;
+  hashes_.assign(n, 0);
+  for (const Column* column : key) column->hash_into(hashes_);
+  matches_.assign(n, 1);
+  if (std::ranges::any_of(key, [](const Column* column) { return column->has_tags(); })) {
+    for (std::uint32_t row = 0; row < n; ++row) {
+      bool error = false;
+      matches_[row] = can_match(key, row, error) ? 1 : 0;
+      if (!error || batch.diff(row) < 0 || spec_.by_right_key) continue;
+      std::optional<Key> of_row;
+      if (!batch.keys.absent()) of_row = batch.keys.materialised(n)[row];
+      context.report(ErrorKind::kSkipped, "Error value encountered in join condition, skipping the row", spec_.span, of_row);
+    }
+  }
+  std::vector<std::uint32_t> entries = std::move(entries_);
+  index_.find_or_add_all(key, hashes_, matches_, entries);
+  return entries;
+}
+
 void Join::take(int side, Batch batch, OperatorContext& context) {
   std::size_t n = batch.num_rows;
   Column key_column;
   std::vector<const Column*> key = key_columns(side, batch, key_column);
-  std::vector<const Column*> kept = kept_columns(side, batch);
-  std::vector<std::uint64_t> hashes(n, 0);
-  for (const Column* column : key) column->hash_into(hashes);
-
-  bool pads = spec_.pads[static_cast<std::size_t>(side)];
-  std::vector<std::uint32_t> entries(pads ? n : 0, JoinIndex::kNone);
+  std::vector<std::uint32_t> entries = find_matching(key, batch, context);
+  if (spec_.pads[0] || spec_.pads[1])
+    for (std::uint32_t entry : entries)
+      if (entry != JoinIndex::kNone) touch(entry);
+  match(side, batch, entries, context);
+  store(side, batch, entries);
+  if (!spec_.pads[static_cast<std::size_t>(side)]) {
+    entries_ = std::move(entries);
+    return;
+  }
   std::vector<std::uint32_t> lone;
   std::vector<Diff> lone_diffs;
   for (std::uint32_t row = 0; row < n; ++row) {
-    if (row + kPrefetchAhead < n) index_.prefetch(hashes[row + kPrefetchAhead]);
-    bool error = false;
-    if (!can_match(key, row, error)) {
-      if (error && batch.diff(row) > 0 && !spec_.by_right_key)
-        context.report(ErrorKind::kSkipped, "Error value encountered in join condition, skipping the row", spec_.span, batch.keys[row]);
-      lone.push_back(row);
-      lone_diffs.push_back(batch.diff(row));
-      continue;
-    }
-    std::uint32_t entry = index_.find_or_add(key, row, hashes[row]);
-    touch(entry);
-    if (pads) entries[row] = entry;
-    match(side, batch, row, entry);
-    index_.change(side, entry, kept, row, batch.keys[row], batch.diff(row));
-    if (match_rows_.size() >= kChunkRows) flush_matches(side, batch, context);
+    if (entries[row] != JoinIndex::kNone) continue;
+    lone.push_back(row);
+    lone_diffs.push_back(batch.diff(row));
   }
-  flush_matches(side, batch, context);
-  if (!pads) return;
   if (!lone.empty()) pad_rows(side, batch, lone, std::move(lone_diffs), context);
   staged_[static_cast<std::size_t>(side)].push_back({std::move(batch), std::move(entries)});
 }
 
-void Join::match(int side, const Batch& batch, std::uint32_t row, std::uint32_t entry) {
+// Rows of one side never meet one another, so all may look for partners before any is stored.
+void Join::match(int side, const Batch& batch, std::span<const std::uint32_t> entries, OperatorContext& context) {
   int other = 1 - side;
-  for (std::uint32_t id = index_.head(other, entry); id != JoinIndex::kNone; id = index_.next(other, id)) {
-    match_rows_.push_back(row);
-    match_partners_.push_back(id);
-    match_diffs_.push_back(batch.diff(row) * index_.row_count(other, id));
+  std::size_t n = entries.size();
+  for (std::uint32_t row = 0; row < n; ++row) {
+    if (row + kEntryAhead < n && entries[row + kEntryAhead] != JoinIndex::kNone) index_.prefetch_entry(entries[row + kEntryAhead]);
+    if (row + kHeadAhead < n && entries[row + kHeadAhead] != JoinIndex::kNone) index_.prefetch_head(other, entries[row + kHeadAhead]);
+    if (entries[row] == JoinIndex::kNone) continue;
+    for (std::uint32_t id = index_.head(other, entries[row]); id != JoinIndex::kNone; id = index_.next(other, id)) {
+      match_rows_.push_back(row);
+      match_partners_.push_back(id);
+      match_diffs_.push_back(batch.diff(row) * index_.row_count(other, id));
+    }
+    if (match_rows_.size() >= kChunkRows) flush_matches(side, batch, context);
+  }
+  flush_matches(side, batch, context);
+}
+
+void Join::store(int side, const Batch& batch, std::span<const std::uint32_t> entries) {
+  std::vector<const Column*> kept = kept_columns(side, batch);
+  std::size_t n = entries.size();
+  for (std::uint32_t row = 0; row < n; ++row) {
+    if (row + kEntryAhead < n && entries[row + kEntryAhead] != JoinIndex::kNone) index_.prefetch_entry(entries[row + kEntryAhead]);
+    if (row + kHeadAhead < n && entries[row + kHeadAhead] != JoinIndex::kNone) index_.prefetch_head(side, entries[row + kHeadAhead]);
+    if (entries[row] == JoinIndex::kNone) continue;
+    Diff diff = batch.diff(row);
+    index_.change(side, entries[row], kept, row, spec_.with_keys ? &batch.keys[row] : nullptr, diff);
+    if (diff < 0) shrunk_.push_back(entries[row]);
   }
 }
 
@@ -259,8 +302,12 @@ Batch Join::assemble(int side, const Batch& batch, std::span<const std::uint32_t
   bool padded = partners.empty();
   Batch out;
   out.num_rows = rows.size();
-  KeyColumn own_keys = batch.keys.gather(rows);
-  KeyColumn other_keys = padded ? KeyColumn() : index_.rows(other).gather_keys(partners);
+  KeyColumn own_keys;
+  KeyColumn other_keys;
+  if (spec_.with_keys) {
+    own_keys = batch.keys.gather(rows);
+    if (!padded) other_keys = index_.rows(other).gather_keys(partners);
+  }
   for (std::size_t c = 0; c < spec_.out.size(); ++c) {
     const OutColumn& from = spec_.out[c];
     const Type& type = spec_.schema.columns[c].type;
@@ -275,6 +322,7 @@ Batch Join::assemble(int side, const Batch& batch, std::span<const std::uint32_t
       out.columns.push_back(from.is_key ? other_keys.as_column(rows.size()) : index_.rows(other).gather(from.kept, partners));
     }
   }
+  if (!spec_.keys_needed) return out;
   std::vector<Key> keys(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     std::optional<Key> left;
@@ -319,7 +367,7 @@ Batch Join::stored_rows(int side, std::span<const std::uint32_t> ids) const {
   batch.num_rows = ids.size();
   batch.columns.resize(width);
   for (std::size_t i = 0; i < kept.size(); ++i) batch.columns[kept[i]] = store.gather(i, ids);
-  batch.keys = store.gather_keys(ids);
+  if (spec_.with_keys) batch.keys = store.gather_keys(ids);
   return batch;
 }
 
@@ -434,11 +482,10 @@ bool Join::replay(OperatorContext& context) {
 }
 
 void Join::end_commit() {
-  for (const Touched& touched : touched_) {
-    touched_at_[touched.entry] = JoinIndex::kNone;
-    index_.drop_if_empty(touched.entry);
-  }
+  for (const Touched& touched : touched_) touched_at_[touched.entry] = JoinIndex::kNone;
+  for (std::uint32_t entry : shrunk_) index_.drop_if_empty(entry);
   touched_.clear();
+  shrunk_.clear();
   staged_[0].clear();
   staged_[1].clear();
   index_.maintain();
@@ -457,6 +504,8 @@ Result<std::unique_ptr<Operator>> make_join(const plan::Node& node, const plan::
   spec.key = params.key;
   spec.schema = node.schema;
   spec.span = node.span;
+  spec.with_keys = plan::join_reads_keys(plan, node);
+  spec.keys_needed = node.keys_needed || spec.with_keys;
   return std::make_unique<Join>(std::move(spec));
 }
 
@@ -481,13 +530,30 @@ std::vector<Route> join_routes(const plan::Node& node) {
   return {Route{Route::By::kColumns, params.left_on}, Route{Route::By::kColumns, params.right_on}};
 }
 
+// Results are where their join key is, if they show it as columns of the left.
+Route join_spread(const plan::Node& node) {
+  const auto& params = std::get<plan::Join>(node.params);
+  if (params.left_on.empty()) return {Route::By::kOne, {}};
+  auto shown = [&](const plan::Columns& on) {
+    Route route{Route::By::kColumns, {}};
+    for (std::uint32_t column : on) {
+      auto at = std::ranges::find(params.emit, column);
+      if (at == params.emit.end()) return Route{};
+      route.columns.push_back(static_cast<std::uint32_t>(at - params.emit.begin()));
+    }
+    return route;
+  };
+  bool left_stays = params.how == JoinHow::kInner || params.how == JoinHow::kLeft;
+  return left_stays ? shown(params.left_on) : Route{};
+}
+
 std::vector<Route> ix_routes(const plan::Node& node) {
   return {Route{Route::By::kPointer, {std::get<plan::Ix>(node.params).key}}, Route{Route::By::kKey, {}}};
 }
 
 }  // namespace
 
-const OperatorDescriptor kJoin{.name = "join", .routes = join_routes, .output_route = spread_unknown, .make = make_join};
+const OperatorDescriptor kJoin{.name = "join", .routes = join_routes, .output_route = join_spread, .make = make_join};
 const OperatorDescriptor kIx{.name = "ix", .routes = ix_routes, .output_route = spread_unknown, .make = make_ix};
 
 }  // namespace thalweg::operators

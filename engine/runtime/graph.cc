@@ -1,6 +1,8 @@
 #include "engine/runtime/graph.h"
 
 #include <algorithm>
+#include <span>
+#include <type_traits>
 
 namespace thalweg {
 
@@ -22,22 +24,40 @@ std::optional<std::uint32_t> source_column(const plan::Project& project, std::ui
   return expr->column;
 }
 
-// How the output of a node is spread, given how its input is.
-Route output_route(const plan::Node& node, const OperatorDescriptor* descriptor, const Route& input) {
-  if (std::holds_alternative<plan::Filter>(node.params)) return input;
-  if (const auto* project = std::get_if<plan::Project>(&node.params)) {
-    if (input.by != Route::By::kColumns && input.by != Route::By::kPointer) return input;
-    Route out{input.by, {}};
-    for (std::uint32_t column : input.columns) {
-      bool found = false;
-      for (std::uint32_t i = 0; i < project->exprs.size() && !found; ++i)
-        if (source_column(*project, i) == column) {
-          out.columns.push_back(i);
-          found = true;
-        }
-      if (!found) return {};
-    }
-    return out;
+Route through_project(const plan::Project& project, const Route& input) {
+  if (input.by != Route::By::kColumns && input.by != Route::By::kPointer) return input;
+  Route out{input.by, {}};
+  for (std::uint32_t column : input.columns) {
+    bool found = false;
+    for (std::uint32_t i = 0; i < project.exprs.size() && !found; ++i)
+      if (source_column(project, i) == column) {
+        out.columns.push_back(i);
+        found = true;
+      }
+    if (!found) return {};
+  }
+  return out;
+}
+
+// Rows of tables that are spread alike stay so side by side.
+Route through_concat(const plan::Concat& concat, std::span<const Route> inputs) {
+  bool alike = std::ranges::all_of(inputs, [&](const Route& route) { return route == inputs[0]; });
+  bool by_old_key = concat.reindex && (inputs[0].by == Route::By::kKey || inputs[0].by == Route::By::kPointer);
+  return alike && !by_old_key ? inputs[0] : Route{};
+}
+
+// How the output of a node is spread, given how its inputs are.
+Route output_route(const plan::Node& node, const OperatorDescriptor* descriptor, std::span<const Route> inputs) {
+  auto is = [&]<class Kind>(std::type_identity<Kind>) { return std::holds_alternative<Kind>(node.params); };
+  if (is(std::type_identity<plan::Filter>()) || is(std::type_identity<plan::RemoveErrors>()) ||
+      is(std::type_identity<plan::AssertAppendOnly>()) || is(std::type_identity<plan::FilterForgetting>()))
+    return inputs[0];
+  if (const auto* project = std::get_if<plan::Project>(&node.params)) return through_project(*project, inputs[0]);
+  if (const auto* concat = std::get_if<plan::Concat>(&node.params)) return through_concat(*concat, inputs);
+  if (is(std::type_identity<plan::Rekey>())) return inputs[0].by == Route::By::kKey ? Route{} : inputs[0];
+  if (const auto* flatten = std::get_if<plan::Flatten>(&node.params)) {
+    bool changed = inputs[0].by == Route::By::kKey || std::ranges::find(inputs[0].columns, flatten->column) != inputs[0].columns.end();
+    return changed ? Route{} : inputs[0];
   }
   return descriptor ? descriptor->output_route(node) : Route{};
 }
@@ -91,8 +111,9 @@ Result<Graph> build_graph(const plan::Plan& plan) {
       graph.incoming[node.id.value].push_back(edge.id);
       graph.edges.push_back(std::move(edge));
     }
-    Route input = node.inputs.empty() ? Route{} : spread[node.inputs[0].value];
-    spread[node.id.value] = output_route(node, descriptor, input);
+    std::vector<Route> inputs;
+    for (NodeId input : node.inputs) inputs.push_back(spread[input.value]);
+    spread[node.id.value] = output_route(node, descriptor, inputs);
   }
   return graph;
 }

@@ -99,7 +99,7 @@ void Ingest::end_source(std::uint32_t id) {
 bool Ingest::may_enter(const SourceState& source, bool sealed) const {
   if (source.queue.empty() || source.queue.front().is_end) return false;
   if (source.in_transaction) return true;
-  if (sealed) return false;
+  if (sealed && !source.held) return false;  // I4: all static sources are in the commit that was opened for them
   return source.held || source.ends_queued > 0 || source.queued_bytes > kEarlyBytes;
 }
 

@@ -1,13 +1,58 @@
 #include "engine/state/join_index.h"
 
+#include <bit>
+#include <functional>
+
 namespace thalweg {
 
-JoinIndex::JoinIndex(std::vector<Type> key_types, std::array<std::vector<Type>, 2> rows)
-    : keys_(std::move(key_types), false), sides_{Side(std::move(rows[0])), Side(std::move(rows[1]))} {}
+namespace {
+
+std::uint64_t mixed(std::uint64_t hash, std::uint64_t bits) {
+  hash = (hash ^ bits) * 0x9E3779B97F4A7C15ULL;
+  return hash ^ (hash >> 29);
+}
+
+std::uint64_t bits_of(std::uint8_t cell) { return cell; }
+std::uint64_t bits_of(std::int64_t cell) { return static_cast<std::uint64_t>(cell); }
+std::uint64_t bits_of(double cell) {
+  if (cell != cell) return 1;
+  return cell == 0 ? 0 : std::bit_cast<std::uint64_t>(cell);
+}
+std::uint64_t bits_of(const Key& cell) { return hash_of_key(cell); }
+std::uint64_t bits_of(const StrView& cell) { return std::hash<std::string_view>{}(cell.view()); }
+
+// `cell(zero)` gives the cell as the type of `zero`.
+template <class Cell>
+std::uint64_t mixed_cell(std::uint64_t hash, CellTag tag, Phys phys, Cell&& cell) {
+  if (tag != CellTag::kValue) return mixed(hash, 0xA5A5A5A500ULL + static_cast<std::uint64_t>(tag));
+  switch (phys) {
+    case Phys::kU8: return mixed(hash, bits_of(cell(std::uint8_t{})));
+    case Phys::kI64: return mixed(hash, bits_of(cell(std::int64_t{})));
+    case Phys::kF64: return mixed(hash, bits_of(cell(double{})));
+    case Phys::kU128: return mixed(hash, bits_of(cell(Key{})));
+    case Phys::kView: return mixed(hash, bits_of(cell(StrView{})));
+  }
+  UNREACHABLE();
+}
+
+template <class T>
+T cell_of(const Column& column, std::size_t row) {
+  if constexpr (std::is_same_v<T, std::uint8_t>) return column.u8()[row];
+  else if constexpr (std::is_same_v<T, std::int64_t>) return column.i64()[row];
+  else if constexpr (std::is_same_v<T, double>) return column.f64()[row];
+  else if constexpr (std::is_same_v<T, Key>) return column.u128()[row];
+  else return column.views()[row];
+}
+
+}  // namespace
+
+JoinIndex::JoinIndex(std::vector<Type> key_types, std::array<std::vector<Type>, 2> rows, bool with_keys)
+    : with_keys_(with_keys), keys_(std::move(key_types), false),
+      sides_{Side(std::move(rows[0]), with_keys), Side(std::move(rows[1]), with_keys)} {}
 
 std::size_t JoinIndex::bytes() const {
   std::size_t bytes = keys_.bytes() + index_.bytes() + entries_.capacity() * sizeof(Entry);
-  for (const Side& side : sides_) bytes += side.rows.bytes() + side.links.capacity() * sizeof(Link) + side.by_key.bytes();
+  for (const Side& side : sides_) bytes += side.rows.bytes() + side.links.capacity() * sizeof(Link) + side.by_row.bytes();
   return bytes;
 }
 
@@ -26,16 +71,58 @@ std::uint32_t JoinIndex::find_or_add(std::span<const Column* const> key, std::si
   return entry;
 }
 
-void JoinIndex::index_rows(Side& side) {
-  side.indexed = true;
-  side.by_key.reserve(side.rows.size());
-  for (std::uint32_t id = 0; id < side.rows.end(); ++id)
-    if (side.rows.alive(id)) side.by_key.insert(hash_of_key(side.rows.key(id)), id);
+void JoinIndex::find_or_add_all(std::span<const Column* const> key, std::span<const std::uint64_t> hashes,
+                                std::span<const std::uint8_t> matches, std::vector<std::uint32_t>& entries) {
+  // Three misses per row of a large table, each asked for before it is needed: the slot, then the key and the entry.
+  constexpr std::size_t kSlotAhead = 32;
+  constexpr std::size_t kEntryAhead = 12;
+  std::size_t n = hashes.size();
+  entries.assign(n, kNone);
+  RowMatcher same(keys_, key);
+  for (std::size_t row = 0; row < n; ++row) {
+    if (row + kSlotAhead < n) index_.prefetch(hashes[row + kSlotAhead]);
+    if (row + kEntryAhead < n && !key.empty()) {
+      std::uint32_t candidate = index_.candidate(hashes[row + kEntryAhead]);
+      if (candidate != HashIndex::kNoRow) {
+        keys_.prefetch(0, candidate);
+        __builtin_prefetch(&entries_[candidate]);
+      }
+    }
+    if (!matches[row]) continue;
+    std::uint32_t entry = index_.find(hashes[row], [&](std::uint32_t id) { return same(id, row); });
+    entries[row] = entry != kNone ? entry : find_or_add(key, row, hashes[row]);
+  }
 }
 
-std::uint32_t JoinIndex::find_row(Side& side, std::uint32_t head, std::span<const Column* const> columns, std::size_t row,
-                                  const Key& key) {
-  auto same = [&](std::uint32_t id) { return side.rows.key(id) == key && side.rows.row_equals(id, columns, row); };
+std::uint64_t JoinIndex::hash_of_row(std::uint32_t entry, std::span<const Column* const> columns, std::size_t row, const Key* key) const {
+  if (with_keys_) return hash_of_key(*key);
+  std::uint64_t hash = entries_[entry].hash;
+  for (const Column* column : columns)
+    hash = mixed_cell(hash, column->tag(row), column->phys(), [&](auto zero) { return cell_of<decltype(zero)>(*column, row); });
+  return hash;
+}
+
+std::uint64_t JoinIndex::hash_of_stored(const Side& side, std::uint32_t id) const {
+  if (with_keys_) return hash_of_key(side.rows.key(id));
+  std::uint64_t hash = entries_[side.links[id].entry].hash;
+  for (std::size_t c = 0; c < side.rows.types().size(); ++c)
+    hash = mixed_cell(hash, side.rows.tag(c, id), side.rows.types()[c].phys(),
+                      [&](auto zero) { return side.rows.cell<decltype(zero)>(c, id); });
+  return hash;
+}
+
+void JoinIndex::index_rows(Side& side) {
+  side.indexed = true;
+  side.by_row.reserve(side.rows.size());
+  for (std::uint32_t id = 0; id < side.rows.end(); ++id)
+    if (side.rows.alive(id)) side.by_row.insert(hash_of_stored(side, id), id);
+}
+
+std::uint32_t JoinIndex::find_row(Side& side, std::uint32_t entry, std::uint32_t head, std::span<const Column* const> columns,
+                                  std::size_t row, const Key* key) {
+  auto same = [&](std::uint32_t id) {
+    return (!with_keys_ || side.rows.key(id) == *key) && side.rows.row_equals(id, columns, row);
+  };
   if (!side.indexed) {
     std::size_t steps = 0;
     for (std::uint32_t id = head; id != kNone; id = side.links[id].next) {
@@ -47,24 +134,26 @@ std::uint32_t JoinIndex::find_row(Side& side, std::uint32_t head, std::span<cons
     }
     if (!side.indexed) return kNone;
   }
-  return side.by_key.find(hash_of_key(key), same);
+  // Join columns may not be among those kept: rows that look alike may belong to two join keys.
+  return side.by_row.find(hash_of_row(entry, columns, row, key),
+                          [&](std::uint32_t id) { return side.links[id].entry == entry && same(id); });
 }
 
-void JoinIndex::change(int s, std::uint32_t entry_id, std::span<const Column* const> columns, std::size_t row, const Key& key,
+void JoinIndex::change(int s, std::uint32_t entry_id, std::span<const Column* const> columns, std::size_t row, const Key* key,
                        Diff diff) {
   Side& side = sides_[s];
   Entry& entry = entries_[entry_id];
   entry.count[s] += diff;
   // Equal rows may lie side by side, so an insertion looks only for deletions that came too early.
   bool must_look = diff < 0 || side.negative > 0;
-  std::uint32_t id = must_look ? find_row(side, entry.head[s], columns, row, key) : kNone;
+  std::uint32_t id = must_look ? find_row(side, entry_id, entry.head[s], columns, row, key) : kNone;
   if (id == kNone) {
-    id = side.rows.insert(columns, row, &key);
+    id = side.rows.insert(columns, row, key);
     if (id >= side.links.size()) side.links.resize(id + 1);
-    side.links[id] = {entry.head[s], kNone, diff};
+    side.links[id] = {entry.head[s], kNone, entry_id, diff};
     if (entry.head[s] != kNone) side.links[entry.head[s]].previous = id;
     entry.head[s] = id;
-    if (side.indexed) side.by_key.insert(hash_of_key(key), id);
+    if (side.indexed) side.by_row.insert(hash_of_row(entry_id, columns, row, key), id);
     if (diff < 0) ++side.negative;
     return;
   }
@@ -77,11 +166,12 @@ void JoinIndex::change(int s, std::uint32_t entry_id, std::span<const Column* co
   if (link.next != kNone) side.links[link.next].previous = link.previous;
   if (link.previous != kNone) side.links[link.previous].next = link.next;
   else entry.head[s] = link.next;
-  if (side.indexed) side.by_key.erase(hash_of_key(key), id);
+  if (side.indexed) side.by_row.erase(hash_of_stored(side, id), id);
   side.rows.erase(id);
 }
 
 void JoinIndex::drop_if_empty(std::uint32_t id) {
+  if (!keys_.alive(id)) return;
   Entry& entry = entries_[id];
   if (entry.head[0] != kNone || entry.head[1] != kNone) return;
   index_.erase(entry.hash, id);

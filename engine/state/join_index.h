@@ -22,18 +22,28 @@ class JoinIndex {
  public:
   static constexpr std::uint32_t kNone = 0xFFFFFFFFU;
 
-  // `key_types`: of the join columns. `rows[s]`: types of the columns kept for side s (row keys are kept too).
-  JoinIndex(std::vector<Type> key_types, std::array<std::vector<Type>, 2> rows);
+  // `key_types`: of the join columns. `rows[s]`: types of the columns kept for side s. `with_keys`: row keys are kept,
+  // too, and tell rows apart; else equal rows are one.
+  JoinIndex(std::vector<Type> key_types, std::array<std::vector<Type>, 2> rows, bool with_keys = true);
 
   // The entry of a join key, or kNone.
   [[nodiscard]] std::uint32_t find(std::span<const Column* const> key, std::size_t row, std::uint64_t hash) const;
   std::uint32_t find_or_add(std::span<const Column* const> key, std::size_t row, std::uint64_t hash);
-  void prefetch(std::uint64_t hash) const { index_.prefetch(hash); }
+  // The entries of the rows of a chunk, made where `matches[row]` and there is none; kNone elsewhere. Asks for memory
+  // before it is needed.
+  void find_or_add_all(std::span<const Column* const> key, std::span<const std::uint64_t> hashes,
+                       std::span<const std::uint8_t> matches, std::vector<std::uint32_t>& entries);
 
-  // Adds `diff` copies of a row (columns as kept for the side).
-  void change(int side, std::uint32_t entry, std::span<const Column* const> columns, std::size_t row, const Key& key, Diff diff);
-  // Drops the entry if neither side has rows. `hash` is its key's.
+  // Adds `diff` copies of a row (columns as kept for the side). `key` is not looked at without keys.
+  void change(int side, std::uint32_t entry, std::span<const Column* const> columns, std::size_t row, const Key* key, Diff diff);
+  // Drops the entry if neither side has rows; one that was dropped may be named again.
   void drop_if_empty(std::uint32_t entry);
+
+  // What `head` and `next` will read of an entry, and what `change` will.
+  void prefetch_entry(std::uint32_t entry) const { __builtin_prefetch(&entries_[entry]); }
+  void prefetch_head(int side, std::uint32_t entry) const {
+    if (std::uint32_t id = entries_[entry].head[side]; id != kNone) __builtin_prefetch(&sides_[side].links[id]);
+  }
 
   [[nodiscard]] std::int64_t count(int side, std::uint32_t entry) const { return entries_[entry].count[side]; }
   [[nodiscard]] std::uint32_t head(int side, std::uint32_t entry) const { return entries_[entry].head[side]; }
@@ -55,19 +65,24 @@ class JoinIndex {
   struct Link {
     std::uint32_t next = kNone;
     std::uint32_t previous = kNone;
+    std::uint32_t entry = kNone;
     Diff count = 0;
   };
   struct Side {
-    explicit Side(std::vector<Type> types) : rows(std::move(types), true) {}
+    Side(std::vector<Type> types, bool with_keys) : rows(std::move(types), with_keys) {}
     RowStore rows;
     std::vector<Link> links;
-    HashIndex by_key;         // rows by row key, once `indexed`
+    HashIndex by_row;         // rows by row key (without keys: by their cells), once `indexed`
     bool indexed = false;
     std::size_t negative = 0;  // links whose count is below zero: deletions that came before their insertion
   };
-  [[nodiscard]] std::uint32_t find_row(Side& side, std::uint32_t head, std::span<const Column* const> columns, std::size_t row, const Key& key);
+  [[nodiscard]] std::uint32_t find_row(Side& side, std::uint32_t entry, std::uint32_t head, std::span<const Column* const> columns,
+                                       std::size_t row, const Key* key);
+  [[nodiscard]] std::uint64_t hash_of_row(std::uint32_t entry, std::span<const Column* const> columns, std::size_t row, const Key* key) const;
+  [[nodiscard]] std::uint64_t hash_of_stored(const Side& side, std::uint32_t id) const;
   void index_rows(Side& side);
 
+  const bool with_keys_;
   RowStore keys_;
   HashIndex index_;
   std::vector<Entry> entries_;  // by id in keys_

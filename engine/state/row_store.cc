@@ -95,6 +95,50 @@ std::uint32_t RowStore::insert(std::span<const Column* const> columns, std::size
   return id;
 }
 
+// Of one segment: plain cells as a block.
+void RowStore::write_cells(Cellblock& block, std::uint32_t slot, const Column& from, std::size_t row, std::size_t n) {
+  auto copy = [&](const auto& cells) {
+    if (cells.mask == 0) return false;
+    std::memcpy(block.data.get() + slot * block.width, cells.data + row, n * block.width);
+    return true;
+  };
+  bool copied = false;
+  if (!from.has_tags() && !block.tags) {
+    switch (from.phys()) {
+      case Phys::kU8: copied = copy(from.u8()); break;
+      case Phys::kI64: copied = copy(from.i64()); break;
+      case Phys::kF64: copied = copy(from.f64()); break;
+      case Phys::kU128: copied = copy(from.u128()); break;
+      case Phys::kView: break;  // long texts move to the heap of the store
+    }
+  }
+  if (copied) return;
+  for (std::size_t i = 0; i < n; ++i) write_cell(block, slot + static_cast<std::uint32_t>(i), from, row + i);
+}
+
+void RowStore::insert_all(std::span<const Column* const> columns, std::size_t n, const KeyColumn* keys, std::vector<std::uint32_t>& ids) {
+  ids.clear();
+  ids.reserve(n);
+  std::size_t row = 0;
+  while (row < n && !free_.empty()) {
+    ids.push_back(insert(columns, row, with_keys_ ? &(*keys)[row] : nullptr));
+    ++row;
+  }
+  while (row < n) {
+    if ((next_ >> kSegmentBits) == segments_.size()) add_segment();
+    std::size_t room = std::min<std::size_t>(n - row, kSegmentRows - at(next_));
+    ENSURE(next_ < 0xFFFFFFFFU - room);
+    Segment& segment = writable(next_);
+    for (std::size_t c = 0; c < columns.size(); ++c) write_cells(segment.columns[c], at(next_), *columns[c], row, room);
+    if (with_keys_) std::copy_n(&(*keys)[row], room, &segment.keys[at(next_)]);
+    std::fill_n(segment.alive.begin() + at(next_), room, std::uint8_t{1});
+    for (std::size_t i = 0; i < room; ++i) ids.push_back(next_ + static_cast<std::uint32_t>(i));
+    next_ += static_cast<std::uint32_t>(room);
+    live_ += room;
+    row += room;
+  }
+}
+
 std::uint32_t RowStore::insert(const Batch& batch, std::size_t row) {
   const Column* columns[64];
   std::vector<const Column*> many;

@@ -37,6 +37,8 @@ class RowStore {
   // Cells `columns[i][row]`, one per column of the store.
   std::uint32_t insert(std::span<const Column* const> columns, std::size_t row, const Key* key);
   std::uint32_t insert(const Batch& batch, std::size_t row);
+  // Rows 0 … n - 1 of the columns, each as by insert.
+  void insert_all(std::span<const Column* const> columns, std::size_t n, const KeyColumn* keys, std::vector<std::uint32_t>& ids);
   void erase(std::uint32_t id);
   // Erases may leave dead texts behind; call between commits.
   void compact_if_worthwhile();
@@ -97,6 +99,7 @@ class RowStore {
   [[nodiscard]] Segment& writable(std::uint32_t id);
   void add_segment();
   void write_cell(Cellblock& block, std::uint32_t slot, const Column& from, std::size_t row);
+  void write_cells(Cellblock& block, std::uint32_t slot, const Column& from, std::size_t row, std::size_t n);
   [[nodiscard]] StrView own(StrView view);
 
   std::vector<Type> types_;
@@ -108,6 +111,23 @@ class RowStore {
   std::shared_ptr<StringHeap> heap_;
   std::size_t dead_text_bytes_ = 0;
   bool has_texts_ = false;
+};
+
+// Compares the rows of a store with those of some columns; a single column of integers without a call.
+class RowMatcher {
+ public:
+  RowMatcher(const RowStore& store, std::span<const Column* const> columns) : store_(store), columns_(columns) {
+    if (columns.size() == 1 && columns[0]->phys() == Phys::kI64 && !columns[0]->has_tags()) ints_ = columns[0]->i64();
+  }
+  [[nodiscard]] bool operator()(std::uint32_t id, std::size_t row) const {
+    if (!ints_) return store_.row_equals(id, columns_, row);
+    return store_.cell<std::int64_t>(0, id) == (*ints_)[row] && store_.tag(0, id) == CellTag::kValue;
+  }
+
+ private:
+  const RowStore& store_;
+  std::span<const Column* const> columns_;
+  std::optional<Cells<std::int64_t>> ints_;
 };
 
 }  // namespace thalweg

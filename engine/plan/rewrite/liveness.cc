@@ -164,8 +164,8 @@ class Liveness {
     Node& right = input(node, 1);
     use(left, join.left_on);
     use(right, join.right_on);
-    // Rows are told apart by their keys; inner joins in loops add up equal rows.
-    bool adds_up = in_loop_ && join.how == JoinHow::kInner;
+    // Rows that are only matched need no keys: equal rows add up.
+    bool adds_up = in_loop_ ? join.how == JoinHow::kInner : !join_reads_keys(plan_, node);
     left.keys_needed |= !adds_up || (node.keys_needed && join.key != JoinKey::kRight);
     right.keys_needed |= !adds_up || (node.keys_needed && join.key != JoinKey::kLeft);
     for (std::size_t c = 0; c < join.emit.size(); ++c) {
@@ -218,5 +218,14 @@ class Liveness {
 }  // namespace
 
 void mark_liveness(Plan& plan) { Liveness(plan).run(); }
+
+bool join_reads_keys(const Plan& plan, const Node& node) {
+  const auto& join = std::get<Join>(node.params);
+  if (node.keys_needed || join.how != JoinHow::kInner || join.key != JoinKey::kPair) return true;
+  std::size_t width = plan.node(node.inputs[0]).schema.size() + plan.node(node.inputs[1]).schema.size();
+  for (std::size_t c = 0; c < join.emit.size(); ++c)
+    if (join.emit[c] >= width && (c >= node.used.size() || node.used[c])) return true;
+  return std::ranges::any_of(plan.nodes, [](const Node& other) { return std::holds_alternative<ErrorLog>(other.params); });
+}
 
 }  // namespace thalweg::plan

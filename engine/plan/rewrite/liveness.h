@@ -12,4 +12,8 @@ void mark_liveness(Plan& plan);
 // The order or the choice of such a reducer goes by row keys.
 [[nodiscard]] bool reads_row_key(ReducerKind kind);
 
+// Whether a join looks at the row keys of its inputs, once liveness is marked. Those that only match rows do not; where
+// there is an error log, errors tell the key of their row.
+[[nodiscard]] bool join_reads_keys(const Plan& plan, const Node& node);
+
 }  // namespace thalweg::plan
