@@ -121,8 +121,8 @@ class Decoder {
   }
 
   std::optional<Setting> wrong(const Setting& value, const std::string& expected, const std::string& name) {
-    errors_.push_back(Error{Code::kInvalidPipeline, name + " takes " + expected + ", found " + describe(value),
-                            value.span, {}});
+    errors_.push_back(
+        Error{Code::kInvalidPipeline, name + " takes " + expected + ", found " + describe(value), value.span, {}});
     return std::nullopt;
   }
 
@@ -159,12 +159,9 @@ class Decoder {
       case OptionType::kDuration:
         if (auto ns = as_duration(value, spec.unit_ns)) return like(value, spec, *ns);
         return wrong(value, "a duration such as `5m` or `1h30m`", name);
-      case OptionType::kEnum:
-        return choice(value, spec, name);
-      case OptionType::kTextList:
-        return text_list(value, spec, name);
-      case OptionType::kTextMap:
-        return text_map(value, spec, name);
+      case OptionType::kEnum: return choice(value, spec, name);
+      case OptionType::kTextList: return text_list(value, spec, name);
+      case OptionType::kTextMap: return text_map(value, spec, name);
       case OptionType::kMap:
         if (value.as_map() == nullptr) return wrong(value, "a mapping", name);
         return map(value, spec.fields, spec.open || spec.fields.empty(), name);

@@ -12,7 +12,7 @@ namespace thalweg::config {
 
 enum class OptionType : std::uint8_t {
   kText,
-  kPath,      // relative to the file it stands in; URLs stay as they are
+  kPath,         // relative to the file it stands in; URLs stay as they are
   kPathOrTable,  // with a `/` or a `.` a path, else the name of a table that is exported
   kInt,
   kFloat,
@@ -55,8 +55,8 @@ struct ConnectorSpec {
   std::string example;
   std::vector<std::string> aliases;
   std::vector<OptionSpec> options;
-  bool takes_schema = true;   // sources: `schema:` is allowed
-  bool needs_schema = false;  // sources: `schema:` is required; else describe_source tells the columns
+  bool takes_schema = true;        // sources: `schema:` is allowed
+  bool needs_schema = false;       // sources: `schema:` is required; else describe_source tells the columns
   bool upsert_by_default = false;  // keyed streams (Kafka, HTTP push, exec): with a primary key, rows replace by key
 };
 

@@ -44,24 +44,72 @@ const std::vector<ConnectorDescriptor>& all_connectors() {
 const ConnectorDescriptor* find_connector(std::string_view name) {
   for (const ConnectorDescriptor& connector : all_connectors()) {
     const auto& aliases = connector.spec.aliases;
-    if (connector.spec.name == name || std::find(aliases.begin(), aliases.end(), name) != aliases.end()) return &connector;
+    if (connector.spec.name == name || std::find(aliases.begin(), aliases.end(), name) != aliases.end())
+      return &connector;
   }
   return nullptr;
 }
 
 const std::vector<std::string>& known_but_not_built() {
-  static const std::vector<std::string> names = {
-      "io.airbyte.read", "io.amqp.read", "io.amqp.write", "io.azure_blob.read", "io.azure_blob.write", "io.bigquery.write",
-      "io.chroma.write", "io.clickhouse.write", "io.debezium.read", "io.deltalake.read", "io.deltalake.write",
-      "io.duckdb.write", "io.dynamodb.write", "io.elasticsearch.read", "io.elasticsearch.write",
-      "io.gcp_storage.read", "io.gcp_storage.write", "io.gdrive.read", "io.http.read", "io.http.write",
-      "io.http.write_server", "io.iceberg.read", "io.iceberg.write", "io.kafka.read", "io.kafka.write", "io.kinesis.read",
-      "io.kinesis.write", "io.logstash.write", "io.milvus.write", "io.minio.read", "io.mongodb.read", "io.mongodb.write",
-      "io.mqtt.read", "io.mqtt.write", "io.mssql.read", "io.mssql.write", "io.mysql.read", "io.mysql.write", "io.nats.read",
-      "io.nats.write", "io.pinecone.write", "io.postgres.read", "io.postgres.write", "io.pubsub.write", "io.pulsar.read",
-      "io.pulsar.write", "io.pyfilesystem.read", "io.qdrant.write", "io.questdb.write", "io.rabbitmq.read",
-      "io.rabbitmq.write", "io.redpanda.read", "io.redpanda.write", "io.s3.read", "io.slack.send_alerts", "io.sqlite.read",
-      "io.sqlite.write", "io.weaviate.write", "xpacks.connectors.sharepoint.read"};
+  static const std::vector<std::string> names = {"io.airbyte.read",
+                                                 "io.amqp.read",
+                                                 "io.amqp.write",
+                                                 "io.azure_blob.read",
+                                                 "io.azure_blob.write",
+                                                 "io.bigquery.write",
+                                                 "io.chroma.write",
+                                                 "io.clickhouse.write",
+                                                 "io.debezium.read",
+                                                 "io.deltalake.read",
+                                                 "io.deltalake.write",
+                                                 "io.duckdb.write",
+                                                 "io.dynamodb.write",
+                                                 "io.elasticsearch.read",
+                                                 "io.elasticsearch.write",
+                                                 "io.gcp_storage.read",
+                                                 "io.gcp_storage.write",
+                                                 "io.gdrive.read",
+                                                 "io.http.read",
+                                                 "io.http.write",
+                                                 "io.http.write_server",
+                                                 "io.iceberg.read",
+                                                 "io.iceberg.write",
+                                                 "io.kafka.read",
+                                                 "io.kafka.write",
+                                                 "io.kinesis.read",
+                                                 "io.kinesis.write",
+                                                 "io.logstash.write",
+                                                 "io.milvus.write",
+                                                 "io.minio.read",
+                                                 "io.mongodb.read",
+                                                 "io.mongodb.write",
+                                                 "io.mqtt.read",
+                                                 "io.mqtt.write",
+                                                 "io.mssql.read",
+                                                 "io.mssql.write",
+                                                 "io.mysql.read",
+                                                 "io.mysql.write",
+                                                 "io.nats.read",
+                                                 "io.nats.write",
+                                                 "io.pinecone.write",
+                                                 "io.postgres.read",
+                                                 "io.postgres.write",
+                                                 "io.pubsub.write",
+                                                 "io.pulsar.read",
+                                                 "io.pulsar.write",
+                                                 "io.pyfilesystem.read",
+                                                 "io.qdrant.write",
+                                                 "io.questdb.write",
+                                                 "io.rabbitmq.read",
+                                                 "io.rabbitmq.write",
+                                                 "io.redpanda.read",
+                                                 "io.redpanda.write",
+                                                 "io.s3.read",
+                                                 "io.slack.send_alerts",
+                                                 "io.sqlite.read",
+                                                 "io.sqlite.write",
+                                                 "io.weaviate.write",
+                                                 "xpacks.connectors.sharepoint.read"};
   return names;
 }
 

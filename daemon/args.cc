@@ -51,7 +51,9 @@ void add_sets(CLI::App& command, Parsed& parsed) {
 
 void add_run(CLI::App& app, Parsed& parsed) {
   CLI::App* run = app.add_subcommand("run", "Run a pipeline in the foreground");
-  run->add_option("file", parsed.run.files, "Pipeline files; several are merged as scopes")->required()->type_name("FILE");
+  run->add_option("file", parsed.run.files, "Pipeline files; several are merged as scopes")
+      ->required()
+      ->type_name("FILE");
   run->add_option("--workers", parsed.run.workers, "Worker threads")->check(CLI::Range(1U, kWorkersMax));
   run->add_option("--listen", parsed.run.listen, "Serve REST for this pipeline: HOST:PORT, :PORT or unix:PATH");
   run->add_option("--until-idle", parsed.until_idle_s, "Stop after this many seconds without new rows")
@@ -81,7 +83,9 @@ void add_server(CLI::App& command, Parsed& parsed) {
 void add_explain(CLI::App& app, Parsed& parsed) {
   CLI::App* explain = app.add_subcommand("explain", "Print the operator graph of a pipeline");
   CLI::Option* file = explain->add_option("file", parsed.explain.file, "Pipeline file")->type_name("FILE");
-  explain->add_option("--pipeline", parsed.explain.pipeline, "A pipeline of a running server, with live numbers (text or json)")
+  explain
+      ->add_option("--pipeline", parsed.explain.pipeline,
+                   "A pipeline of a running server, with live numbers (text or json)")
       ->excludes(file);
   add_server(*explain, parsed);
   explain->add_option("--format", parsed.explain_format, "text, json, dot or mermaid")
@@ -162,7 +166,8 @@ void add_status(CLI::App& app, Parsed& parsed) {
 
 void add_serve(CLI::App& app, Parsed& parsed) {
   CLI::App* serve = app.add_subcommand("serve", "Run the daemon: every pipeline of a folder, REST, metrics");
-  serve->add_option("--config", parsed.serve.config, "Default: /etc/thalweg/thalweg.yaml if it is there")->type_name("FILE");
+  serve->add_option("--config", parsed.serve.config, "Default: /etc/thalweg/thalweg.yaml if it is there")
+      ->type_name("FILE");
   serve->add_option("--listen", parsed.serve.listen, "HOST:PORT or unix:PATH; wins over the file");
   serve->add_option("--pipelines-dir", parsed.serve.pipelines_dir, "Wins over the file")->type_name("FOLDER");
   serve->add_option("--env-file", parsed.serve.env_file, "NAME=VALUE lines, as if they were in the environment")

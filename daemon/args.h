@@ -14,7 +14,7 @@ namespace thalweg::daemon {
 
 // Exit codes of every command.
 inline constexpr int kExitOk = 0;
-inline constexpr int kExitFailed = 1;       // a failed run, failed tests
+inline constexpr int kExitFailed = 1;  // a failed run, failed tests
 inline constexpr int kExitUsage = 2;
 inline constexpr int kExitInvalid = 3;      // an invalid pipeline
 inline constexpr int kExitUnreachable = 4;  // the daemon does not answer
@@ -38,8 +38,8 @@ struct CheckArgs {
 
 // Where a client command finds the server.
 struct ServerArgs {
-  std::string server;      // HOST:PORT, http://HOST:PORT or unix:PATH
-  std::string config;      // its `listen`
+  std::string server;  // HOST:PORT, http://HOST:PORT or unix:PATH
+  std::string config;  // its `listen`
   std::string token_file;
 };
 
@@ -131,7 +131,7 @@ struct ServeArgs {
   std::string listen;         // wins over the file
   std::string pipelines_dir;  // wins over the file
   std::string env_file;
-  bool check = false;         // only says whether the configuration and all pipelines are valid
+  bool check = false;  // only says whether the configuration and all pipelines are valid
 };
 
 struct ReloadArgs {
@@ -159,8 +159,8 @@ struct ApplyArgs {
 };
 
 using Command = std::variant<RunArgs, CheckArgs, ExplainArgs, TestArgs, ListArgs, DocsArgs, JsonSchemaArgs,
-                             SchemaInferArgs, CompletionArgs, VersionArgs, QueryArgs, TailArgs, SnapshotArgs, StatusArgs,
-                             TopArgs, ServeArgs, ReloadArgs, LifecycleArgs, ApplyArgs>;
+                             SchemaInferArgs, CompletionArgs, VersionArgs, QueryArgs, TailArgs, SnapshotArgs,
+                             StatusArgs, TopArgs, ServeArgs, ReloadArgs, LifecycleArgs, ApplyArgs>;
 
 // What was asked, or the exit code after help or a usage error was printed.
 [[nodiscard]] std::variant<Command, int> parse_args(int argc, const char* const* argv);

@@ -22,8 +22,8 @@ std::vector<const config::ConnectorSpec*> ConnectorCatalog::connectors() const {
 
 Result<void> ConnectorCatalog::allowed(const config::ConnectorSpec& connector, const Setting& args) const {
   if (policy_.allow_exec || !connector.name.starts_with("io.exec.")) return {};
-  return fail(Error{Code::kPermission, "pipelines may not start programs here", args.span, {}}
-                  .with_note("`allow_exec` in the daemon's configuration permits it"));
+  return fail(Error{Code::kPermission, "pipelines may not start programs here", args.span, {}}.with_note(
+      "`allow_exec` in the daemon's configuration permits it"));
 }
 
 Result<plan::SourceShape> ConnectorCatalog::describe_source(const config::ConnectorSpec& connector, const Setting& args,
@@ -42,7 +42,8 @@ Result<void> ConnectorCatalog::check(const config::ConnectorSpec& connector, con
   return descriptor.check(args, schema);
 }
 
-std::expected<plan::UserFunctionPtr, plan::FunctionError> ConnectorCatalog::make_function(const plan::FunctionSpec& spec) const {
+std::expected<plan::UserFunctionPtr, plan::FunctionError> ConnectorCatalog::make_function(
+    const plan::FunctionSpec& spec) const {
   return thalweg::make_function(spec, policy_);
 }
 

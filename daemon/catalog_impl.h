@@ -17,7 +17,8 @@ class ConnectorCatalog : public lang::Catalog {
                                                           const std::vector<plan::SourceField>& schema) const override;
   [[nodiscard]] Result<void> check(const config::ConnectorSpec& connector, const Setting& args,
                                    const Schema& schema) const override;
-  [[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_function(const plan::FunctionSpec& spec) const override;
+  [[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_function(
+      const plan::FunctionSpec& spec) const override;
 
  private:
   [[nodiscard]] Result<void> allowed(const config::ConnectorSpec& connector, const Setting& args) const;

@@ -46,13 +46,15 @@ struct StateText {
     return gate.kind == plan::GateKind::kFreeze ? "the clock" : "rows until the clock passes them";
   }
   std::string operator()(const plan::SlidingGroupBy& windows) const {
-    return windows.cutoff.is_none() ? "one entry per pane, one row per window" : "one entry per pane, one row per window, until the cutoff";
+    return windows.cutoff.is_none() ? "one entry per pane, one row per window"
+                                    : "one entry per pane, one row per window, until the cutoff";
   }
   std::string operator()(const plan::SessionAssign& sessions) const {
     return sessions.cutoff.is_none() ? "rows in order, per instance" : "rows in order, per instance, until the cutoff";
   }
   std::string operator()(const plan::IntervalJoin& join) const {
-    return join.cutoff.is_none() ? "rows of both sides in order of time" : "rows of both sides in order of time, until the cutoff";
+    return join.cutoff.is_none() ? "rows of both sides in order of time"
+                                 : "rows of both sides in order of time, until the cutoff";
   }
   std::string operator()(const plan::AsofJoin&) const { return "rows of both sides in order of time"; }
   std::string operator()(const plan::AsofNowJoin& join) const {
@@ -167,8 +169,10 @@ std::string title_of(const GraphNode& node) {
 std::string quoted(const std::string& text, char quote, const char* replacement) {
   std::string out;
   for (char c : text) {
-    if (c == quote) out += replacement;
-    else if (c != '\n') out += c;
+    if (c == quote)
+      out += replacement;
+    else if (c != '\n')
+      out += c;
   }
   return out;
 }
@@ -191,8 +195,8 @@ std::string graph_text(const GraphView& graph) {
     out += "#" + std::to_string(node.id) + " " + title_of(node) + "\n";
     for (const GraphEdge& edge : graph.edges)
       if (edge.to == node.id)
-        out += "     from #" + std::to_string(edge.from) + (edge.exchange.empty() ? "" : ", exchanged " + edge.exchange) +
-               "\n";
+        out += "     from #" + std::to_string(edge.from) +
+               (edge.exchange.empty() ? "" : ", exchanged " + edge.exchange) + "\n";
     if (!node.detail.empty()) out += "     " + node.detail + "\n";
     if (!node.schema.empty()) {
       out += "     schema: ";

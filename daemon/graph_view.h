@@ -19,15 +19,15 @@ namespace thalweg::daemon {
 
 struct GraphNode {
   std::uint32_t id = 0;
-  std::string op;         // `join`
-  std::string label;      // `$orders`, `!join`
-  std::string connector;  // of sources and sinks
+  std::string op;                                           // `join`
+  std::string label;                                        // `$orders`, `!join`
+  std::string connector;                                    // of sources and sinks
   std::vector<std::pair<std::string, std::string>> schema;  // column, type
-  std::string key;        // what row keys are made of, where that is known
-  std::string state;      // what is held, in words; empty: nothing
-  std::string guarantee;  // of outputs
+  std::string key;                                          // what row keys are made of, where that is known
+  std::string state;                                        // what is held, in words; empty: nothing
+  std::string guarantee;                                    // of outputs
   bool append_only = false;
-  std::string detail;     // `left_on: a; right_on: b`
+  std::string detail;  // `left_on: a; right_on: b`
 };
 
 struct GraphEdge {

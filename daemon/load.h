@@ -16,7 +16,8 @@ class Loader {
  public:
   explicit Loader(Env& env) : env_(env), catalog_(env) {}
   // Errors and warnings are in the result; nothing is printed.
-  [[nodiscard]] lang::CompileResult load(const std::string& path, const Overrides& overrides, bool check_only = false) const;
+  [[nodiscard]] lang::CompileResult load(const std::string& path, const Overrides& overrides,
+                                         bool check_only = false) const;
   [[nodiscard]] const ConnectorCatalog& catalog() const { return catalog_; }
 
  private:

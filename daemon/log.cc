@@ -39,8 +39,10 @@ std::string text_line(std::string_view message, std::initializer_list<LogField> 
     line += ' ';
     line += field.name;
     line += '=';
-    if (needs_quotes(field.value)) append_json_string(field.value, line);
-    else line += field.value;
+    if (needs_quotes(field.value))
+      append_json_string(field.value, line);
+    else
+      line += field.value;
   }
   return line;
 }
@@ -63,9 +65,8 @@ std::string json_line(std::string_view message, std::initializer_list<LogField> 
 void set_up_log(LogLevel level, LogFormat format) {
   g_format = format;
   logger().set_level(to_spdlog(level));
-  logger().set_pattern(format == LogFormat::kJson
-                           ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":%v})"
-                           : "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v",
+  logger().set_pattern(format == LogFormat::kJson ? R"({"time":"%Y-%m-%dT%H:%M:%S.%eZ","level":"%l","message":%v})"
+                                                  : "%Y-%m-%dT%H:%M:%S.%eZ %^%l%$ %v",
                        spdlog::pattern_time_type::utc);
 }
 

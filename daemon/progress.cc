@@ -69,17 +69,19 @@ void Progress::tick() {
   if (now_ns - last_ns_ < (terminal_ ? kDrawEveryNs : kLogEveryNs)) return;
   double seconds = static_cast<double>(now_ns - last_ns_) / 1e9;
   last_ns_ = now_ns;
-  if (terminal_) draw(seconds);
-  else log_line();
+  if (terminal_)
+    draw(seconds);
+  else
+    log_line();
 }
 
 void Progress::draw(double seconds) {
   Totals totals = totals_of(pipelines_);
   double rate = static_cast<double>(totals.in - last_rows_) / seconds;
   last_rows_ = totals.in;
-  std::string line = fmt::format("{}  in {} ({}/s)  out {}", short_seconds(static_cast<double>(last_ns_ - begun_ns_) / 1e9),
-                                 short_count(static_cast<double>(totals.in)), short_count(rate),
-                                 short_count(static_cast<double>(totals.out)));
+  std::string line = fmt::format(
+      "{}  in {} ({}/s)  out {}", short_seconds(static_cast<double>(last_ns_ - begun_ns_) / 1e9),
+      short_count(static_cast<double>(totals.in)), short_count(rate), short_count(static_cast<double>(totals.out)));
   if (totals.errors > 0) line += fmt::format("  errors {}", short_count(static_cast<double>(totals.errors)));
   for (const auto& pipeline : pipelines_.all())
     if (!pipeline->run->caught_up()) line += "  catching up";

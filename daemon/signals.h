@@ -17,7 +17,7 @@ class StopSignals {
   // The call comes from the thread of the signals, at most once. `reloads`: SIGHUP asks for a reload, not for a stop.
   explicit StopSignals(bool reloads = false);
   ~StopSignals();
-  void on_stop(std::function<void()> call);  // called at once if a signal came before
+  void on_stop(std::function<void()> call);    // called at once if a signal came before
   void on_reload(std::function<void()> call);  // SIGHUP; must not block
   [[nodiscard]] bool stopped() const { return stopped_; }
 

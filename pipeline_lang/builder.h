@@ -51,7 +51,7 @@ class Call {
  public:
   virtual ~Call() = default;
   [[nodiscard]] virtual const Component& component() const = 0;
-  [[nodiscard]] virtual SourceSpan span() const = 0;         // of the tag
+  [[nodiscard]] virtual SourceSpan span() const = 0;           // of the tag
   [[nodiscard]] virtual const std::string& label() const = 0;  // `$orders` where it defines a name, else `!join`
   // Given, and not null.
   [[nodiscard]] virtual bool has(std::string_view name) const = 0;
@@ -99,14 +99,14 @@ struct NodeOptions {
 struct LoopRequest {
   Located body;
   SourceSpan span;
-  std::vector<std::pair<std::string, Table>> inputs;     // variables, by name
+  std::vector<std::pair<std::string, Table>> inputs;  // variables, by name
   std::vector<std::pair<std::string, Table>> constants;
 };
 struct LoopBody {
   std::shared_ptr<const plan::Plan> plan;
-  std::vector<NodeId> loop_inputs;  // in the plan: one per variable, then per constant, then per captured table
-  std::vector<Table> captured;      // outer tables that the body used; to be appended to the node's inputs
-  std::vector<Table> variables;     // the LoopInput tables of the variables, in the body's frame
+  std::vector<NodeId> loop_inputs;         // in the plan: one per variable, then per constant, then per captured table
+  std::vector<Table> captured;             // outer tables that the body used; to be appended to the node's inputs
+  std::vector<Table> variables;            // the LoopInput tables of the variables, in the body's frame
   std::vector<std::optional<Table>> next;  // value of the plain key named as the variable, in the body's frame
 };
 
@@ -123,8 +123,8 @@ class Builder {
   // ---- values
   // Never null.
   virtual ObjectPtr evaluate(Located where) = 0;
-  // The definition behind a plain `$name` (of a `$name` of a `$name`, …), marking it used; `where` itself where it is no
-  // reference, or one to the environment.
+  // The definition behind a plain `$name` (of a `$name` of a `$name`, …), marking it used; `where` itself where it is
+  // no reference, or one to the environment.
   virtual Located follow(Located where) = 0;
   // The value of `$name` as seen from `scope`; null if there is none (nothing is reported).
   virtual ObjectPtr variable(std::string_view name, Scope* scope) = 0;

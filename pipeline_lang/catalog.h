@@ -21,16 +21,17 @@ class Catalog {
   // Servers, LLM components.
   [[nodiscard]] virtual std::vector<const Component*> components() const { return {}; }
   // The columns of a source: `schema` is what the pipeline declares (maybe nothing).
-  [[nodiscard]] virtual Result<plan::SourceShape> describe_source(const config::ConnectorSpec& connector,
-                                                                  const Setting& args,
-                                                                  const std::vector<plan::SourceField>& schema) const = 0;
+  [[nodiscard]] virtual Result<plan::SourceShape> describe_source(
+      const config::ConnectorSpec& connector, const Setting& args,
+      const std::vector<plan::SourceField>& schema) const = 0;
   // Arguments that contradict each other or the columns.
   [[nodiscard]] virtual Result<void> check(const config::ConnectorSpec& /*connector*/, const Setting& /*args*/,
                                            const Schema& /*schema*/) const {
     return {};
   }
   // A user's function; nothing outside this process is started for it.
-  [[nodiscard]] virtual std::expected<plan::UserFunctionPtr, plan::FunctionError> make_function(const plan::FunctionSpec& spec) const {
+  [[nodiscard]] virtual std::expected<plan::UserFunctionPtr, plan::FunctionError> make_function(
+      const plan::FunctionSpec& spec) const {
     return std::unexpected(plan::FunctionError{.message = "`udf." + spec.kind + "` is not available here"});
   }
 };

@@ -46,8 +46,10 @@ std::optional<std::uint32_t> hex(std::string_view text) {
   if (text.size() != 4) return std::nullopt;
   std::uint32_t value = 0;
   for (char c : text) {
-    const int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10
-                      : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+    const int digit = c >= '0' && c <= '9'   ? c - '0'
+                      : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                      : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                             : -1;
     if (digit < 0) return std::nullopt;
     value = value * 16 + static_cast<std::uint32_t>(digit);
   }
@@ -69,7 +71,10 @@ std::optional<std::string> unescaped(std::string_view body) {
       case 'r': out += '\r'; break;
       case 'b': out += '\b'; break;
       case 'f': out += '\f'; break;
-      case '"': case '\'': case '\\': case '/': out += body[i]; break;
+      case '"':
+      case '\'':
+      case '\\':
+      case '/': out += body[i]; break;
       case 'u': {
         auto point = hex(body.substr(std::min(i + 1, body.size()), 4));
         if (!point) return std::nullopt;
@@ -92,7 +97,8 @@ std::optional<std::string> unescaped(std::string_view body) {
 
 // The text of a cell that is one quoted piece: `'it''s'`, `"a\n"`.
 std::optional<std::string> unquoted(std::string_view cell) {
-  if (cell.size() < 2 || cell.front() != cell.back() || (cell.front() != '\'' && cell.front() != '"')) return std::nullopt;
+  if (cell.size() < 2 || cell.front() != cell.back() || (cell.front() != '\'' && cell.front() != '"'))
+    return std::nullopt;
   const std::string_view body = cell.substr(1, cell.size() - 2);
   std::string out;
   if (cell.front() == '\'') {
@@ -106,8 +112,10 @@ std::optional<std::string> unquoted(std::string_view cell) {
     return out;
   }
   for (std::size_t i = 0; i < body.size(); ++i) {
-    if (body[i] == '\\') ++i;
-    else if (body[i] == '"') return std::nullopt;
+    if (body[i] == '\\')
+      ++i;
+    else if (body[i] == '"')
+      return std::nullopt;
   }
   return unescaped(body);
 }
@@ -338,7 +346,9 @@ std::optional<Value> value_of(const Literal& literal, const Type& type) {
     if (type.is(Kind::kTuple) && literal.items.size() != type.args().size()) return std::nullopt;
     std::vector<Value> elements;
     for (std::size_t i = 0; i < literal.items.size(); ++i) {
-      const Type element = type.is(Kind::kTuple) ? type.args()[i] : type.is(Kind::kList) ? type.element() : Type(Kind::kAny);
+      const Type element = type.is(Kind::kTuple)  ? type.args()[i]
+                           : type.is(Kind::kList) ? type.element()
+                                                  : Type(Kind::kAny);
       auto value = value_of(literal.items[i], element);
       if (!value) return std::nullopt;
       elements.push_back(std::move(*value));
@@ -415,8 +425,8 @@ Result<Value> value_from_cell(std::string_view cell, const Type& type) {
   }
   if (is_none_word(cell)) {
     if (type.admits_none()) return Value::none();
-    return fail(Code::kInvalidPipeline, "None in a column of type " + type.to_text() + "; declare it as " +
-                                            type.as_optional().to_text());
+    return fail(Code::kInvalidPipeline,
+                "None in a column of type " + type.to_text() + "; declare it as " + type.as_optional().to_text());
   }
   const bool composite = type.is(Kind::kTuple) || type.is(Kind::kList) || type.is(Kind::kArray) ||
                          (type.is(Kind::kAny) && (cell.front() == '[' || cell.front() == '('));
@@ -431,8 +441,9 @@ Result<Value> value_from_cell(std::string_view cell, const Type& type) {
   std::optional<Value> value;
   if (const auto text = unquoted(cell); text && !type.is(Kind::kPointer)) {
     if (type.is(Kind::kBool) || type.is_number()) return bad(cell, type);
-    value = type.is(Kind::kAny) ? Value::str(*text)
-            : type.is(Kind::kBytes) && cell.front() == '\'' ? Value::bytes(*text) : scalar_of(*text, type);
+    value = type.is(Kind::kAny)                             ? Value::str(*text)
+            : type.is(Kind::kBytes) && cell.front() == '\'' ? Value::bytes(*text)
+                                                            : scalar_of(*text, type);
   } else {
     value = scalar_of(cell, type);
   }
@@ -450,8 +461,8 @@ std::string cell_text(const Value& value, const Type& type, const std::map<Key, 
       return value.to_text();
     case Value::Tag::kStr: {
       const std::string& text = value.as_text();
-      const bool plain = !text.empty() && !is_none_word(text) && text != "Error" && trimmed(text).size() == text.size() &&
-                         text.front() != '\'' && text.front() != '"' &&
+      const bool plain = !text.empty() && !is_none_word(text) && text != "Error" &&
+                         trimmed(text).size() == text.size() && text.front() != '\'' && text.front() != '"' &&
                          text.find_first_of("|\n\r\t") == std::string::npos;
       return plain ? text : quoted(text);
     }
@@ -461,8 +472,9 @@ std::string cell_text(const Value& value, const Type& type, const std::map<Key, 
       const auto& elements = value.as_tuple();
       for (std::size_t i = 0; i < elements.size(); ++i) {
         if (i != 0) out += ", ";
-        const Type element = list ? type.element()
-                             : type.is(Kind::kTuple) && i < type.args().size() ? type.args()[i] : Type(Kind::kAny);
+        const Type element = list                                              ? type.element()
+                             : type.is(Kind::kTuple) && i < type.args().size() ? type.args()[i]
+                                                                               : Type(Kind::kAny);
         out += element_text(elements[i], element, labels);
       }
       if (!list && elements.size() == 1) out += ",";
@@ -474,9 +486,15 @@ std::string cell_text(const Value& value, const Type& type, const std::map<Key, 
       return array_text(value.as_array(), 0, at);
     }
     case Value::Tag::kJson: return value.as_text();
-    case Value::Tag::kBool: case Value::Tag::kInt: case Value::Tag::kFloat: case Value::Tag::kBytes:
-    case Value::Tag::kDateTimeNaive: case Value::Tag::kDateTimeUtc: case Value::Tag::kDuration:
-    case Value::Tag::kUuid: case Value::Tag::kPending: return value.to_text();
+    case Value::Tag::kBool:
+    case Value::Tag::kInt:
+    case Value::Tag::kFloat:
+    case Value::Tag::kBytes:
+    case Value::Tag::kDateTimeNaive:
+    case Value::Tag::kDateTimeUtc:
+    case Value::Tag::kDuration:
+    case Value::Tag::kUuid:
+    case Value::Tag::kPending: return value.to_text();
   }
   return value.to_text();
 }

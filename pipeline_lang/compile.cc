@@ -124,8 +124,8 @@ class Compilation {
       std::vector<std::string> names;
       for (const auto& [known, definition] : scope_->variables) names.push_back(known);
       for (const auto& [known, definition] : scope_->plain) names.push_back(known);
-      suggest(result_.diagnostics.error(input.span, "the pipeline has no variable or key `" + name +
-                                                        "` that an input could replace"),
+      suggest(result_.diagnostics.error(
+                  input.span, "the pipeline has no variable or key `" + name + "` that an input could replace"),
               name, names);
     }
   }
@@ -137,8 +137,9 @@ class Compilation {
     if (!is_setting_name(entry.key)) return false;
     if (entry.value->tag.empty()) return true;
     const Component* component = registry_.find(entry.value->tag);
-    return component == nullptr || (component->kind != ComponentKind::kTable && component->kind != ComponentKind::kSource &&
-                                    component->kind != ComponentKind::kSink);
+    return component == nullptr ||
+           (component->kind != ComponentKind::kTable && component->kind != ComponentKind::kSource &&
+            component->kind != ComponentKind::kSink);
   }
 
   void read_settings(const ast::Node& root) {
@@ -197,7 +198,8 @@ class Compilation {
     }
     Diagnostic& diagnostic = result_.diagnostics.error(
         entry.span, "`" + entry.key + "` is " + describe(value) +
-                        ": neither an output, a table, a server nor a setting, and nothing refers to `$" + entry.key + "`");
+                        ": neither an output, a table, a server nor a setting, and nothing refers to `$" + entry.key +
+                        "`");
     std::vector<std::string> names = setting_names();
     suggest(diagnostic, entry.key, names);
   }
@@ -205,7 +207,8 @@ class Compilation {
   void export_one(const Named& name, const Table& table) {
     for (const ExportInfo& known : result_.exports)
       if (known.name == name.name) {
-        result_.diagnostics.error(name.span, "the table `" + name.name + "` is exported twice").note("first here", known.span);
+        result_.diagnostics.error(name.span, "the table `" + name.name + "` is exported twice")
+            .note("first here", known.span);
         return;
       }
     plan::Export node;
@@ -217,9 +220,9 @@ class Compilation {
         if (const auto at = table.schema.find(column)) columns.push_back(static_cast<std::uint32_t>(*at));
       node.indexes.push_back(std::move(columns));
     }
-    const Table made = evaluator_.add(std::move(node), {table}, {}, {.span = name.span, .label = name.name,
-                                                                     .append_only = table.append_only,
-                                                                     .universe = std::nullopt});
+    const Table made = evaluator_.add(
+        std::move(node), {table}, {},
+        {.span = name.span, .label = name.name, .append_only = table.append_only, .universe = std::nullopt});
     ExportInfo info;
     info.name = name.name;
     info.node = made.node;

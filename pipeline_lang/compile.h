@@ -81,7 +81,7 @@ struct CompileResult {
   PipelineSettings settings;
   std::shared_ptr<FileTable> files;
   Diagnostics diagnostics;
-  ast::NodePtr root;            // null if the text is no YAML
+  ast::NodePtr root;                 // null if the text is no YAML
   const ast::Node* tests = nullptr;  // the value of `tests:`, if there is one
 
   [[nodiscard]] bool ok() const { return !diagnostics.has_errors(); }

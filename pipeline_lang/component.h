@@ -18,47 +18,47 @@ class Builder;
 class Call;
 
 enum class ComponentKind : std::uint8_t {
-  kTable,      // yields a table
-  kSource,     // yields a table from outside
-  kSink,       // yields a sink
+  kTable,   // yields a table
+  kSource,  // yields a table from outside
+  kSink,    // yields a sink
   kSchema,
   kType,
   kWindow,
   kBehavior,
   kReducer,
-  kColumn,     // !column_definition
-  kFunction,   // !udf.…
-  kSettings,   // a block of settings (persistence, Kafka settings, secrets)
-  kConstant,   // an enum member, or another constant: a bare tag is the value
-  kServer,     // served over HTTP, LLM and RAG components
-  kKnown,      // known, not built into this version
+  kColumn,    // !column_definition
+  kFunction,  // !udf.…
+  kSettings,  // a block of settings (persistence, Kafka settings, secrets)
+  kConstant,  // an enum member, or another constant: a bare tag is the value
+  kServer,    // served over HTTP, LLM and RAG components
+  kKnown,     // known, not built into this version
 };
 
 enum class ArgKind : std::uint8_t {
-  kTable,       // a table
-  kTables,      // a list of tables; one table is a list of one
-  kTableMap,    // name: table
-  kExpr,        // an expression
-  kExprMap,     // name: expression
-  kExprList,    // a list of names, expressions and {name: expression}; a mapping is accepted
-  kNames,       // a list of column names; one name is a list of one
-  kRename,      // new: old
+  kTable,     // a table
+  kTables,    // a list of tables; one table is a list of one
+  kTableMap,  // name: table
+  kExpr,      // an expression
+  kExprMap,   // name: expression
+  kExprList,  // a list of names, expressions and {name: expression}; a mapping is accepted
+  kNames,     // a list of column names; one name is a list of one
+  kRename,    // new: old
   kText,
   kInt,
   kFloat,
-  kNumber,      // int or float
+  kNumber,  // int or float
   kBool,
   kDuration,
   kDurationOrNumber,
   kType,
-  kTypeMap,     // name: type
+  kTypeMap,  // name: type
   kSchema,
-  kComponent,   // an instance of one of `kinds`
-  kReducers,    // a list of !reducers.…
-  kEnum,        // one of `choices`
+  kComponent,  // an instance of one of `kinds`
+  kReducers,   // a list of !reducers.…
+  kEnum,       // one of `choices`
   kPath,
-  kLiteral,     // a scalar, list or map of data
-  kScope,       // a mapping that is evaluated as a scope of its own (the body of a loop)
+  kLiteral,  // a scalar, list or map of data
+  kScope,    // a mapping that is evaluated as a scope of its own (the body of a loop)
   kAny,
 };
 
@@ -99,7 +99,7 @@ void add_table_components(Components& out);     // tables of tables: tables_*.cc
 void add_temporal_components(Components& out);  // windows, behaviors, temporal joins
 void add_reducer_components(Components& out);
 void add_sql_components(Components& out);
-void add_known_components(Components& out);     // known_components.cc: named, not built into this version
+void add_known_components(Components& out);  // known_components.cc: named, not built into this version
 
 [[nodiscard]] std::string_view kind_text(ComponentKind kind);  // `table`, `window`, …
 [[nodiscard]] std::string_view kind_text(ArgKind kind);        // `a table`, `an expression`, …

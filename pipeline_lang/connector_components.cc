@@ -32,14 +32,24 @@ ArgKind arg_kind(config::OptionType type) {
 // What every reader takes beside its own options.
 const std::vector<ArgSpec>& reader_args() {
   static const std::vector<ArgSpec> kArgs = {
-      {.name = "schema", .kind = ArgKind::kSchema, .doc = "The columns; inferred from a sample where that is possible."},
-      {.name = "name", .kind = ArgKind::kText, .doc = "What positions and metrics are kept under.",
+      {.name = "schema",
+       .kind = ArgKind::kSchema,
+       .doc = "The columns; inferred from a sample where that is possible."},
+      {.name = "name",
+       .kind = ArgKind::kText,
+       .doc = "What positions and metrics are kept under.",
        .aliases = {"persistent_id", "unique_name"}},
-      {.name = "id_column", .kind = ArgKind::kNames, .doc = "Primary key columns.", .aliases = {"primary_key", "id_columns"}},
-      {.name = "key_generation", .kind = ArgKind::kEnum, .fallback = "auto",
+      {.name = "id_column",
+       .kind = ArgKind::kNames,
+       .doc = "Primary key columns.",
+       .aliases = {"primary_key", "id_columns"}},
+      {.name = "key_generation",
+       .kind = ArgKind::kEnum,
+       .fallback = "auto",
        .doc = "Row keys: generated, of one given column, or a hash of several.",
        .choices = {"auto", "manual", "composite"}},
-      {.name = "session_type", .kind = ArgKind::kEnum,
+      {.name = "session_type",
+       .kind = ArgKind::kEnum,
        .doc = "upsert: a record replaces the row of its key; native: records are insertions and deletions.",
        .choices = {"native", "upsert"}},
   };
@@ -91,12 +101,14 @@ std::optional<Setting> decoded_options(Evaluator& e, const Call& call, const con
   };
   Setting decoded = config::decode(Setting(std::move(given), call.span()), connector.options, options, errors);
   for (const config::OptionSpec& option : connector.options) {
-    const bool may_be_path = option.type == config::OptionType::kPath || option.type == config::OptionType::kPathOrTable;
+    const bool may_be_path =
+        option.type == config::OptionType::kPath || option.type == config::OptionType::kPathOrTable;
     const Setting* path = may_be_path ? decoded.find(option.name) : nullptr;
     if (path == nullptr || path->as_text() == nullptr || path->as_text()->find("://") != std::string::npos) continue;
     if (option.type == config::OptionType::kPathOrTable && !config::is_path(*path->as_text())) continue;
     if (!e.path_allowed(*path->as_text()))
-      errors.push_back({Code::kPermission, "`" + *path->as_text() + "` is outside of what `allow_paths` permits", path->span, {}});
+      errors.push_back(
+          {Code::kPermission, "`" + *path->as_text() + "` is outside of what `allow_paths` permits", path->span, {}});
   }
   for (Error& error : errors) e.diagnostics().report(std::move(error));
   for (const config::OptionSpec& option : connector.options)
@@ -116,7 +128,8 @@ bool choose_keys(Evaluator& e, const Call& call, std::vector<plan::SourceField>&
   bool fine = true;
   if (const auto columns = call.names("id_column")) {
     for (plan::SourceField& field : fields) {
-      const bool named = std::any_of(columns->begin(), columns->end(), [&](const Named& c) { return c.name == field.name; });
+      const bool named =
+          std::any_of(columns->begin(), columns->end(), [&](const Named& c) { return c.name == field.name; });
       if (field.primary_key && !named) {
         e.error(call.span_of("id_column"), "`id_column` and the schema's primary key (`" + field.name + "`) differ");
         fine = false;
@@ -131,7 +144,8 @@ bool choose_keys(Evaluator& e, const Call& call, std::vector<plan::SourceField>&
         fine = false;
       }
   }
-  const auto num_keys = std::count_if(fields.begin(), fields.end(), [](const plan::SourceField& f) { return f.primary_key; });
+  const auto num_keys =
+      std::count_if(fields.begin(), fields.end(), [](const plan::SourceField& f) { return f.primary_key; });
   if (const auto how = call.choice("key_generation")) {
     std::string problem;
     if (*how == "auto" && num_keys > 0) problem = "`auto` generates keys, but a primary key is given";
@@ -148,8 +162,8 @@ bool choose_keys(Evaluator& e, const Call& call, std::vector<plan::SourceField>&
 }
 
 // Tables of rejected records that options of the source ask for (`dead_letter: name`), exported.
-void export_rejected_records(Evaluator& e, const Call& call, const config::ConnectorSpec& connector, const Setting& args,
-                             const Table& source) {
+void export_rejected_records(Evaluator& e, const Call& call, const config::ConnectorSpec& connector,
+                             const Setting& args, const Table& source) {
   for (const config::OptionSpec& option : connector.options) {
     if (option.type != config::OptionType::kPathOrTable) continue;
     const Setting* name = args.find(option.name);
@@ -157,9 +171,9 @@ void export_rejected_records(Evaluator& e, const Call& call, const config::Conne
     Schema schema;
     schema.columns = {{"raw", Kind::kStr}, {"reason", Kind::kStr}, {"source", Kind::kStr}, {"position", Kind::kStr}};
     plan::ErrorLog log{.operators = {source.node}, .all = false, .rejected_records = true};
-    const Table rejected = e.add(std::move(log), {}, std::move(schema),
-                                 {.span = call.span_of(option.name), .label = *name->as_text(), .append_only = true,
-                                  .universe = std::nullopt});
+    const Table rejected = e.add(
+        std::move(log), {}, std::move(schema),
+        {.span = call.span_of(option.name), .label = *name->as_text(), .append_only = true, .universe = std::nullopt});
     e.export_table({*name->as_text(), call.span_of(option.name)}, rejected);
   }
 }
@@ -198,7 +212,8 @@ ObjectPtr build_source(Builder& b, const Call& call, const config::ConnectorSpec
       fields.push_back(std::move(field));
   if (!choose_keys(e, call, fields)) return error_object();
 
-  const bool keyed = std::any_of(fields.begin(), fields.end(), [](const plan::SourceField& f) { return f.primary_key; });
+  const bool keyed =
+      std::any_of(fields.begin(), fields.end(), [](const plan::SourceField& f) { return f.primary_key; });
   bool upsert = keyed && connector.upsert_by_default;
   if (const auto session = call.choice("session_type")) {
     upsert = *session == "upsert";
@@ -212,9 +227,8 @@ ObjectPtr build_source(Builder& b, const Call& call, const config::ConnectorSpec
   if (schema != nullptr) {
     append_only = append_only || schema->append_only.value_or(false);
     append_only = append_only || (!schema->columns.empty() &&
-                                  std::all_of(schema->columns.begin(), schema->columns.end(), [](const SchemaColumn& c) {
-                                    return c.append_only.value_or(false);
-                                  }));
+                                  std::all_of(schema->columns.begin(), schema->columns.end(),
+                                              [](const SchemaColumn& c) { return c.append_only.value_or(false); }));
   }
   plan::Source source;
   source.connector = connector.name;
@@ -229,12 +243,13 @@ ObjectPtr build_source(Builder& b, const Call& call, const config::ConnectorSpec
     if (field.primary_key) primary_key.push_back(field.name);
   }
   source.fields = std::move(fields);
-  Table table = b.add(std::move(source), {}, columns, {.span = call.span(), .label = call.label(),
-                                                        .append_only = append_only, .universe = std::nullopt});
+  Table table =
+      b.add(std::move(source), {}, columns,
+            {.span = call.span(), .label = call.label(), .append_only = append_only, .universe = std::nullopt});
   export_rejected_records(e, call, connector, *args, table);
   if (upsert)
-    table = b.add(plan::Upsert{}, {table}, columns, {.span = call.span(), .label = call.label(),
-                                                     .append_only = append_only, .universe = std::nullopt});
+    table = b.add(plan::Upsert{}, {table}, columns,
+                  {.span = call.span(), .label = call.label(), .append_only = append_only, .universe = std::nullopt});
   table.primary_key = std::move(primary_key);
   table.inferred = inferred;
   if (inferred) e.note_inferred({table.name, table.schema, call.span()});
@@ -273,8 +288,9 @@ ObjectPtr build_sink(Builder& b, const Call& call, const config::ConnectorSpec& 
   output.connector = connector.name;
   output.args = std::move(*args);
   output.name = e.unique_source_name(call.text("name").value_or(plain_label(call)));
-  const Table node = b.add(std::move(output), {*table}, {}, {.span = call.span(), .label = call.label(),
-                                                             .append_only = false, .universe = std::nullopt});
+  const Table node =
+      b.add(std::move(output), {*table}, {},
+            {.span = call.span(), .label = call.label(), .append_only = false, .universe = std::nullopt});
   return make_object({SinkObject{node.node}, call.span()});
 }
 
@@ -303,7 +319,8 @@ Component connector_component(const config::ConnectorSpec& connector) {
   }
   for (const ArgSpec& arg : source ? reader_args() : writer_args()) {
     if (arg.name == "schema" && !connector.takes_schema) continue;
-    const bool own = std::any_of(out.args.begin(), out.args.end(), [&](const ArgSpec& a) { return a.name == arg.name; });
+    const bool own =
+        std::any_of(out.args.begin(), out.args.end(), [&](const ArgSpec& a) { return a.name == arg.name; });
     if (own) continue;
     ArgSpec copy = arg;
     // A connector's own option keeps its name: `primary_key` of a sink is no alias of ours.

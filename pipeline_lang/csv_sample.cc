@@ -50,7 +50,8 @@ class CsvReader {
       if (options_.escape != '\0' && c == options_.escape && at_ + 1 < text_.size()) {
         out += text_[++at_];
       } else if (quoted && c == options_.quote) {
-        const bool doubled = options_.double_quote_escapes && at_ + 1 < text_.size() && text_[at_ + 1] == options_.quote;
+        const bool doubled =
+            options_.double_quote_escapes && at_ + 1 < text_.size() && text_[at_ + 1] == options_.quote;
         if (doubled)
           out += text_[++at_];
         else

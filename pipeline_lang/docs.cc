@@ -99,7 +99,8 @@ std::string argument_text(const ArgSpec& arg) {
 }
 
 std::string component_docs(const Component& component) {
-  std::string out = "# !" + component.name + "\n\nA " + std::string(kind_text(component.kind)) + ". " + component.doc + "\n";
+  std::string out =
+      "# !" + component.name + "\n\nA " + std::string(kind_text(component.kind)) + ". " + component.doc + "\n";
   if (!component.aliases.empty()) {
     out += "\nAlso spelt";
     for (std::size_t i = 0; i < component.aliases.size(); ++i)
@@ -258,7 +259,8 @@ Result<std::string> list_text(const Registry& registry, std::string_view topic) 
       });
   const std::vector<std::string> topics = list_topics();
   Error error{Code::kInvalidArgument, "there is no list of `" + std::string(topic) + "`", {}, {}};
-  if (const auto near = nearest_name(topic, topics)) return fail(std::move(error).with_note("did you mean `" + *near + "`?"));
+  if (const auto near = nearest_name(topic, topics))
+    return fail(std::move(error).with_note("did you mean `" + *near + "`?"));
   std::string all;
   for (const std::string& name : topics) all += (all.empty() ? "`" : ", `") + name + "`";
   return fail(std::move(error).with_note("there are " + all));
@@ -274,11 +276,13 @@ Result<std::string> docs_text(const Registry& registry, std::string_view name) {
   if (const expr::FunctionDoc* function = find_function(function_name)) return function_docs(*function);
   for (const config::OptionSpec& spec : setting_specs())
     if (spec.name == name)
-      return "# " + spec.name + "\n\nA setting of the pipeline: " + std::string(config::type_text(spec.type)) + ". " + spec.doc + "\n";
+      return "# " + spec.name + "\n\nA setting of the pipeline: " + std::string(config::type_text(spec.type)) + ". " +
+             spec.doc + "\n";
   std::vector<std::string> names = registry.names();
   for (const expr::FunctionDoc& function : expr::all_functions()) names.push_back(function.name);
   Error error{Code::kNotFound, "nothing is called `" + std::string(name) + "`", {}, {}};
-  if (const auto near = nearest_name(name, names)) return fail(std::move(error).with_note("did you mean `" + *near + "`?"));
+  if (const auto near = nearest_name(name, names))
+    return fail(std::move(error).with_note("did you mean `" + *near + "`?"));
   return fail(std::move(error).with_note("`thalweg list` shows all names"));
 }
 

@@ -294,10 +294,11 @@ ObjectPtr Evaluator::scalar(Located where) {
     return value != nullptr ? value : error_object();
   }
   // A block scalar is data (a table, a query): nothing is replaced in it.
-  const bool block = node.quoted && !node.span.known() ? false
-                     : node.quoted && node.span.begin < files_.text(node.span.file).size() &&
-                           (files_.text(node.span.file)[node.span.begin] == '|' ||
-                            files_.text(node.span.file)[node.span.begin] == '>');
+  const bool block = node.quoted && !node.span.known()
+                         ? false
+                         : node.quoted && node.span.begin < files_.text(node.span.file).size() &&
+                               (files_.text(node.span.file)[node.span.begin] == '|' ||
+                                files_.text(node.span.file)[node.span.begin] == '>');
   if (!block && has_interpolation(node.text)) {
     bool secret = false;
     const Interpolated result = interpolate(node.text, [&](std::string_view name) -> std::optional<std::string> {

@@ -35,7 +35,7 @@ struct Frame {
 };
 
 struct Definition {
-  std::string name;  // without the dollar
+  std::string name;      // without the dollar
   bool variable = true;  // `$name:`; else a plain key of the top level
   SourceSpan span;
   Located where;

@@ -129,17 +129,17 @@ std::optional<Type> Evaluator::type(Located where) {
     }
     if (auto type = type_from_text(scalar->spelling)) return type;
   }
-  static const std::vector<std::string> kNames = {"bool",  "int",  "float",          "str",          "bytes",    "json",
-                                                  "uuid",  "any",  "datetime_naive", "datetime_utc", "duration", "pointer",
-                                                  "array", "list[int]", "tuple[int, str]"};
-  Diagnostic& diagnostic =
-      error(where.span(), scalar != nullptr ? "unknown type `" + scalar->spelling + "`"
-                                            : "a type is expected, found " + describe(*object));
+  static const std::vector<std::string> kNames = {
+      "bool",           "int",          "float",    "str",     "bytes", "json",      "uuid",           "any",
+      "datetime_naive", "datetime_utc", "duration", "pointer", "array", "list[int]", "tuple[int, str]"};
+  Diagnostic& diagnostic = error(where.span(), scalar != nullptr ? "unknown type `" + scalar->spelling + "`"
+                                                                 : "a type is expected, found " + describe(*object));
   if (scalar != nullptr) {
     suggest(diagnostic, scalar->spelling, kNames);
     if (diagnostic.notes.empty())
-      diagnostic.note("types are bool, int, float, str, bytes, json, datetime_naive, datetime_utc, duration, uuid, "
-                      "pointer, any, list[T], tuple[T, …], array, and `T | None`");
+      diagnostic.note(
+          "types are bool, int, float, str, bytes, json, datetime_naive, datetime_utc, duration, uuid, "
+          "pointer, any, list[T], tuple[T, …], array, and `T | None`");
   }
   return std::nullopt;
 }
@@ -230,8 +230,10 @@ void Evaluator::check_shape(const ast::Node& node, Scope* scope) {
   call->check_required();
   for (const TagCall::Argument& argument : call->arguments()) {
     const ast::Node& value = *argument.value.node;
-    if (!value.tag.empty()) check_shape(value, inner);
-    else if (value.is_scalar() && value.text.find('$') == std::string::npos) call->check_value(argument);
+    if (!value.tag.empty())
+      check_shape(value, inner);
+    else if (value.is_scalar() && value.text.find('$') == std::string::npos)
+      call->check_value(argument);
   }
 }
 

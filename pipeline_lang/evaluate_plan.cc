@@ -21,11 +21,13 @@ Table Evaluator::add(plan::Params params, const std::vector<Table>& inputs, Sche
   SourceSpan at;
   if (const auto* dedup = std::get_if<plan::Deduplicate>(&params); dedup != nullptr && anywhere(dedup->acceptor, at))
     hint(error(at, "an acceptor cannot call a function that may answer otherwise the next time"));
-  if (const auto* session = std::get_if<plan::SessionAssign>(&params); session != nullptr && anywhere(session->predicate, at))
+  if (const auto* session = std::get_if<plan::SessionAssign>(&params);
+      session != nullptr && anywhere(session->predicate, at))
     hint(error(at, "the predicate of a session cannot call a function that may answer otherwise the next time"));
   if (const auto* group = std::get_if<plan::GroupBy>(&params))
     for (const plan::Reducer& reducer : group->reducers)
-      if (anywhere(reducer.fold, at)) hint(error(at, "`fold` cannot call a function that may answer otherwise the next time"));
+      if (anywhere(reducer.fold, at))
+        hint(error(at, "`fold` cannot call a function that may answer otherwise the next time"));
 
   std::vector<plan::ExprPtr*> exprs;
   if (auto* project = std::get_if<plan::Project>(&params))
@@ -35,7 +37,8 @@ Table Evaluator::add(plan::Params params, const std::vector<Table>& inputs, Sche
   std::erase_if(exprs, [&](plan::ExprPtr* expr) { return !asks(*expr); });
   if (exprs.empty()) return add_node(std::move(params), inputs, std::move(schema), std::move(options));
   if (frame_->id != 0)
-    hint(error((*exprs.front())->span, "a function that may answer otherwise the next time cannot be called inside a loop"));
+    hint(error((*exprs.front())->span,
+               "a function that may answer otherwise the next time cannot be called inside a loop"));
 
   plan::Remember remember;
   const Table& input = inputs.front();
@@ -46,9 +49,11 @@ Table Evaluator::add(plan::Params params, const std::vector<Table>& inputs, Sche
     remember.exprs.push_back(*expr);
     *expr = plan::column(column, (*expr)->type, (*expr)->span);
   }
-  const Table answered = add_node(std::move(remember), {input}, remembered,
-                                  {.span = options.span, .label = options.label, .append_only = input.append_only, .universe = input.universe});
-  if (std::holds_alternative<plan::Project>(params)) return add_node(std::move(params), {answered}, std::move(schema), std::move(options));
+  const Table answered = add_node(
+      std::move(remember), {input}, remembered,
+      {.span = options.span, .label = options.label, .append_only = input.append_only, .universe = input.universe});
+  if (std::holds_alternative<plan::Project>(params))
+    return add_node(std::move(params), {answered}, std::move(schema), std::move(options));
   const Table wide = add_node(std::move(params), {answered}, std::move(remembered), options);
   plan::Project narrow;
   for (std::uint32_t i = 0; i < schema.size(); ++i) narrow.exprs.push_back(plan::column(i, schema.columns[i].type));
@@ -81,9 +86,7 @@ Table Evaluator::add_node(plan::Params params, const std::vector<Table>& inputs,
   return out;
 }
 
-const plan::Node& Evaluator::node_of(const Table& table) const {
-  return frames_[table.frame].plan->node(table.node);
-}
+const plan::Node& Evaluator::node_of(const Table& table) const { return frames_[table.frame].plan->node(table.node); }
 
 // An outer table inside a loop body is one more input of the loop, once.
 Table Evaluator::import(const Table& table, Frame& into) {
@@ -92,8 +95,7 @@ Table Evaluator::import(const Table& table, Frame& into) {
   for (std::size_t i = 0; i < into.captured.size(); ++i)
     if (into.captured[i].node == outer.node) return into.captured_here[i];
   const plan::Node& origin = into.parent->plan->node(outer.node);
-  if (!origin.reports_errors)
-    error(table.span, "the error table cannot be used inside a loop");
+  if (!origin.reports_errors) error(table.span, "the error table cannot be used inside a loop");
   plan::Node node;
   node.params = plan::LoopInput{into.num_inputs++};
   node.schema = outer.schema;
@@ -170,7 +172,8 @@ std::optional<LoopBody> Evaluator::loop(const LoopRequest& request) {
     for (const auto& [name, table] : request.inputs) names.push_back(name);
     while (index < names.size() && names[index] != entry.key) ++index;
     if (index == names.size()) {
-      suggest(error(entry.span, "`" + entry.key + "` is no input of this loop; a key of its body is the next value of an input"),
+      suggest(error(entry.span,
+                    "`" + entry.key + "` is no input of this loop; a key of its body is the next value of an input"),
               entry.key, names);
       fine = false;
       continue;
@@ -198,9 +201,10 @@ void Evaluator::export_table(const Named& name, const Table& table) {
 
 Schema error_log_schema() {
   Schema schema;
-  schema.columns = {{"time", Kind::kInt},     {"kind", Kind::kStr}, {"message", Kind::kStr},
-                    {"operator", Kind::kStr}, {"file", Kind::kStr}, {"line", Kind::kInt},
-                    {"column", Kind::kInt},   {"key", Type(Kind::kPointer, true)}, {"pipeline", Kind::kStr}};
+  schema.columns = {
+      {"time", Kind::kInt},    {"kind", Kind::kStr}, {"message", Kind::kStr}, {"operator", Kind::kStr},
+      {"file", Kind::kStr},    {"line", Kind::kInt}, {"column", Kind::kInt},  {"key", Type(Kind::kPointer, true)},
+      {"pipeline", Kind::kStr}};
   return schema;
 }
 
@@ -268,7 +272,8 @@ ObjectPtr Evaluator::replaced(const Definition& definition) {
       // The columns may be fixed by the connector's format (`data: str`).
       const auto table = as_if_built(where);
       if (table && !table->inferred) {
-        for (const ColumnSpec& column : table->schema.columns) columns.push_back({column.name, column.type, Value::none()});
+        for (const ColumnSpec& column : table->schema.columns)
+          columns.push_back({column.name, column.type, Value::none()});
         options.primary_key = table->primary_key;
         options.declared = &columns;
       }
@@ -288,8 +293,10 @@ ObjectPtr Evaluator::replaced(const Definition& definition) {
   rows.rows = std::make_shared<const std::vector<plan::StaticRow>>(static_rows(*table));
   rows.as_stream = true;
   Table out = add(std::move(rows), {}, table->schema,
-                  {.span = definition.span, .label = (definition.variable ? "$" : "") + definition.name,
-                   .append_only = append_only, .universe = std::nullopt});
+                  {.span = definition.span,
+                   .label = (definition.variable ? "$" : "") + definition.name,
+                   .append_only = append_only,
+                   .universe = std::nullopt});
   out.primary_key = options.primary_key;
   return table_object(std::move(out));
 }

@@ -54,8 +54,8 @@ std::optional<ExprInput> expr_input(Builder& builder, Located where) {
     }
   }
   if (!node.is_scalar()) {
-    builder.error(node.span, std::string("an expression is expected, found a ") +
-                                 (node.is_sequence() ? "list" : "mapping"));
+    builder.error(node.span,
+                  std::string("an expression is expected, found a ") + (node.is_sequence() ? "list" : "mapping"));
     return std::nullopt;
   }
   if (!node.quoted) {

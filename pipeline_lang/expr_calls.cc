@@ -61,13 +61,16 @@ Result<std::vector<Checker::Argument>> Checker::arguments(const Syntax* receiver
   if (receiver != nullptr) out.push_back({TRY(check(*receiver)), {}});
   for (std::size_t i = 1; i < call.children.size(); ++i) {
     const Syntax& arg = *call.children[i];
-    if (arg.kind == SyntaxKind::kType) out.push_back({plan::literal(Value::str(arg.text), Kind::kStr, span(arg)), call.names[i - 1]});
-    else out.push_back({TRY(check(arg)), call.names[i - 1]});
+    if (arg.kind == SyntaxKind::kType)
+      out.push_back({plan::literal(Value::str(arg.text), Kind::kStr, span(arg)), call.names[i - 1]});
+    else
+      out.push_back({TRY(check(arg)), call.names[i - 1]});
   }
   return out;
 }
 
-Result<plan::ExprPtr> Checker::apply(const std::string& function, std::vector<Argument> args, const Syntax& syntax) const {
+Result<plan::ExprPtr> Checker::apply(const std::string& function, std::vector<Argument> args,
+                                     const Syntax& syntax) const {
   std::vector<expr::Argument> shapes;
   for (const auto& arg : args) {
     const bool constant = arg.expr->kind == plan::ExprKind::kLiteral;
@@ -130,7 +133,8 @@ Result<plan::ExprPtr> Checker::named_call(const std::string& name, const Syntax*
         std::all_of(syntax.names.begin(), syntax.names.end(), [](const auto& n) { return n.empty(); }))
       return if_else(syntax, *syntax.children[1], *syntax.children[2], *syntax.children[3]);
     if ((is_reducer_name(name) && !expr::is_function(name)) || name == "reduce_with")
-      return error(syntax, "`" + name + "` is a reducer; it belongs to `reduce:` of `!groupby`, `!reduce` or `!windowby`");
+      return error(syntax,
+                   "`" + name + "` is a reducer; it belongs to `reduce:` of `!groupby`, `!reduce` or `!windowby`");
   }
   if (!expr::is_function(name)) return unknown_function(name, receiver != nullptr, syntax);
   return typed_call(name, receiver, syntax);
@@ -138,7 +142,8 @@ Result<plan::ExprPtr> Checker::named_call(const std::string& name, const Syntax*
 
 Result<plan::ExprPtr> Checker::typed_call(const std::string& name, const Syntax* receiver, const Syntax& syntax) {
   const bool to_json = (name == "json" || name == "json.dump" || name == "json.dumps") && receiver == nullptr;
-  if (to_json && syntax.children.size() == 2) return apply(name, {{TRY(json_value(*syntax.children[1])), syntax.names[0]}}, syntax);
+  if (to_json && syntax.children.size() == 2)
+    return apply(name, {{TRY(json_value(*syntax.children[1])), syntax.names[0]}}, syntax);
   auto args = TRY(arguments(receiver, syntax));
   auto out = apply(name, args, syntax);
   if (out) return out;
@@ -158,7 +163,8 @@ Result<plan::ExprPtr> Checker::typed_call(const std::string& name, const Syntax*
   return fail(std::move(failure));
 }
 
-Result<std::shared_ptr<const FunctionObject>> Checker::called_function(const Syntax& call, std::string_view form) const {
+Result<std::shared_ptr<const FunctionObject>> Checker::called_function(const Syntax& call,
+                                                                       std::string_view form) const {
   const std::string usage = "`" + std::string(form) + "($fn, …)` takes a function, `$fn: !udf.lua {…}`";
   if (call.children.size() < 2) return error(call, usage);
   const Syntax& first = *call.children[1];
@@ -169,7 +175,8 @@ Result<std::shared_ptr<const FunctionObject>> Checker::called_function(const Syn
     case ExprVariable::Kind::kFunction: return found.function;
     case ExprVariable::Kind::kUnknown: return error(first, "`$" + first.text + "` is not defined", found.what);
     case ExprVariable::Kind::kLiteral: return error(first, "`$" + first.text + "` is no function", usage);
-    case ExprVariable::Kind::kOther: return error(first, "`$" + first.text + "` is " + found.what + ", no function", usage);
+    case ExprVariable::Kind::kOther:
+      return error(first, "`$" + first.text + "` is " + found.what + ", no function", usage);
   }
   return error(first, usage);
 }
@@ -181,7 +188,8 @@ Result<plan::ExprPtr> Checker::call_function(const FunctionObject& function, std
   std::vector<plan::ExprPtr> ordered;
   const std::size_t count = function.args ? function.args->size() : args.size();
   if (args.size() != count)
-    return error(call, shown + " takes " + std::to_string(count) + (count == 1 ? " argument" : " arguments") + ", not " + std::to_string(args.size()));
+    return error(call, shown + " takes " + std::to_string(count) + (count == 1 ? " argument" : " arguments") +
+                           ", not " + std::to_string(args.size()));
   ordered.resize(count);
   for (std::size_t i = 0; i < args.size(); ++i) {
     std::size_t to = i;
@@ -203,8 +211,9 @@ Result<plan::ExprPtr> Checker::call_function(const FunctionObject& function, std
     if (!is_subtype(given, wanted)) {
       const std::string name = function.arg_names.empty() ? std::to_string(i + 1) : "`" + function.arg_names[i] + "`";
       const bool only_none = given.optional() && is_subtype(given.without_optional(), wanted);
-      return error(call, "argument " + name + " of " + shown + " is `" + wanted.to_text() + "`, not `" + given.to_text() + "`",
-                   only_none ? "use `coalesce` or `unwrap`, or set `propagate_none: true` on the function" : "");
+      return error(
+          call, "argument " + name + " of " + shown + " is `" + wanted.to_text() + "`, not `" + given.to_text() + "`",
+          only_none ? "use `coalesce` or `unwrap`, or set `propagate_none: true` on the function" : "");
     }
     ordered[i] = plan::coerce(std::move(ordered[i]), wanted);
   }
@@ -233,7 +242,8 @@ Result<plan::ExprPtr> Checker::require(const Syntax& syntax) {
   for (std::size_t i = 2; i < syntax.children.size(); ++i) {
     dependencies.push_back({TRY(check(*syntax.children[i])), {}});
     const plan::Expr& expr = *dependencies.back().expr;
-    if (expr.kind == plan::ExprKind::kColumn || expr.kind == plan::ExprKind::kCoalesce) facts.insert(plan::to_text(expr));
+    if (expr.kind == plan::ExprKind::kColumn || expr.kind == plan::ExprKind::kCoalesce)
+      facts.insert(plan::to_text(expr));
   }
   std::vector<Argument> args;
   args.push_back({TRY(checked_with(*syntax.children[1], facts)), {}});
@@ -243,7 +253,10 @@ Result<plan::ExprPtr> Checker::require(const Syntax& syntax) {
 
 Result<plan::ExprPtr> Checker::unknown_function(const std::string& name, bool method, const Syntax& syntax) const {
   const Syntax& callee = *syntax.children[0];
-  Error out{Code::kInvalidPipeline, std::string("unknown ") + (method ? "method" : "function") + " `" + name + "`", span(callee), {}};
+  Error out{Code::kInvalidPipeline,
+            std::string("unknown ") + (method ? "method" : "function") + " `" + name + "`",
+            span(callee),
+            {}};
   const auto names = function_names(method);
   if (method) {
     for (const std::string_view space : kNamespaces) {
@@ -251,7 +264,9 @@ Result<plan::ExprPtr> Checker::unknown_function(const std::string& name, bool me
       if (expr::is_function(full)) out.notes.push_back({"it is written `." + full + "(…)`", {}});
     }
     if (out.notes.empty() && expr::is_function(name.substr(name.find('.') + 1)))
-      out.notes.push_back({"it is written `" + name.substr(name.find('.') + 1) + "(x)` or `x." + name.substr(name.find('.') + 1) + "()`", {}});
+      out.notes.push_back({"it is written `" + name.substr(name.find('.') + 1) + "(x)` or `x." +
+                               name.substr(name.find('.') + 1) + "()`",
+                           {}});
   }
   if (out.notes.empty())
     if (const auto near = nearest_name(name, names)) out.notes.push_back({"did you mean `" + *near + "`?", {}});

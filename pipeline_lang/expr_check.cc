@@ -13,10 +13,12 @@ constexpr std::size_t kNamesShown = 12;
 std::string article(const Type& type) { return "`" + type.to_text() + "`"; }
 
 // Which sides of a join an expression names: qualified names only, bare ones are told by the caller.
-void sides_of(const Syntax& syntax, const NameScope& left, const NameScope& right, bool& names_left, bool& names_right) {
+void sides_of(const Syntax& syntax, const NameScope& left, const NameScope& right, bool& names_left,
+              bool& names_right) {
   if (syntax.kind == SyntaxKind::kMember) {
     const Syntax& owner = *syntax.children[0];
-    const std::string text = owner.kind == SyntaxKind::kVariable ? "$" + owner.text : without_package(dotted_path(owner));
+    const std::string text =
+        owner.kind == SyntaxKind::kVariable ? "$" + owner.text : without_package(dotted_path(owner));
     const auto has = [&](const NameScope& scope) {
       const auto& names = scope.sides().front().qualifiers;
       return std::find(names.begin(), names.end(), text) != names.end();
@@ -65,7 +67,8 @@ NameScope NameScope::of_table(const Schema& schema, std::vector<std::string> qua
   side.qualifiers = {"this"};
   for (auto& qualifier : qualifiers) side.qualifiers.push_back(std::move(qualifier));
   for (std::size_t i = 0; i < schema.size(); ++i)
-    side.names.push_back({schema.columns[i].name, plan::column(static_cast<std::uint32_t>(i), schema.columns[i].type), {}});
+    side.names.push_back(
+        {schema.columns[i].name, plan::column(static_cast<std::uint32_t>(i), schema.columns[i].type), {}});
   side.key = plan::key();
   NameScope scope;
   scope.add_side(std::move(side));
@@ -82,15 +85,20 @@ Result<plan::ExprPtr> check_condition(const ExprInput& input, const NameScope& s
   const std::string name = "`" + std::string(what) + "`";
   if (!expr->type.is(Kind::kBool))
     return fail(Code::kInvalidPipeline, name + " must be a bool, the expression is " + article(expr->type), input.span);
-  return fail(Error{Code::kInvalidPipeline, name + " may be None: the expression is " + article(expr->type), input.span, {}}
-                  .with_note("use `coalesce(…, False)` or compare with `== True`"));
+  return fail(Error{
+      Code::kInvalidPipeline,
+      name + " may be None: the expression is " + article(expr->type),
+      input.span,
+      {}}.with_note("use `coalesce(…, False)` or compare with `== True`"));
 }
 
-Result<plan::ExprPtr> check_as(const ExprInput& input, const NameScope& scope, const Type& type, std::string_view what) {
+Result<plan::ExprPtr> check_as(const ExprInput& input, const NameScope& scope, const Type& type,
+                               std::string_view what) {
   auto expr = TRY(check_expression(input, scope));
   if (is_subtype(expr->type, type)) return plan::coerce(std::move(expr), type);
   return fail(Code::kInvalidPipeline,
-              "`" + std::string(what) + "` must be " + article(type) + ", the expression is " + article(expr->type), input.span);
+              "`" + std::string(what) + "` must be " + article(type) + ", the expression is " + article(expr->type),
+              input.span);
 }
 
 std::optional<ColumnName> as_column_name(const ExprInput& input) {
@@ -157,8 +165,11 @@ std::set<std::uint32_t> not_none_where(const plan::Expr& condition) {
 
 Result<JoinPair> check_join_condition(const ExprInput& input, const NameScope& left, const NameScope& right) {
   if (input.literal)
-    return fail(Error{Code::kInvalidPipeline, "`on` takes comparisons `left.a == right.b` or names that both sides have", input.span, {}}
-                    .with_note("leave `on` out, or write `how: cross`, to join every row with every row"));
+    return fail(Error{
+        Code::kInvalidPipeline,
+        "`on` takes comparisons `left.a == right.b` or names that both sides have",
+        input.span,
+        {}}.with_note("leave `on` out, or write `how: cross`, to join every row with every row"));
   Checker on_left(input, left), on_right(input, right);
   const SyntaxPtr syntax = TRY(on_left.parse());
   const bool equality = syntax->kind == SyntaxKind::kCompare && syntax->text == "==";
@@ -173,10 +184,12 @@ Result<JoinPair> check_join_condition(const ExprInput& input, const NameScope& l
     sides_of(*first, left, right, first_left, first_right);
     sides_of(*second, left, right, second_left, second_right);
     if ((first_left && first_right) || (second_left && second_right))
-      return on_left.error(*syntax, "each side of `==` in `on` is about one table", "any other condition goes into `where:`");
+      return on_left.error(*syntax, "each side of `==` in `on` is about one table",
+                           "any other condition goes into `where:`");
     if ((first_left && second_left) || (first_right && second_right))
-      return on_left.error(*syntax, std::string("both sides of `==` are about the ") + (first_left ? "left" : "right") + " table",
-                           "a condition on one table goes into `where:`");
+      return on_left.error(
+          *syntax, std::string("both sides of `==` are about the ") + (first_left ? "left" : "right") + " table",
+          "a condition on one table goes into `where:`");
     if (first_right || second_left) std::swap(first, second);
   }
   JoinPair out;
@@ -191,7 +204,9 @@ Result<JoinPair> check_join_condition(const ExprInput& input, const NameScope& l
   const Type left_type = out.left->type, right_type = out.right->type;
   const auto common = common_supertype(left_type, right_type);
   if (!common || (common->is(Kind::kAny) && !left_type.is(Kind::kAny) && !right_type.is(Kind::kAny)))
-    return on_left.error(*syntax, "the sides of `" + on_left.source(*syntax) + "` cannot be equal: " + article(left_type) + " and " + article(right_type),
+    return on_left.error(*syntax,
+                         "the sides of `" + on_left.source(*syntax) + "` cannot be equal: " + article(left_type) +
+                             " and " + article(right_type),
                          "cast one of them before the join");
   out.left = plan::coerce(out.left, *common);
   out.right = plan::coerce(out.right, *common);

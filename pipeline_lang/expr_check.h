@@ -41,11 +41,11 @@ struct FunctionObject;  // object.h
 // What `$name` inside an expression is.
 struct ExprVariable {
   enum class Kind : std::uint8_t { kUnknown, kLiteral, kFunction, kOther } kind = Kind::kUnknown;
-  Value value;       // kLiteral
+  Value value;                                     // kLiteral
   std::shared_ptr<const FunctionObject> function;  // kFunction
-  std::string what;  // kOther: `a table`, `a schema`; for the message
-  std::string qualifier;               // kOther: a table, by the name it was defined under: `$orders`
-  std::vector<std::string> names;      // kUnknown: the names there are, for suggestions
+  std::string what;                                // kOther: `a table`, `a schema`; for the message
+  std::string qualifier;                           // kOther: a table, by the name it was defined under: `$orders`
+  std::vector<std::string> names;                  // kUnknown: the names there are, for suggestions
 };
 using VariableLookup = std::function<ExprVariable(std::string_view name)>;
 
@@ -127,9 +127,9 @@ struct GroupColumn {
 };
 
 struct ReductionOptions {
-  bool append_only = false;            // the input only grows: fold, earliest, latest are allowed
-  bool in_iterate = false;             // earliest, latest, fold are refused
-  plan::ExprPtr id;                    // what `id` means under reducers; default: the row's key
+  bool append_only = false;  // the input only grows: fold, earliest, latest are allowed
+  bool in_iterate = false;   // earliest, latest, fold are refused
+  plan::ExprPtr id;          // what `id` means under reducers; default: the row's key
 };
 
 // Collects the expressions of one `reduce:`. The plan is: Project(pre()) → GroupBy{by = the first columns, instance,

@@ -76,7 +76,8 @@ Result<plan::ExprPtr> Checker::run() {
 
 std::string Checker::source(const Syntax& syntax) const {
   const std::size_t end = std::min<std::size_t>(syntax.end, input_.text.size());
-  std::string text = input_.text.substr(std::min<std::size_t>(syntax.begin, end), end - std::min<std::size_t>(syntax.begin, end));
+  std::string text =
+      input_.text.substr(std::min<std::size_t>(syntax.begin, end), end - std::min<std::size_t>(syntax.begin, end));
   if (text.size() > kSourceShown) {
     std::size_t cut = kSourceShown;
     while (cut > 0 && (static_cast<unsigned char>(text[cut]) & 0xC0) == 0x80) --cut;
@@ -91,7 +92,9 @@ std::unexpected<Error> Checker::error(const Syntax& syntax, std::string message,
   return fail(std::move(out));
 }
 
-std::optional<Result<plan::ExprPtr>> Checker::other_call(const std::string& /*name*/, const Syntax& /*call*/) { return {}; }
+std::optional<Result<plan::ExprPtr>> Checker::other_call(const std::string& /*name*/, const Syntax& /*call*/) {
+  return {};
+}
 std::optional<Error> Checker::explain_unknown(std::string_view /*name*/, SourceSpan /*at*/) const { return {}; }
 
 Result<plan::ExprPtr> Checker::checked_with(const Syntax& syntax, const Facts& facts) {
@@ -153,8 +156,8 @@ bool Checker::is_column(std::string_view name) const {
   const auto has = [&](const std::vector<NameScope::Name>& names) {
     return std::any_of(names.begin(), names.end(), [&](const auto& known) { return known.name == name; });
   };
-  return has(scope_.bound()) ||
-         std::any_of(scope_.sides().begin(), scope_.sides().end(), [&](const auto& side) { return side.bare && has(side.names); });
+  return has(scope_.bound()) || std::any_of(scope_.sides().begin(), scope_.sides().end(),
+                                            [&](const auto& side) { return side.bare && has(side.names); });
 }
 
 std::vector<std::string> Checker::known_names() const {
@@ -198,14 +201,18 @@ Result<plan::ExprPtr> Checker::bare_name(const std::string& name, const Syntax& 
     }
     if (keys == 1) return narrowed({name, only->key, {}}, nullptr, span(syntax));
     if (keys > 1)
-      return error(syntax, "`" + name + "` could be the key of either side", "write `" + scope_.sides()[0].qualifiers.front() + ".id`");
+      return error(syntax, "`" + name + "` could be the key of either side",
+                   "write `" + scope_.sides()[0].qualifiers.front() + ".id`");
     return error(syntax, "there is no row key here");
   }
-  if (!syntax.quoted && name == "inf") return plan::literal(Value::of(std::numeric_limits<double>::infinity()), Kind::kFloat, span(syntax));
-  if (!syntax.quoted && name == "nan") return plan::literal(Value::of(std::numeric_limits<double>::quiet_NaN()), Kind::kFloat, span(syntax));
+  if (!syntax.quoted && name == "inf")
+    return plan::literal(Value::of(std::numeric_limits<double>::infinity()), Kind::kFloat, span(syntax));
+  if (!syntax.quoted && name == "nan")
+    return plan::literal(Value::of(std::numeric_limits<double>::quiet_NaN()), Kind::kFloat, span(syntax));
   if (auto explained = explain_unknown(name, span(syntax))) return fail(std::move(*explained));
   Error out = unknown_column(name, known_names(), span(syntax));
-  if (out.notes.empty() && expr::is_function(name)) out.notes.push_back({"`" + name + "` is a function; it is called as `" + name + "(…)`", {}});
+  if (out.notes.empty() && expr::is_function(name))
+    out.notes.push_back({"`" + name + "` is a function; it is called as `" + name + "(…)`", {}});
   return fail(std::move(out));
 }
 
@@ -244,7 +251,8 @@ Result<plan::ExprPtr> Checker::side_name(const NameScope::Side& side, const std:
   for (const auto& other : scope_.sides())
     if (&other != &side)
       for (const auto& known : other.names)
-        if (known.name == name) out.notes.push_back({"`" + other.qualifiers.front() + "` has a column of this name", {}});
+        if (known.name == name)
+          out.notes.push_back({"`" + other.qualifiers.front() + "` has a column of this name", {}});
   return fail(std::move(out));
 }
 
@@ -260,7 +268,8 @@ Result<plan::ExprPtr> Checker::variable(const Syntax& syntax) {
       if (!found.function->function) return plan::literal(Value::none(), Kind::kAny, span(syntax));
       return error(syntax, "`$" + syntax.text + "` is a function", "it is called as `call($" + syntax.text + ", …)`");
     case ExprVariable::Kind::kOther:
-      return error(syntax, "`$" + syntax.text + "` is " + found.what + "; an expression takes columns and scalar variables");
+      return error(syntax,
+                   "`$" + syntax.text + "` is " + found.what + "; an expression takes columns and scalar variables");
     case ExprVariable::Kind::kUnknown: break;
   }
   std::string hint = found.what;
@@ -277,7 +286,8 @@ Result<plan::ExprPtr> Checker::member(const Syntax& syntax) {
   }
   if (const auto* side = side_of(owner)) return side_name(*side, syntax.text, syntax);
   // Over two sides `this.k` is what the bare `k` is.
-  if (scope_.sides().size() == 2 && qualifier_text(owner) == "this" && !is_column("this")) return bare_name(syntax.text, syntax);
+  if (scope_.sides().size() == 2 && qualifier_text(owner) == "this" && !is_column("this"))
+    return bare_name(syntax.text, syntax);
   if (owner.kind == SyntaxKind::kVariable) {
     ExprVariable found;
     if (scope_.variables()) found = scope_.variables()(owner.text);
@@ -286,7 +296,8 @@ Result<plan::ExprPtr> Checker::member(const Syntax& syntax) {
     for (const auto& side : scope_.sides()) operands.push_back("`" + side.qualifiers.front() + "." + syntax.text + "`");
     std::string hint = "columns are written ";
     for (std::size_t i = 0; i < operands.size(); ++i) hint += (i == 0 ? "" : " or ") + operands[i];
-    return error(syntax, "`$" + owner.text + "` is not an operand here", operands.empty() ? "" : hint + "; a column of another table comes in by `!join` or `!ix`");
+    return error(syntax, "`$" + owner.text + "` is not an operand here",
+                 operands.empty() ? "" : hint + "; a column of another table comes in by `!join` or `!ix`");
   }
   const std::string owner_path = without_package(dotted_path(owner));
   const bool known = owner.kind == SyntaxKind::kName && is_column(owner.text);
@@ -295,11 +306,13 @@ Result<plan::ExprPtr> Checker::member(const Syntax& syntax) {
       std::string names;
       for (const auto& side : scope_.sides())
         for (const auto& qualifier : side.qualifiers) names += (names.empty() ? "`" : ", `") + qualifier + "`";
-      return error(owner, "there is no `" + owner_path + "` here" , names.empty() ? "" : "tables here are called " + names);
+      return error(owner, "there is no `" + owner_path + "` here",
+                   names.empty() ? "" : "tables here are called " + names);
     }
   auto value = TRY(check(owner));
   if (value->type.is(Kind::kJson))
-    return error(syntax, "json has no member `" + syntax.text + "`", "write `" + source(owner) + "[\"" + syntax.text + "\"]`");
+    return error(syntax, "json has no member `" + syntax.text + "`",
+                 "write `" + source(owner) + "[\"" + syntax.text + "\"]`");
   return error(syntax, "`" + syntax.text + "` of `" + source(owner) + "` is no column and no call",
                "methods are called: `" + source(owner) + "." + syntax.text + "()`");
 }

@@ -40,7 +40,8 @@ class Checker {
 
  protected:
   // `$fn`, the first argument of `form`.
-  [[nodiscard]] Result<std::shared_ptr<const FunctionObject>> called_function(const Syntax& call, std::string_view form) const;
+  [[nodiscard]] Result<std::shared_ptr<const FunctionObject>> called_function(const Syntax& call,
+                                                                              std::string_view form) const;
   // The call of a user's function over these arguments, whose names are empty or one each.
   [[nodiscard]] Result<plan::ExprPtr> call_function(const FunctionObject& function, std::vector<plan::ExprPtr> args,
                                                     const std::vector<std::string>& names, const Syntax& call) const;

@@ -68,7 +68,8 @@ class Lexer {
   char peek(std::size_t ahead = 0) const { return at_ + ahead < text_.size() ? text_[at_ + ahead] : '\0'; }
 
   Token& add(TokenKind kind, std::string text) {
-    tokens_.push_back({kind, static_cast<std::uint32_t>(begin_), static_cast<std::uint32_t>(at_), std::move(text), {}, false});
+    tokens_.push_back(
+        {kind, static_cast<std::uint32_t>(begin_), static_cast<std::uint32_t>(at_), std::move(text), {}, false});
     return tokens_.back();
   }
   Failure error(std::string message, std::string hint = {}) const {
@@ -110,7 +111,8 @@ class Lexer {
   }
 
   Failure number() {
-    if (peek() == '0' && (peek(1) == 'x' || peek(1) == 'X' || peek(1) == 'b' || peek(1) == 'B' || peek(1) == 'o' || peek(1) == 'O'))
+    if (peek() == '0' &&
+        (peek(1) == 'x' || peek(1) == 'X' || peek(1) == 'b' || peek(1) == 'B' || peek(1) == 'o' || peek(1) == 'O'))
       return based_number();
     std::string digits;
     const auto take_digits = [&] {
@@ -221,10 +223,19 @@ class Lexer {
       case 'v': out += '\v'; return {};
       case 'a': out += '\a'; return {};
       case '0': out += '\0'; return {};
-      case '\\': case '\'': case '"': out += c; return {};
-      case 'x': case 'u': case 'U': {
+      case '\\':
+      case '\'':
+      case '"': out += c; return {};
+      case 'x':
+      case 'u':
+      case 'U': {
         auto value = code(c == 'x' ? 2 : c == 'u' ? 4 : 8);
-        if (!value) return bad(std::string("`\\") + c + "` needs " + (c == 'x' ? "2" : c == 'u' ? "4" : "8") + " hexadecimal digits");
+        if (!value)
+          return bad(std::string("`\\") + c + "` needs " +
+                     (c == 'x'   ? "2"
+                      : c == 'u' ? "4"
+                                 : "8") +
+                     " hexadecimal digits");
         if (*value >= 0xD800 && *value < 0xDC00 && peek() == '\\' && peek(1) == 'u') {
           at_ += 2;
           const auto low = code(4);
@@ -235,8 +246,7 @@ class Lexer {
         append_utf8(out, *value);
         return {};
       }
-      default:
-        return bad(std::string("unknown escape `\\") + c + "`", "a backslash itself is written `\\\\`");
+      default: return bad(std::string("unknown escape `\\") + c + "`", "a backslash itself is written `\\\\`");
     }
   }
 
@@ -270,8 +280,7 @@ class Lexer {
 }  // namespace
 
 std::expected<std::vector<Token>, SyntaxError> lex_expression(std::string_view text) {
-  if (text.size() > kExprBytesMax)
-    return std::unexpected(SyntaxError{"the expression is longer than 1 MiB", 0, 1, {}});
+  if (text.size() > kExprBytesMax) return std::unexpected(SyntaxError{"the expression is longer than 1 MiB", 0, 1, {}});
   return Lexer(text).run();
 }
 

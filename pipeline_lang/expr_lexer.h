@@ -20,7 +20,7 @@ enum class TokenKind : std::uint8_t {
   kInt,       // text: digits, without underscores and prefix; value, unless it is 2^63 (is_min)
   kFloat,
   kText,
-  kSymbol,    // operators, brackets, commas: text
+  kSymbol,  // operators, brackets, commas: text
 };
 
 struct Token {

@@ -14,11 +14,11 @@ struct Operator {
   std::string_view function;
 };
 constexpr std::array kArithmetic = {
-    Operator{"+", "add"},      Operator{"-", "sub"},     Operator{"*", "mul"},     Operator{"/", "truediv"},
-    Operator{"//", "floordiv"}, Operator{"%", "mod"},    Operator{"**", "pow"},    Operator{"@", "matmul"},
-    Operator{"<<", "shl"},     Operator{">>", "shr"},    Operator{"&", "bit_and"}, Operator{"|", "bit_or"},
-    Operator{"^", "bit_xor"},  Operator{"==", "eq"},     Operator{"!=", "ne"},     Operator{"<", "lt"},
-    Operator{"<=", "le"},      Operator{">", "gt"},      Operator{">=", "ge"},
+    Operator{"+", "add"},       Operator{"-", "sub"},  Operator{"*", "mul"},     Operator{"/", "truediv"},
+    Operator{"//", "floordiv"}, Operator{"%", "mod"},  Operator{"**", "pow"},    Operator{"@", "matmul"},
+    Operator{"<<", "shl"},      Operator{">>", "shr"}, Operator{"&", "bit_and"}, Operator{"|", "bit_or"},
+    Operator{"^", "bit_xor"},   Operator{"==", "eq"},  Operator{"!=", "ne"},     Operator{"<", "lt"},
+    Operator{"<=", "le"},       Operator{">", "gt"},   Operator{">=", "ge"},
 };
 
 std::string_view function_of(std::string_view sign) {
@@ -29,13 +29,16 @@ std::string_view function_of(std::string_view sign) {
 
 bool is_none_literal(const plan::Expr& expr) { return expr.kind == plan::ExprKind::kLiteral && expr.literal.is_none(); }
 
-std::string both(const Type& left, const Type& right) { return "`" + left.to_text() + "` and `" + right.to_text() + "`"; }
+std::string both(const Type& left, const Type& right) {
+  return "`" + left.to_text() + "` and `" + right.to_text() + "`";
+}
 
 std::string typing_hint(std::string_view sign, const Type& left, const Type& right) {
   const bool one_text = left.is(Kind::kStr) != right.is(Kind::kStr);
   if (left.is(Kind::kJson) || right.is(Kind::kJson))
     return "read the json as a value first: `.as_int()`, `.as_float()`, `.as_str()`, `.as_bool()`";
-  if (left.is(Kind::kAny) || right.is(Kind::kAny)) return "say what the `any` is: `declare_type(int, x)` or `cast(int, x)`";
+  if (left.is(Kind::kAny) || right.is(Kind::kAny))
+    return "say what the `any` is: `declare_type(int, x)` or `cast(int, x)`";
   if (left.is_datetime() && right.is_datetime() && left.kind() != right.kind())
     return "turn one into the other: `.dt.to_utc(zone)` or `.dt.to_naive_in_timezone(zone)`";
   if (sign == "+" && one_text) return "make both text: `x.to_string()`";
@@ -49,9 +52,13 @@ Result<void> Checker::refuse_none(const plan::Expr& operand, const Syntax& synta
   if (!operand.type.optional() && !operand.type.is(Kind::kNone)) return {};
   const std::string text = source(syntax);
   Error out{Code::kInvalidPipeline,
-            "`" + text + "` may be None (its type is `" + operand.type.to_text() + "`), and `" + std::string(op) + "` takes no None",
-            span(syntax), {}};
-  out.notes.push_back({"use `coalesce(" + text + ", …)` or `unwrap(" + text + ")`, or rule None out with `" + text + " is not None`", {}});
+            "`" + text + "` may be None (its type is `" + operand.type.to_text() + "`), and `" + std::string(op) +
+                "` takes no None",
+            span(syntax),
+            {}};
+  out.notes.push_back(
+      {"use `coalesce(" + text + ", …)` or `unwrap(" + text + ")`, or rule None out with `" + text + " is not None`",
+       {}});
   return fail(std::move(out));
 }
 
@@ -59,12 +66,14 @@ Result<plan::ExprPtr> Checker::unary(const Syntax& syntax) {
   auto operand = TRY(check(*syntax.children[0]));
   TRY(refuse_none(*operand, *syntax.children[0], syntax.text));
   if (syntax.text == "not" && !operand->type.is_plain(Kind::kBool))
-    return error(*syntax.children[0], "`not` takes a bool, `" + source(*syntax.children[0]) + "` is `" + operand->type.to_text() + "`");
+    return error(*syntax.children[0],
+                 "`not` takes a bool, `" + source(*syntax.children[0]) + "` is `" + operand->type.to_text() + "`");
   const std::string function = syntax.text == "-" ? "neg" : syntax.text == "~" ? "bit_not" : "not";
   const Type type = operand->type;
   auto out = apply(function, {{std::move(operand), {}}}, syntax);
   if (!out)
-    return error(syntax, "`" + syntax.text + "` does not take `" + type.to_text() + "`", typing_hint(syntax.text, type, type));
+    return error(syntax, "`" + syntax.text + "` does not take `" + type.to_text() + "`",
+                 typing_hint(syntax.text, type, type));
   return out;
 }
 
@@ -123,7 +132,9 @@ Result<plan::ExprPtr> Checker::compare(const Syntax& syntax) {
   if (out) return out;
   std::string hint = typing_hint(sign, left_type, right_type);
   if (hint.empty()) hint = out.error().message;
-  return error(syntax, "`" + sign + "` does not compare " + both(left_type, right_type) + " (in `" + source(syntax) + "`)", hint);
+  return error(syntax,
+               "`" + sign + "` does not compare " + both(left_type, right_type) + " (in `" + source(syntax) + "`)",
+               hint);
 }
 
 // Tuples: equal arity, comparable elements that are never None.
@@ -149,17 +160,22 @@ Result<plan::ExprPtr> Checker::contains(const Syntax& syntax) {
   auto container = TRY(check(*syntax.children[1]));
   TRY(refuse_none(*container, *syntax.children[1], syntax.text));
   const Type item_type = item->type, container_type = container->type;
-  if (item_type.is(Kind::kStr) && container_type.is(Kind::kStr)) TRY(refuse_none(*item, *syntax.children[0], syntax.text));
+  if (item_type.is(Kind::kStr) && container_type.is(Kind::kStr))
+    TRY(refuse_none(*item, *syntax.children[0], syntax.text));
   const bool of_texts = container_type.is(Kind::kStr) && !expr::is_function("contains");
-  auto found = apply(of_texts ? "str.contains" : "contains", {{std::move(container), {}}, {std::move(item), {}}}, syntax);
+  auto found =
+      apply(of_texts ? "str.contains" : "contains", {{std::move(container), {}}, {std::move(item), {}}}, syntax);
   if (!found)
-    return error(syntax, "`" + syntax.text + "` does not look for `" + item_type.to_text() + "` in `" + container_type.to_text() + "`",
-                 found.error().message);
+    return error(
+        syntax,
+        "`" + syntax.text + "` does not look for `" + item_type.to_text() + "` in `" + container_type.to_text() + "`",
+        found.error().message);
   if (syntax.text == "in") return found;
   return plan::call("not", {std::move(*found)}, Kind::kBool, span(syntax));
 }
 
-Result<plan::ExprPtr> Checker::if_else(const Syntax& at, const Syntax& condition, const Syntax& then, const Syntax& otherwise) {
+Result<plan::ExprPtr> Checker::if_else(const Syntax& at, const Syntax& condition, const Syntax& then,
+                                       const Syntax& otherwise) {
   auto test = TRY(check(condition));
   TRY(refuse_none(*test, condition, "if"));
   if (!test->type.is_plain(Kind::kBool))
@@ -168,7 +184,8 @@ Result<plan::ExprPtr> Checker::if_else(const Syntax& at, const Syntax& condition
   auto no = TRY(checked_with(otherwise, facts_where(*test, false)));
   const Type yes_type = yes->type, no_type = no->type;
   auto out = apply("if_else", {{std::move(test), {}}, {std::move(yes), {}}, {std::move(no), {}}}, at);
-  if (!out) return error(at, "the branches have types without a common one: " + both(yes_type, no_type), out.error().message);
+  if (!out)
+    return error(at, "the branches have types without a common one: " + both(yes_type, no_type), out.error().message);
   return out;
 }
 
@@ -188,14 +205,15 @@ Result<plan::ExprPtr> Checker::index(const Syntax& syntax) {
     const auto size = static_cast<std::int64_t>(type.args().size());
     const std::int64_t at = key->literal.as_int();
     if (at >= size || at < -size)
-      return error(*syntax.children[1], "index " + std::to_string(at) + " is out of range: `" + type.to_text() + "` has " +
-                                            std::to_string(size) + (size == 1 ? " element" : " elements"));
+      return error(*syntax.children[1], "index " + std::to_string(at) + " is out of range: `" + type.to_text() +
+                                            "` has " + std::to_string(size) + (size == 1 ? " element" : " elements"));
   }
   if (!type.is(Kind::kJson)) TRY(refuse_none(*container, *syntax.children[0], "[]"));
   const Type key_type = key->type;
   auto out = apply("get_item", {{std::move(container), {}}, {std::move(key), {}}}, syntax);
   if (!out)
-    return error(syntax, "`" + type.to_text() + "` is not indexed by `" + key_type.to_text() + "`", out.error().message);
+    return error(syntax, "`" + type.to_text() + "` is not indexed by `" + key_type.to_text() + "`",
+                 out.error().message);
   return out;
 }
 
@@ -212,12 +230,14 @@ Result<plan::ExprPtr> Checker::sequence(const Syntax& syntax) {
     for (std::size_t i = 1; i < elements.size(); ++i) {
       const auto common = common_supertype(element, elements[i]->type);
       if (!common)
-        return error(*syntax.children[i], "the elements of a list have one type, found " + both(element, elements[i]->type),
+        return error(*syntax.children[i],
+                     "the elements of a list have one type, found " + both(element, elements[i]->type),
                      "a tuple `(a, b)` may mix types");
       element = *common;
     }
     for (auto& item : elements) item = plan::coerce(std::move(item), element);
-    literal = std::all_of(elements.begin(), elements.end(), [](const auto& e) { return e->kind == plan::ExprKind::kLiteral; });
+    literal = std::all_of(elements.begin(), elements.end(),
+                          [](const auto& e) { return e->kind == plan::ExprKind::kLiteral; });
     type = Type::list(element);
   } else {
     std::vector<Type> types;
@@ -229,7 +249,8 @@ Result<plan::ExprPtr> Checker::sequence(const Syntax& syntax) {
     for (const auto& item : elements) values.push_back(item->literal);
     return plan::literal(Value::tuple(std::move(values)), std::move(type), span(syntax));
   }
-  return plan::call(syntax.kind == SyntaxKind::kList ? "make_list" : "make_tuple", std::move(elements), std::move(type), span(syntax));
+  return plan::call(syntax.kind == SyntaxKind::kList ? "make_list" : "make_tuple", std::move(elements), std::move(type),
+                    span(syntax));
 }
 
 // Lists inside json may mix types, unlike lists.

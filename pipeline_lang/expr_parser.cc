@@ -30,11 +30,11 @@ bool is_comparison(std::string_view op) {
 using Parsed = std::expected<SyntaxPtr, SyntaxError>;
 
 // As TRY, for this file's error type.
-#define PARSE(expression)                                                       \
-  __extension__({                                                               \
-    auto parsed_ = (expression);                                                \
-    if (!parsed_) return std::unexpected(std::move(parsed_).error());           \
-    std::move(*parsed_);                                                        \
+#define PARSE(expression)                                             \
+  __extension__({                                                     \
+    auto parsed_ = (expression);                                      \
+    if (!parsed_) return std::unexpected(std::move(parsed_).error()); \
+    std::move(*parsed_);                                              \
   })
 
 class Parser {
@@ -88,7 +88,9 @@ class Parser {
     if (token.kind == TokenKind::kEnd) return "the expression ends too early";
     return "unexpected `" + std::string(text_.substr(token.begin, token.end - token.begin)) + "`";
   }
-  std::unexpected<SyntaxError> too_deep() const { return fail_at(peek(), "the expression is nested too deeply (200 levels)"); }
+  std::unexpected<SyntaxError> too_deep() const {
+    return fail_at(peek(), "the expression is nested too deeply (200 levels)");
+  }
 
   SyntaxPtr make(SyntaxKind kind, std::uint32_t begin, std::string text = {}) const {
     auto out = std::make_unique<Syntax>();
@@ -196,8 +198,7 @@ class Parser {
       out = PARSE(join(SyntaxKind::kCompare, left->begin, op, std::move(left), std::move(right)));
     }
     const Token next = peek();
-    if (!take_comparison().empty())
-      return fail_at(next, "comparisons do not chain", "write `a < b and b < c`");
+    if (!take_comparison().empty()) return fail_at(next, "comparisons do not chain", "write `a < b and b < c`");
     return out;
   }
 
@@ -234,8 +235,10 @@ class Parser {
       const Value& value = operand->value;
       if (value.tag() == Value::Tag::kInt && value.as_int() != std::numeric_limits<std::int64_t>::min())
         operand->value = Value::of(-value.as_int());
-      else if (value.tag() == Value::Tag::kFloat) operand->value = Value::of(-value.as_float());
-      else return fail_at(op, "`-` before something that is no number");
+      else if (value.tag() == Value::Tag::kFloat)
+        operand->value = Value::of(-value.as_float());
+      else
+        return fail_at(op, "`-` before something that is no number");
       operand->begin = op.begin;
       return operand;
     }
@@ -370,10 +373,13 @@ class Parser {
     const Token token = take();
     const std::string& text = token.text;
     std::optional<Value> value;
-    if (text == "True" || text == "true") value = Value::of(true);
-    else if (text == "False" || text == "false") value = Value::of(false);
-    else if (text == "None" || text == "null") value = Value::none();
-    if (value && !is_symbol("(") ) {
+    if (text == "True" || text == "true")
+      value = Value::of(true);
+    else if (text == "False" || text == "false")
+      value = Value::of(false);
+    else if (text == "None" || text == "null")
+      value = Value::none();
+    if (value && !is_symbol("(")) {
       SyntaxPtr out = make(SyntaxKind::kLiteral, token.begin);
       out->value = std::move(*value);
       return out;
@@ -415,7 +421,8 @@ class Parser {
 
   Parsed items(SyntaxKind kind, std::uint32_t begin, std::string_view close, std::vector<SyntaxPtr> children) {
     while (!take_symbol(close)) {
-      if (!children.empty() && !take_symbol(",")) return fail_at(peek(), "`,` or `" + std::string(close) + "` is expected");
+      if (!children.empty() && !take_symbol(","))
+        return fail_at(peek(), "`,` or `" + std::string(close) + "` is expected");
       if (!children.empty() && take_symbol(close)) break;
       children.push_back(PARSE(expression()));
     }
@@ -430,7 +437,8 @@ class Parser {
     while (!take_symbol("}")) {
       if (!children.empty() && !take_symbol(",")) return fail_at(peek(), "`,` or `}` is expected");
       if (!children.empty() && take_symbol("}")) break;
-      if (peek().kind != TokenKind::kText) return fail_at(peek(), "a key in quotes is expected", "write `{\"key\": value}`");
+      if (peek().kind != TokenKind::kText)
+        return fail_at(peek(), "a key in quotes is expected", "write `{\"key\": value}`");
       children.push_back(PARSE(atom()));
       if (!take_symbol(":")) return fail_at(peek(), "`:` is expected after the key");
       children.push_back(PARSE(expression()));

@@ -28,9 +28,9 @@ enum class SyntaxKind : std::uint8_t {
   kIfElse,    // condition, then, else
   kList,
   kTuple,
-  kObject,    // key, value, key, value…
-  kType,      // the type argument of `cast`; text
-  kStar,      // the lone `*` argument of count(*)
+  kObject,  // key, value, key, value…
+  kType,    // the type argument of `cast`; text
+  kStar,    // the lone `*` argument of count(*)
 };
 
 struct Syntax;
@@ -48,8 +48,8 @@ struct Syntax {
   std::vector<std::string> names;
 };
 
-inline constexpr int kExprDepthMax = 200;    // brackets, calls, unary operators
-inline constexpr int kExprHeightMax = 600;   // and chains of operators or methods
+inline constexpr int kExprDepthMax = 200;   // brackets, calls, unary operators
+inline constexpr int kExprHeightMax = 600;  // and chains of operators or methods
 inline constexpr std::size_t kExprBytesMax = 1 << 20;
 
 // The error's span has offsets into the text and no file.

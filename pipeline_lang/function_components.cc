@@ -10,7 +10,8 @@ namespace thalweg::lang {
 namespace {
 
 // Arguments that FunctionSpec has fields for; all others are handed on as they are.
-constexpr std::string_view kOwnArgs[] = {"args", "returns", "deterministic", "propagate_none", "path", "directory", "ca_file"};
+constexpr std::string_view kOwnArgs[] = {"args", "returns",   "deterministic", "propagate_none",
+                                         "path", "directory", "ca_file"};
 
 std::string name_of(const Call& call) {
   std::string name = call.label();
@@ -65,10 +66,14 @@ SourceSpan line_span(Builder& builder, const Call& call, std::uint32_t line) {
 void report(Builder& builder, const Call& call, const plan::FunctionError& failure, const std::string& file) {
   SourceSpan span = call.span();
   std::string message = failure.message;
-  if (failure.line > 0 && file.empty()) span = line_span(builder, call, failure.line);
-  else if (failure.line > 0) message = file + ":" + std::to_string(failure.line) + ": " + message;
-  if (!failure.option.empty()) span = call.span_of(failure.option);
-  else if (!file.empty()) span = call.span_of("path");
+  if (failure.line > 0 && file.empty())
+    span = line_span(builder, call, failure.line);
+  else if (failure.line > 0)
+    message = file + ":" + std::to_string(failure.line) + ": " + message;
+  if (!failure.option.empty())
+    span = call.span_of(failure.option);
+  else if (!file.empty())
+    span = call.span_of("path");
   Diagnostic& diagnostic = builder.error(span, message);
   if (!failure.hint.empty()) diagnostic.notes.push_back({failure.hint, {}});
 }
@@ -117,7 +122,8 @@ ObjectPtr build_function(Builder& b, const Call& call, std::string kind, bool de
   if (spec.kind == "lua") fine = read_source(evaluator, call, options, file) && fine;
   for (const std::string_view path : {"directory", "ca_file"}) {
     const auto given = call.has(path) ? call.text(path) : std::nullopt;
-    if (given) options.emplace_back(path, Setting(evaluator.resolve_path(*given, call.span_of(path)), call.span_of(path)));
+    if (given)
+      options.emplace_back(path, Setting(evaluator.resolve_path(*given, call.span_of(path)), call.span_of(path)));
   }
   if (spec.kind == "exec" && !call.has("directory"))
     options.emplace_back("directory", Setting(evaluator.resolve_path(".", call.span()), call.span()));
@@ -149,13 +155,24 @@ ObjectPtr build_function(Builder& b, const Call& call, std::string kind, bool de
 }
 
 std::vector<ArgSpec> with_common(std::vector<ArgSpec> args, bool deterministic) {
-  args.push_back({.name = "args", .kind = ArgKind::kAny, .doc = "The types of the arguments: a list, or names with types. Without it any are taken.",
+  args.push_back({.name = "args",
+                  .kind = ArgKind::kAny,
+                  .doc = "The types of the arguments: a list, or names with types. Without it any are taken.",
                   .example = "[int, str]"});
-  args.push_back({.name = "returns", .kind = ArgKind::kType, .fallback = "any", .doc = "The type of the answer; another one is an ERROR.",
+  args.push_back({.name = "returns",
+                  .kind = ArgKind::kType,
+                  .fallback = "any",
+                  .doc = "The type of the answer; another one is an ERROR.",
                   .aliases = {"return_type"}});
-  args.push_back({.name = "deterministic", .kind = ArgKind::kBool, .fallback = deterministic ? "true" : "false",
-                  .doc = "The same arguments always give the same answer. If not, answers are kept until their row goes."});
-  args.push_back({.name = "propagate_none", .kind = ArgKind::kBool, .fallback = "false", .doc = "A None argument gives None without a call."});
+  args.push_back(
+      {.name = "deterministic",
+       .kind = ArgKind::kBool,
+       .fallback = deterministic ? "true" : "false",
+       .doc = "The same arguments always give the same answer. If not, answers are kept until their row goes."});
+  args.push_back({.name = "propagate_none",
+                  .kind = ArgKind::kBool,
+                  .fallback = "false",
+                  .doc = "A None argument gives None without a call."});
   args.push_back({.name = "max_batch_size", .kind = ArgKind::kInt, .doc = "Rows of one call."});
   return args;
 }
@@ -164,56 +181,94 @@ void add_lua(Components& out) {
   out.push_back(
       {.name = "udf.lua",
        .kind = ComponentKind::kFunction,
-       .args = with_common({{.name = "source", .kind = ArgKind::kText, .doc = "Lua 5.4 text that defines the function, or returns it."},
-                            {.name = "path", .kind = ArgKind::kPath, .doc = "A file with that text."},
-                            {.name = "function", .kind = ArgKind::kText, .doc = "The name of the function in it. Default: what the source returns, the name of the variable, the only function."},
-                            {.name = "instruction_limit", .kind = ArgKind::kInt, .fallback = "10000000", .doc = "Instructions of one call."},
-                            {.name = "memory_limit", .kind = ArgKind::kInt, .fallback = "64", .doc = "MiB of one interpreter; every worker has its own."}},
-                           true),
-       .doc = "A function in Lua: no io, os, debug, package, load; limited in instructions and memory. Called as `call($fn, a)`, or as a "
+       .args = with_common(
+           {{.name = "source", .kind = ArgKind::kText, .doc = "Lua 5.4 text that defines the function, or returns it."},
+            {.name = "path", .kind = ArgKind::kPath, .doc = "A file with that text."},
+            {.name = "function",
+             .kind = ArgKind::kText,
+             .doc = "The name of the function in it. Default: what the source returns, the name of the variable, the "
+                    "only function."},
+            {.name = "instruction_limit",
+             .kind = ArgKind::kInt,
+             .fallback = "10000000",
+             .doc = "Instructions of one call."},
+            {.name = "memory_limit",
+             .kind = ArgKind::kInt,
+             .fallback = "64",
+             .doc = "MiB of one interpreter; every worker has its own."}},
+           true),
+       .doc = "A function in Lua: no io, os, debug, package, load; limited in instructions and memory. Called as "
+              "`call($fn, a)`, or as a "
               "reducer over the list of a group's values as `reduce_with($fn, a)`.",
-       .example = "$score: !udf.lua\n  source: |\n    function score(n) return n * 2 end\n  args: [int]\n  returns: int",
+       .example =
+           "$score: !udf.lua\n  source: |\n    function score(n) return n * 2 end\n  args: [int]\n  returns: int",
        .build = [](Builder& b, const Call& call) { return build_function(b, call, "lua", true); }});
 }
 
 std::vector<ArgSpec> with_remote(std::vector<ArgSpec> args, const std::string& batch, const std::string& capacity) {
   args = with_common(std::move(args), false);
   args.back().fallback = batch;
-  args.push_back({.name = "timeout", .kind = ArgKind::kDurationOrNumber, .fallback = "60", .doc = "Seconds, or a duration: the time of one attempt."});
-  args.push_back({.name = "retries", .kind = ArgKind::kInt, .fallback = "0",
-                  .doc = "Further attempts of a call that did not come through, after 1 s, 2 s, 4 s, … and up to 0.3 s more."});
-  args.push_back({.name = "retry_strategy", .kind = ArgKind::kComponent, .doc = "Instead of `retries`: how often and when.",
+  args.push_back({.name = "timeout",
+                  .kind = ArgKind::kDurationOrNumber,
+                  .fallback = "60",
+                  .doc = "Seconds, or a duration: the time of one attempt."});
+  args.push_back(
+      {.name = "retries",
+       .kind = ArgKind::kInt,
+       .fallback = "0",
+       .doc = "Further attempts of a call that did not come through, after 1 s, 2 s, 4 s, … and up to 0.3 s more."});
+  args.push_back({.name = "retry_strategy",
+                  .kind = ArgKind::kComponent,
+                  .doc = "Instead of `retries`: how often and when.",
                   .example = "!udfs.ExponentialBackoffRetryStrategy {max_retries: 5, initial_delay: 200}"});
-  args.push_back({.name = "capacity", .kind = ArgKind::kInt, .fallback = capacity, .doc = "Calls under way at once, all workers together."});
-  args.push_back({.name = "cache_strategy", .kind = ArgKind::kAny, .doc = "Whether and how answers are kept for equal questions.",
-                  .aliases = {"cache"}, .example = "!udfs.InMemoryCache {max_size: 10000}"});
-  args.push_back({.name = "executor", .kind = ArgKind::kComponent, .doc = "The peer's way to say capacity, timeout and retry_strategy.",
+  args.push_back({.name = "capacity",
+                  .kind = ArgKind::kInt,
+                  .fallback = capacity,
+                  .doc = "Calls under way at once, all workers together."});
+  args.push_back({.name = "cache_strategy",
+                  .kind = ArgKind::kAny,
+                  .doc = "Whether and how answers are kept for equal questions.",
+                  .aliases = {"cache"},
+                  .example = "!udfs.InMemoryCache {max_size: 10000}"});
+  args.push_back({.name = "executor",
+                  .kind = ArgKind::kComponent,
+                  .doc = "The peer's way to say capacity, timeout and retry_strategy.",
                   .example = "!udfs.async_executor {capacity: 8, timeout: 10}"});
   return args;
 }
 
 void add_remote(Components& out) {
   const std::string protocol =
-      " A row is asked as one line of JSON, `{\"a\": 1}` where `args` has names, else `[1]`; the answer is a line `{\"value\": …}`, or "
+      " A row is asked as one line of JSON, `{\"a\": 1}` where `args` has names, else `[1]`; the answer is a line "
+      "`{\"value\": …}`, or "
       "`{\"error\": \"why\"}`. Answers come in the order of the questions.";
   out.push_back(
       {.name = "udf.exec",
        .kind = ComponentKind::kFunction,
-       .args = with_remote({{.name = "command", .kind = ArgKind::kAny, .required = true,
-                             .doc = "A program with its arguments as a list, or a line for the shell.", .example = "[python3, score.py]"},
-                            {.name = "directory", .kind = ArgKind::kPath, .fallback = "the folder of the pipeline", .doc = "Where it runs."},
+       .args = with_remote({{.name = "command",
+                             .kind = ArgKind::kAny,
+                             .required = true,
+                             .doc = "A program with its arguments as a list, or a line for the shell.",
+                             .example = "[python3, score.py]"},
+                            {.name = "directory",
+                             .kind = ArgKind::kPath,
+                             .fallback = "the folder of the pipeline",
+                             .doc = "Where it runs."},
                             {.name = "env", .kind = ArgKind::kLiteral, .doc = "Environment variables beside ours."}},
                            "1024", "1"),
-       .doc = "A function that is a program, which runs as long as the pipeline: it reads questions from stdin and writes answers to stdout." + protocol,
+       .doc = "A function that is a program, which runs as long as the pipeline: it reads questions from stdin and "
+              "writes answers to stdout." +
+              protocol,
        .example = "$score: !udf.exec\n  command: [python3, score.py]\n  args: {text: str}\n  returns: float",
        .build = [](Builder& b, const Call& call) { return build_function(b, call, "exec", false); }});
   out.push_back(
       {.name = "udf.http",
        .kind = ComponentKind::kFunction,
-       .args = with_remote({{.name = "url", .kind = ArgKind::kText, .required = true, .doc = "`http://…` or `https://…`."},
-                            {.name = "headers", .kind = ArgKind::kLiteral, .doc = "Further header fields.", .secret = true},
-                            {.name = "ca_file", .kind = ArgKind::kPath, .doc = "Certificates to trust beside the system's."}},
-                           "1", "4"),
+       .args = with_remote(
+           {{.name = "url", .kind = ArgKind::kText, .required = true, .doc = "`http://…` or `https://…`."},
+            {.name = "headers", .kind = ArgKind::kLiteral, .doc = "Further header fields.", .secret = true},
+            {.name = "ca_file", .kind = ArgKind::kPath, .doc = "Certificates to trust beside the system's."}},
+           "1", "4"),
        .doc = "A function that is a server: questions go to it by POST." + protocol +
               " Status 408, 429 and 5xx are tried again, `Retry-After` is kept.",
        .example = "$embed: !udf.http\n  url: http://localhost:9000/embed\n  args: {text: str}\n  returns: list[float]",
@@ -223,8 +278,12 @@ void add_remote(Components& out) {
 // The peer's blocks for `executor:`, `retry_strategy:` and `cache_strategy:`.
 void add_strategies(Components& out) {
   const auto settings = [&](std::string name, std::vector<ArgSpec> args, std::string doc, std::string example) {
-    out.push_back({.name = "udfs." + name, .aliases = {"internals.udfs." + name, "asynchronous." + name}, .kind = ComponentKind::kSettings,
-                   .args = std::move(args), .doc = std::move(doc), .example = std::move(example)});
+    out.push_back({.name = "udfs." + name,
+                   .aliases = {"internals.udfs." + name, "asynchronous." + name},
+                   .kind = ComponentKind::kSettings,
+                   .args = std::move(args),
+                   .doc = std::move(doc),
+                   .example = std::move(example)});
   };
   const auto number = [](std::string name, ArgKind kind, std::string fallback, std::string doc) {
     return ArgSpec{.name = std::move(name), .kind = kind, .fallback = std::move(fallback), .doc = std::move(doc)};
@@ -234,23 +293,32 @@ void add_strategies(Components& out) {
            {retries, number("initial_delay", ArgKind::kNumber, "1000", "Milliseconds before the second attempt."),
             number("backoff_factor", ArgKind::kNumber, "2", "Each further delay is so many times the one before it."),
             number("jitter_ms", ArgKind::kNumber, "300", "Up to so many milliseconds more, at random.")},
-           "Attempts further and further apart.", "retry_strategy: !udfs.ExponentialBackoffRetryStrategy {max_retries: 5}");
-  settings("FixedDelayRetryStrategy", {retries, number("delay_ms", ArgKind::kNumber, "1000", "Milliseconds between attempts.")},
-           "Attempts at equal distances.", "retry_strategy: !udfs.FixedDelayRetryStrategy {max_retries: 2, delay_ms: 500}");
+           "Attempts further and further apart.",
+           "retry_strategy: !udfs.ExponentialBackoffRetryStrategy {max_retries: 5}");
+  settings("FixedDelayRetryStrategy",
+           {retries, number("delay_ms", ArgKind::kNumber, "1000", "Milliseconds between attempts.")},
+           "Attempts at equal distances.",
+           "retry_strategy: !udfs.FixedDelayRetryStrategy {max_retries: 2, delay_ms: 500}");
   settings("NoRetryStrategy", {}, "One attempt.", "retry_strategy: !udfs.NoRetryStrategy");
-  settings("InMemoryCache", {number("max_size", ArgKind::kInt, "1000000", "Answers kept; the one not used for longest goes first.")},
-           "Answers to equal questions, as long as the pipeline runs.", "cache_strategy: !udfs.InMemoryCache {max_size: 10000}");
+  settings("InMemoryCache",
+           {number("max_size", ArgKind::kInt, "1000000", "Answers kept; the one not used for longest goes first.")},
+           "Answers to equal questions, as long as the pipeline runs.",
+           "cache_strategy: !udfs.InMemoryCache {max_size: 10000}");
   const std::vector<ArgSpec> disk = {number("name", ArgKind::kText, "", "Accepted for files of the peer."),
                                      number("size_limit", ArgKind::kInt, "", "Accepted for files of the peer.")};
-  settings("DiskCache", disk, "As InMemoryCache: this version keeps answers in memory.", "cache_strategy: !udfs.DiskCache {}");
+  settings("DiskCache", disk, "As InMemoryCache: this version keeps answers in memory.",
+           "cache_strategy: !udfs.DiskCache {}");
   settings("DefaultCache", disk, "As InMemoryCache.", "cache_strategy: !udfs.DefaultCache {}");
-  const std::vector<ArgSpec> calls = {number("capacity", ArgKind::kInt, "", "Calls under way at once."),
-                                      number("timeout", ArgKind::kDurationOrNumber, "", "Seconds of one attempt."),
-                                      number("retry_strategy", ArgKind::kComponent, "", "How often and when a call is tried again.")};
-  settings("async_executor", calls, "Calls of one batch are under way together.", "executor: !udfs.async_executor {capacity: 8, timeout: 10}");
+  const std::vector<ArgSpec> calls = {
+      number("capacity", ArgKind::kInt, "", "Calls under way at once."),
+      number("timeout", ArgKind::kDurationOrNumber, "", "Seconds of one attempt."),
+      number("retry_strategy", ArgKind::kComponent, "", "How often and when a call is tried again.")};
+  settings("async_executor", calls, "Calls of one batch are under way together.",
+           "executor: !udfs.async_executor {capacity: 8, timeout: 10}");
   std::vector<ArgSpec> later = calls;
   later.push_back(number("autocommit_duration_ms", ArgKind::kInt, "", "Accepted for files of the peer."));
-  settings("fully_async_executor", later, "As async_executor: answers are in the commit that asked, so nothing is ever pending.",
+  settings("fully_async_executor", later,
+           "As async_executor: answers are in the commit that asked, so nothing is ever pending.",
            "executor: !udfs.fully_async_executor {capacity: 8}");
   settings("sync_executor", {}, "One call at a time.", "executor: !udfs.sync_executor");
   settings("auto_executor", {}, "What suits the function.", "executor: !udfs.auto_executor");

@@ -35,8 +35,9 @@ ObjectPtr build_error_history(Builder& b, const Call& call) {
   plan::ErrorLog log;
   log.operators = nodes_of_tag(b, *table);
   log.all = false;
-  return table_object(b.add(std::move(log), {}, error_log_schema(),
-                            {.span = call.span(), .label = call.label(), .append_only = true, .universe = std::nullopt}));
+  return table_object(
+      b.add(std::move(log), {}, error_log_schema(),
+            {.span = call.span(), .label = call.label(), .append_only = true, .universe = std::nullopt}));
 }
 
 }  // namespace

@@ -30,9 +30,9 @@ struct ErrorObject {};
 
 // A scalar keeps its spelling: where text is expected it is that text, else what the type asked for reads from it.
 struct Scalar {
-  Value value;            // in an untyped position: none, bool, int, float, str; also duration and datetime constants
+  Value value;  // in an untyped position: none, bool, int, float, str; also duration and datetime constants
   std::string spelling;
-  bool quoted = false;    // a text in quotes, never a number
+  bool quoted = false;  // a text in quotes, never a number
   bool from_environment = false;
   bool secret = false;
 };
@@ -53,10 +53,10 @@ struct Table {
   Schema schema;
   bool append_only = false;
   UniverseId universe = 0;
-  std::string name;         // for messages: `$orders`, `!join`
-  SourceSpan span;          // of the tag that made it
+  std::string name;                      // for messages: `$orders`, `!join`
+  SourceSpan span;                       // of the tag that made it
   std::vector<std::string> primary_key;  // of the schema it was read with; empty if generated
-  bool inferred = false;    // its columns are a guess from a sample
+  bool inferred = false;                 // its columns are a guess from a sample
   // Settings of the export, from the arguments that every table tag takes.
   bool may_export = true;
   std::vector<std::vector<std::string>> indexes;
@@ -94,9 +94,9 @@ struct Instance {
 // A user's function: what `$fn` is in `call($fn, …)`.
 struct FunctionObject {
   plan::UserFunctionPtr function;
-  std::string name;                      // `$score`
-  std::vector<std::string> arg_names;    // empty, or one per type
-  std::optional<std::vector<Type>> args; // none: any
+  std::string name;                       // `$score`
+  std::vector<std::string> arg_names;     // empty, or one per type
+  std::optional<std::vector<Type>> args;  // none: any
   Type returns;
 };
 
@@ -105,7 +105,9 @@ struct SinkObject {
 };
 
 struct Object {
-  std::variant<ErrorObject, Scalar, ListObject, MapObject, Table, SchemaObject, Type, Instance, SinkObject, FunctionObject> value;
+  std::variant<ErrorObject, Scalar, ListObject, MapObject, Table, SchemaObject, Type, Instance, SinkObject,
+               FunctionObject>
+      value;
   SourceSpan span;  // where it was made
 
   [[nodiscard]] bool is_error() const { return std::holds_alternative<ErrorObject>(value); }

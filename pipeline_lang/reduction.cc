@@ -67,15 +67,35 @@ std::optional<ReducerKind> reducer_kind(std::string_view name) {
 
 bool takes_numbers(ReducerKind kind) {
   switch (kind) {
-    case ReducerKind::kSum: case ReducerKind::kAvg: case ReducerKind::kStddev: case ReducerKind::kStddevPop:
-    case ReducerKind::kVarSamp: case ReducerKind::kVarPop: case ReducerKind::kMedian: case ReducerKind::kQuantile:
-      return true;
-    case ReducerKind::kCount: case ReducerKind::kCountDistinct: case ReducerKind::kCountDistinctApproximate:
-    case ReducerKind::kMin: case ReducerKind::kMax: case ReducerKind::kArgMin: case ReducerKind::kArgMax:
-    case ReducerKind::kUnique: case ReducerKind::kAny: case ReducerKind::kTuple: case ReducerKind::kSortedTuple:
-    case ReducerKind::kNdArray: case ReducerKind::kEarliest: case ReducerKind::kLatest: case ReducerKind::kFirst:
-    case ReducerKind::kLast: case ReducerKind::kStringAgg: case ReducerKind::kBoolAnd: case ReducerKind::kBoolOr:
-    case ReducerKind::kFold: case ReducerKind::kUser: return false;
+    case ReducerKind::kSum:
+    case ReducerKind::kAvg:
+    case ReducerKind::kStddev:
+    case ReducerKind::kStddevPop:
+    case ReducerKind::kVarSamp:
+    case ReducerKind::kVarPop:
+    case ReducerKind::kMedian:
+    case ReducerKind::kQuantile: return true;
+    case ReducerKind::kCount:
+    case ReducerKind::kCountDistinct:
+    case ReducerKind::kCountDistinctApproximate:
+    case ReducerKind::kMin:
+    case ReducerKind::kMax:
+    case ReducerKind::kArgMin:
+    case ReducerKind::kArgMax:
+    case ReducerKind::kUnique:
+    case ReducerKind::kAny:
+    case ReducerKind::kTuple:
+    case ReducerKind::kSortedTuple:
+    case ReducerKind::kNdArray:
+    case ReducerKind::kEarliest:
+    case ReducerKind::kLatest:
+    case ReducerKind::kFirst:
+    case ReducerKind::kLast:
+    case ReducerKind::kStringAgg:
+    case ReducerKind::kBoolAnd:
+    case ReducerKind::kBoolOr:
+    case ReducerKind::kFold:
+    case ReducerKind::kUser: return false;
   }
   return false;
 }
@@ -134,8 +154,12 @@ class ReductionChecker final : public Checker {
     for (const auto& side : reduction_.rows_.sides())
       for (const auto& known : side.names)
         if (known.name == name)
-          return Error{Code::kInvalidPipeline, "column `" + std::string(name) + "` is neither in `by` nor inside a reducer", at, {}}
-              .with_note("put it into `by:`, or say which of its values: `any(" + std::string(name) + ")`, `max(…)`, …");
+          return Error{Code::kInvalidPipeline,
+                       "column `" + std::string(name) + "` is neither in `by` nor inside a reducer",
+                       at,
+                       {}}
+              .with_note("put it into `by:`, or say which of its values: `any(" + std::string(name) +
+                         ")`, `max(…)`, …");
     return std::nullopt;
   }
 
@@ -147,7 +171,8 @@ class ReductionChecker final : public Checker {
         if (kind != ReducerKind::kCount) return error(child, "`*` is only for `count(*)`");
         continue;
       }
-      if (call.names[i - 1].empty()) given.values.push_back(&child);
+      if (call.names[i - 1].empty())
+        given.values.push_back(&child);
       else if (!given.named.emplace(call.names[i - 1], &child).second)
         return error(child, "argument `" + call.names[i - 1] + "` is given twice");
     }
@@ -161,7 +186,8 @@ class ReductionChecker final : public Checker {
     for (const Syntax* value : given.values) args.push_back(TRY(row_expression(*value)));
     const bool extreme = out.kind == ReducerKind::kArgMin || out.kind == ReducerKind::kArgMax;
     if (extreme && args.size() == 1) args.push_back(row_key());
-    if (kind == ReducerKind::kCountDistinct && args.empty()) return plan::literal(Value::of(std::int64_t{1}), Kind::kInt, span(call));
+    if (kind == ReducerKind::kCountDistinct && args.empty())
+      return plan::literal(Value::of(std::int64_t{1}), Kind::kInt, span(call));
     TRY(decide_type(name, out, args, given, call));
     const bool skips = out.skip_nones && !args.empty() && args[0]->type.admits_none();
     for (auto& arg : args) out.args.push_back(reduction_.pre_column(std::move(arg)));
@@ -179,7 +205,8 @@ class ReductionChecker final : public Checker {
     out.type = type.as_optional();
     const Value empty = array ? Value::array(NdArray{{0}, std::vector<std::int64_t>{}}) : Value::tuple({});
     auto column = TRY(add(std::move(out), call));
-    return plan::special(plan::ExprKind::kCoalesce, {std::move(column), plan::literal(empty, type, span(call))}, type, span(call));
+    return plan::special(plan::ExprKind::kCoalesce, {std::move(column), plan::literal(empty, type, span(call))}, type,
+                         span(call));
   }
 
   // The settings of a call; what they name is taken out of `given.named`.
@@ -187,8 +214,10 @@ class ReductionChecker final : public Checker {
     for (const auto& [key, syntax] : given.named) {
       if (key == "skip_nones" || key == "strict" || key == "distinct") {
         const auto* value = syntax->kind == SyntaxKind::kLiteral ? &syntax->value : nullptr;
-        if (value == nullptr || value->tag() != Value::Tag::kBool) return error(*syntax, "`" + key + "` is True or False");
-        if (key == "skip_nones") out.skip_nones = value->as_bool();
+        if (value == nullptr || value->tag() != Value::Tag::kBool)
+          return error(*syntax, "`" + key + "` is True or False");
+        if (key == "skip_nones")
+          out.skip_nones = value->as_bool();
         else if (key == "distinct" && value->as_bool()) {
           if (out.kind != ReducerKind::kCount) return error(*syntax, "`distinct` is for `count`");
           out.kind = ReducerKind::kCountDistinct;
@@ -203,7 +232,8 @@ class ReductionChecker final : public Checker {
         given.values.push_back(syntax);
       } else if ((key == "sep" || key == "separator") && out.kind == ReducerKind::kStringAgg) {
         given.values.push_back(syntax);
-      } else if ((key == "y" || key == "id") && (out.kind == ReducerKind::kArgMin || out.kind == ReducerKind::kArgMax)) {
+      } else if ((key == "y" || key == "id") &&
+                 (out.kind == ReducerKind::kArgMin || out.kind == ReducerKind::kArgMax)) {
         given.values.push_back(syntax);
       } else if (key == "x" || key == "expression" || key == "by" || key == "column") {
         given.values.insert(given.values.begin(), syntax);
@@ -220,7 +250,8 @@ class ReductionChecker final : public Checker {
       given.values.pop_back();
     }
     if (out.kind == ReducerKind::kStringAgg) {
-      if (given.values.size() > 2 || given.values.empty()) return error(call, "`string_agg(x, sep)` takes a text and a separator");
+      if (given.values.size() > 2 || given.values.empty())
+        return error(call, "`string_agg(x, sep)` takes a text and a separator");
       out.separator = ",";
       if (given.values.size() == 2) {
         auto separator = TRY(row_expression(*given.values.back()));
@@ -242,7 +273,8 @@ class ReductionChecker final : public Checker {
     return error(syntax, "`" + what + "` is a constant number");
   }
 
-  Result<void> check_count(const std::string& name, ReducerKind kind, const Arguments& given, const Syntax& call) const {
+  Result<void> check_count(const std::string& name, ReducerKind kind, const Arguments& given,
+                           const Syntax& call) const {
     const std::size_t count = given.values.size();
     const bool any_number = kind == ReducerKind::kCount || kind == ReducerKind::kCountDistinct ||
                             kind == ReducerKind::kCountDistinctApproximate;
@@ -250,7 +282,8 @@ class ReductionChecker final : public Checker {
     const bool extreme = kind == ReducerKind::kArgMin || kind == ReducerKind::kArgMax;
     if (count == 0) return error(call, "`" + name + "` needs an argument: `" + name + "(x)`");
     if (count > (extreme ? 2U : 1U))
-      return error(*given.values[1], "`" + name + "` takes one argument" + (extreme ? ", and the value to return" : ""));
+      return error(*given.values[1],
+                   "`" + name + "` takes one argument" + (extreme ? ", and the value to return" : ""));
     return {};
   }
 
@@ -271,9 +304,11 @@ class ReductionChecker final : public Checker {
     };
     if (refuses_none && (type.optional() || type.is(Kind::kNone))) {
       Error failure{Code::kInvalidPipeline,
-                    "`" + name + "` takes no None, and `" + source(at) + "` is `" + type.to_text() + "`", span(at), {}};
-      return fail(std::move(failure).with_note("skip them: `" + name + "(" + source(at) + ", skip_nones=true)`, or use `coalesce(" +
-                                               source(at) + ", …)`"));
+                    "`" + name + "` takes no None, and `" + source(at) + "` is `" + type.to_text() + "`",
+                    span(at),
+                    {}};
+      return fail(std::move(failure).with_note("skip them: `" + name + "(" + source(at) +
+                                               ", skip_nones=true)`, or use `coalesce(" + source(at) + ", …)`"));
     }
     switch (out.kind) {
       case ReducerKind::kCount:
@@ -287,23 +322,31 @@ class ReductionChecker final : public Checker {
         if (!type.is_number() && !type.is(Kind::kArray)) return refuse("numbers or arrays");
         out.type = type.is(Kind::kArray) ? Type::array(Kind::kFloat, type.dims()) : Type(Kind::kFloat);
         return {};
-      case ReducerKind::kStddev: case ReducerKind::kStddevPop: case ReducerKind::kVarSamp: case ReducerKind::kVarPop:
-      case ReducerKind::kMedian: case ReducerKind::kQuantile:
+      case ReducerKind::kStddev:
+      case ReducerKind::kStddevPop:
+      case ReducerKind::kVarSamp:
+      case ReducerKind::kVarPop:
+      case ReducerKind::kMedian:
+      case ReducerKind::kQuantile:
         if (!type.is_number()) return refuse("numbers");
         out.type = Kind::kFloat;
         return {};
-      case ReducerKind::kMin: case ReducerKind::kMax:
+      case ReducerKind::kMin:
+      case ReducerKind::kMax:
         if (!has_order(type)) return refuse("values with an order");
         out.type = type;
         return {};
-      case ReducerKind::kArgMin: case ReducerKind::kArgMax:
+      case ReducerKind::kArgMin:
+      case ReducerKind::kArgMax:
         if (!has_order(type)) return refuse("values with an order");
         out.type = args[1]->type;
         return {};
-      case ReducerKind::kUnique: case ReducerKind::kAny: case ReducerKind::kFirst: case ReducerKind::kLast:
-        out.type = type;
-        return {};
-      case ReducerKind::kEarliest: case ReducerKind::kLatest:
+      case ReducerKind::kUnique:
+      case ReducerKind::kAny:
+      case ReducerKind::kFirst:
+      case ReducerKind::kLast: out.type = type; return {};
+      case ReducerKind::kEarliest:
+      case ReducerKind::kLatest:
         if (reduction_.options_.in_iterate) return error(call, "`" + name + "` goes by arrival, which a loop has not");
         out.type = type;
         return {};
@@ -322,7 +365,8 @@ class ReductionChecker final : public Checker {
         if (!type.is(Kind::kStr)) return refuse("text");
         out.type = Kind::kStr;
         return {};
-      case ReducerKind::kBoolAnd: case ReducerKind::kBoolOr:
+      case ReducerKind::kBoolAnd:
+      case ReducerKind::kBoolOr:
         if (!type.is(Kind::kBool)) return refuse("bools");
         out.type = Kind::kBool;
         return {};
@@ -332,8 +376,8 @@ class ReductionChecker final : public Checker {
     return {};
   }
 
-  // `reduce_with($fn, a, …)`: the function over the lists of the group's values. With several arguments a row counts only
-  // if none of them is ERROR, so that the lists stay side by side.
+  // `reduce_with($fn, a, …)`: the function over the lists of the group's values. With several arguments a row counts
+  // only if none of them is ERROR, so that the lists stay side by side.
   Checked reduce_with(const Syntax& call) {
     const auto function = TRY(called_function(call, "reduce_with"));
     if (call.children.size() < 3) return error(call, "`reduce_with($fn, a, …)` needs an argument");
@@ -346,7 +390,9 @@ class ReductionChecker final : public Checker {
     if (rows.size() > 1) {
       const auto together = plan::call("make_tuple", rows, Type::tuple(types), span(call));
       for (std::size_t i = 0; i < rows.size(); ++i)
-        rows[i] = plan::call("get_item", {together, plan::literal(Value::of(static_cast<std::int64_t>(i)), Kind::kInt, span(call))}, types[i], span(call));
+        rows[i] = plan::call("get_item",
+                             {together, plan::literal(Value::of(static_cast<std::int64_t>(i)), Kind::kInt, span(call))},
+                             types[i], span(call));
     }
     std::vector<plan::ExprPtr> lists;
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -362,10 +408,12 @@ class ReductionChecker final : public Checker {
 
   // `fold(init, expr)`: the state's type is that of init, widened until expr fits it.
   Checked fold(const Syntax& call, const Arguments& given) {
-    if (given.values.size() != 2 || !given.named.empty()) return error(call, "`fold(init, expr)` takes the first state and an expression over `acc` and `row`");
+    if (given.values.size() != 2 || !given.named.empty())
+      return error(call, "`fold(init, expr)` takes the first state and an expression over `acc` and `row`");
     if (reduction_.options_.in_iterate) return error(call, "`fold` goes by arrival, which a loop has not");
     if (!reduction_.options_.append_only)
-      return error(call, "`fold` needs a table that is append-only", "`!assert_append_only` states it; other reducers take deletions back");
+      return error(call, "`fold` needs a table that is append-only",
+                   "`!assert_append_only` states it; other reducers take deletions back");
     auto init = TRY(row_expression(*given.values[0]));
     if (init->kind != plan::ExprKind::kLiteral) return error(*given.values[0], "the first state is a constant");
     Type type = init->type;
@@ -377,7 +425,8 @@ class ReductionChecker final : public Checker {
       if (is_subtype(step->type, type)) break;
       const auto common = common_supertype(type, step->type);
       if (!common || round == 3)
-        return error(call, "the state begins as `" + init->type.to_text() + "` and becomes `" + step->type.to_text() + "`");
+        return error(call,
+                     "the state begins as `" + init->type.to_text() + "` and becomes `" + step->type.to_text() + "`");
       type = *common;
     }
     plan::Reducer out;
@@ -447,7 +496,8 @@ class ReductionChecker final : public Checker {
     const auto same = std::find_if(all.begin(), all.end(), [&](const plan::Reducer& other) {
       const bool folds = reducer.fold || other.fold;
       return !folds && other.kind == reducer.kind && other.args == reducer.args && other.type == reducer.type &&
-             other.skip_nones == reducer.skip_nones && other.none_if_empty == reducer.none_if_empty && other.parameter == reducer.parameter && other.separator == reducer.separator;
+             other.skip_nones == reducer.skip_nones && other.none_if_empty == reducer.none_if_empty &&
+             other.parameter == reducer.parameter && other.separator == reducer.separator;
     });
     const auto index = static_cast<std::uint32_t>(same - all.begin());
     const Type type = reducer.type;
@@ -462,7 +512,10 @@ class ReductionChecker final : public Checker {
 
 Reduction::Reduction(NameScope rows, std::vector<GroupColumn> by, std::optional<GroupColumn> instance,
                      std::vector<plan::ExprPtr> sort_by, ReductionOptions options)
-    : rows_(std::move(rows)), by_(std::move(by)), instance_(std::move(instance)), num_sort_by_(sort_by.size()),
+    : rows_(std::move(rows)),
+      by_(std::move(by)),
+      instance_(std::move(instance)),
+      num_sort_by_(sort_by.size()),
       options_(std::move(options)) {
   for (const auto& column : by_) pre_.push_back(column.expr);
   if (instance_) pre_.push_back(instance_->expr);
@@ -520,7 +573,8 @@ Schema Reduction::post() const {
 
 namespace {
 
-NameScope scope_after(const NameScope& rows, const std::vector<GroupColumn>& by, const std::optional<GroupColumn>& instance) {
+NameScope scope_after(const NameScope& rows, const std::vector<GroupColumn>& by,
+                      const std::optional<GroupColumn>& instance) {
   NameScope scope;
   NameScope::Side side;
   side.qualifiers = {"this"};
@@ -531,8 +585,10 @@ NameScope scope_after(const NameScope& rows, const std::vector<GroupColumn>& by,
   const auto add = [&](const GroupColumn& column) {
     for (const auto& name : column.names) {
       const auto expr = plan::column(index, column.expr->type);
-      if (name.find('.') != std::string::npos) scope.bind(name, expr);
-      else side.names.push_back({name, expr, {}});
+      if (name.find('.') != std::string::npos)
+        scope.bind(name, expr);
+      else
+        side.names.push_back({name, expr, {}});
     }
     ++index;
   };
@@ -553,7 +609,8 @@ Result<plan::ExprPtr> Reduction::add(const ExprInput& input, const std::vector<N
   return ReductionChecker(*this, input, after).run();
 }
 
-Result<plan::ExprPtr> Reduction::add_reducer(std::string_view reducer, const std::optional<ExprInput>& argument, SourceSpan span) {
+Result<plan::ExprPtr> Reduction::add_reducer(std::string_view reducer, const std::optional<ExprInput>& argument,
+                                             SourceSpan span) {
   ExprInput call;
   call.span = argument ? argument->span : span;
   call.text = std::string(reducer) + "(" + (argument ? argument->text : std::string()) + ")";

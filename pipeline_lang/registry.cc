@@ -107,8 +107,10 @@ const Component* Registry::find(std::string_view tag) const {
   }
   // `interval_join` and `temporal.interval_join` are one.
   constexpr std::string_view kTemporal = "temporal.";
-  if (name.starts_with(kTemporal)) name.erase(0, kTemporal.size());
-  else name.insert(0, kTemporal);
+  if (name.starts_with(kTemporal))
+    name.erase(0, kTemporal.size());
+  else
+    name.insert(0, kTemporal);
   if (const auto found = by_name_.find(name); found != by_name_.end()) return found->second;
   return nullptr;
 }
@@ -124,10 +126,13 @@ std::vector<const Component*> Registry::all() const {
 
 const std::vector<ArgSpec>& common_table_args() {
   static const std::vector<ArgSpec> kArgs = {
-      {.name = "export", .kind = ArgKind::kBool, .fallback = "true",
+      {.name = "export",
+       .kind = ArgKind::kBool,
+       .fallback = "true",
        .doc = "Whether a plain top-level key exports this table."},
       {.name = "index", .kind = ArgKind::kNames, .doc = "Columns that the exported table is looked up by."},
-      {.name = "retain", .kind = ArgKind::kDuration,
+      {.name = "retain",
+       .kind = ArgKind::kDuration,
        .doc = "How far back snapshots and diffs of the exported table go."},
   };
   return kArgs;

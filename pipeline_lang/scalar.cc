@@ -17,8 +17,8 @@ bool looks_like_int(std::string_view text) {
   if (!text.empty() && (text[0] == '+' || text[0] == '-')) text.remove_prefix(1);
   if (text == "0") return true;
   if (text.starts_with("0x") || text.starts_with("0b"))
-    return text.size() > 2 && text.find_first_not_of(text[1] == 'x' ? "0123456789abcdefABCDEF_" : "01_", 2) ==
-                                  std::string_view::npos;
+    return text.size() > 2 &&
+           text.find_first_not_of(text[1] == 'x' ? "0123456789abcdefABCDEF_" : "01_", 2) == std::string_view::npos;
   if (text.empty() || text[0] < '1' || text[0] > '9') return false;
   return text.find_first_not_of("0123456789_") == std::string_view::npos;
 }

@@ -33,7 +33,7 @@ namespace thalweg::lang {
 [[nodiscard]] bool has_interpolation(std::string_view text);
 struct Interpolated {
   std::string text;
-  std::string error;  // empty if all went well
+  std::string error;                           // empty if all went well
   std::size_t error_begin = 0, error_end = 0;  // of the source text
 };
 // `lookup` gives the text of a name, or nothing.

@@ -15,21 +15,32 @@ namespace {
 // What a column's settings are called, in every form of schema.
 const std::vector<ArgSpec>& column_args() {
   static const std::vector<ArgSpec> kArgs = {
-      {.name = "type", .kind = ArgKind::kType, .doc = "The type of the column; any if absent.",
-       .aliases = {"type_", "dtype"}, .example = "int | None"},
-      {.name = "primary_key", .kind = ArgKind::kBool, .fallback = "false",
+      {.name = "type",
+       .kind = ArgKind::kType,
+       .doc = "The type of the column; any if absent.",
+       .aliases = {"type_", "dtype"},
+       .example = "int | None"},
+      {.name = "primary_key",
+       .kind = ArgKind::kBool,
+       .fallback = "false",
        .doc = "The row key is made of the primary key columns."},
-      {.name = "default", .kind = ArgKind::kLiteral, .doc = "The value where a record lacks the field.",
+      {.name = "default",
+       .kind = ArgKind::kLiteral,
+       .doc = "The value where a record lacks the field.",
        .aliases = {"default_value"}},
       {.name = "description", .kind = ArgKind::kText, .doc = "For documentation and OpenAPI."},
       {.name = "example", .kind = ArgKind::kLiteral, .doc = "For documentation and OpenAPI."},
       {.name = "metadata", .kind = ArgKind::kLiteral, .doc = "Anything; it is not read."},
       {.name = "append_only", .kind = ArgKind::kBool, .doc = "Values of this column never change."},
-      {.name = "source", .kind = ArgKind::kEnum, .fallback = "payload",
+      {.name = "source",
+       .kind = ArgKind::kEnum,
+       .fallback = "payload",
        .doc = "Where the field comes from: the record, its key, its time, its partition.",
        .aliases = {"source_component"},
        .choices = {"payload", "key", "time", "partition", "metadata", "USB"}},
-      {.name = "name", .kind = ArgKind::kText, .doc = "The field's name in the record, where it is another.",
+      {.name = "name",
+       .kind = ArgKind::kText,
+       .doc = "The field's name in the record, where it is another.",
        .aliases = {"external_name"}},
       {.name = "id_dtype", .kind = ArgKind::kAny, .doc = "Accepted for the peer's sake."},
   };
@@ -59,7 +70,9 @@ std::optional<Type> type_from_mapping(Evaluator& e, Located where) {
   }
   const auto name = e.text(kind);
   if (!name) return std::nullopt;
-  const auto is = [&](std::string_view wanted) { return config::match_choice(*name, std::vector{std::string(wanted)}).has_value(); };
+  const auto is = [&](std::string_view wanted) {
+    return config::match_choice(*name, std::vector{std::string(wanted)}).has_value();
+  };
   std::optional<Type> wrapped;
   if (const Located inner = part("wrapped")) wrapped = type_from_mapping(e, inner);
   if (is("OPTIONAL") || is("LIST") || is("FUTURE")) {
@@ -74,7 +87,8 @@ std::optional<Type> type_from_mapping(Evaluator& e, Located where) {
     int dims = -1;
     if (const Located n = part("n_dim"); n)
       if (const auto text = e.text(n))
-        if (const auto number = config::as_int(Setting(*text))) dims = static_cast<int>(std::clamp<std::int64_t>(*number, -1, 64));
+        if (const auto number = config::as_int(Setting(*text)))
+          dims = static_cast<int>(std::clamp<std::int64_t>(*number, -1, 64));
     return Type::array(wrapped ? wrapped->kind() : Kind::kAny, dims);
   }
   if (is("TUPLE")) {
@@ -109,8 +123,7 @@ class ColumnReader {
       Scope* scope = e_.enter(node, target.scope);
       bool fine = true;
       for (const ast::Entry& entry : node.entries)
-        if (!entry.is_definition())
-          fine = take(settings, entry.key, entry.span, {entry.value.get(), scope}) && fine;
+        if (!entry.is_definition()) fine = take(settings, entry.key, entry.span, {entry.value.get(), scope}) && fine;
       if (!fine) return std::nullopt;
       return fill(std::move(column), settings);
     }
@@ -137,7 +150,8 @@ class ColumnReader {
   bool take(std::vector<std::pair<const ArgSpec*, Located>>& settings, const std::string& name, SourceSpan span,
             Located value) {
     for (const ArgSpec& spec : column_args()) {
-      if (spec.name != name && std::find(spec.aliases.begin(), spec.aliases.end(), name) == spec.aliases.end()) continue;
+      if (spec.name != name && std::find(spec.aliases.begin(), spec.aliases.end(), name) == spec.aliases.end())
+        continue;
       for (const auto& [known, where] : settings)
         if (known == &spec) {
           e_.error(span, "`" + name + "` says the same as another setting of this column; give it once");
@@ -164,7 +178,8 @@ class ColumnReader {
     return std::nullopt;
   }
 
-  std::optional<SchemaColumn> fill(SchemaColumn column, const std::vector<std::pair<const ArgSpec*, Located>>& settings) {
+  std::optional<SchemaColumn> fill(SchemaColumn column,
+                                   const std::vector<std::pair<const ArgSpec*, Located>>& settings) {
     Located default_at;
     for (const auto& [spec, where] : settings) {
       if (spec->name == "type") {
@@ -204,12 +219,14 @@ class ColumnReader {
     }
     for (std::string_view engine : {"NewId", "PSEUDO", "Computed", "Pointer"})
       if (config::match_choice(written, std::vector{std::string(engine)})) {
-        e_.error(where.span(), "`" + written + "` fields belong to the engine; a column of a source comes from "
-                               "payload, key, time, partition or metadata");
+        e_.error(where.span(), "`" + written +
+                                   "` fields belong to the engine; a column of a source comes from "
+                                   "payload, key, time, partition or metadata");
         return false;
       }
-    suggest(e_.error(where.span(), "`" + written + "` is no source of a field; payload, key, time, partition and "
-                                   "metadata are"),
+    suggest(e_.error(where.span(), "`" + written +
+                                       "` is no source of a field; payload, key, time, partition and "
+                                       "metadata are"),
             written, spec.choices);
     return false;
   }
@@ -218,8 +235,8 @@ class ColumnReader {
     const ObjectPtr object = e_.evaluate(where);
     if (object->is_error()) return false;
     if (object->is_null() && !column.field.type.admits_none() && !column.field.type.is(Kind::kJson)) {
-      e_.error(where.span(), "the default of `" + column.field.name + "` is None, its type is " +
-                                 column.field.type.to_text());
+      e_.error(where.span(),
+               "the default of `" + column.field.name + "` is None, its type is " + column.field.type.to_text());
       return false;
     }
     auto value = value_as(*object, column.field.type);
@@ -245,8 +262,8 @@ ObjectPtr finish(Evaluator& e, SchemaObject schema, SourceSpan span, bool fine) 
       fine = false;
     }
     if (schema.append_only && !*schema.append_only && column.append_only.value_or(false)) {
-      e.error(column.span, "`append_only` of the schema is false, that of its column `" + column.field.name +
-                               "` is true");
+      e.error(column.span,
+              "`append_only` of the schema is false, that of its column `" + column.field.name + "` is true");
       fine = false;
     }
   }
@@ -390,8 +407,7 @@ ObjectPtr build_from_csv(Builder& b, const Call& call) {
   one_character("comment_character", options.comment);
   one_character("escape", options.escape);
   if (auto flag = call.boolean("double_quote_escapes")) options.double_quote_escapes = *flag;
-  if (auto rows = call.integer("num_parsed_rows"))
-    options.rows_max = *rows < 0 ? 0 : static_cast<std::size_t>(*rows);
+  if (auto rows = call.integer("num_parsed_rows")) options.rows_max = *rows < 0 ? 0 : static_cast<std::size_t>(*rows);
   Result<Schema> columns = csv_sample_schema(*text, options);
   if (!columns) {
     e.error(call.span_of("path"), "cannot infer a schema from `" + file + "`: " + columns.error().message);
@@ -413,14 +429,15 @@ ObjectPtr build_from_csv(Builder& b, const Call& call) {
 }  // namespace
 
 void add_schema_components(Components& out) {
-  out.push_back({.name = "schema",
-                 .aliases = {"Schema"},
-                 .kind = ComponentKind::kSchema,
-                 .doc = "Columns with all their settings. `_name`, `_append_only` and `_primary_key` concern the whole.",
-                 .example = "$orders: !schema\n  id: {type: int, primary_key: true}\n  note: {type: str, default: \"\"}\n"
-                            "  amount: float",
-                 .build = [](Builder& b, const Call& call) { return build_open_schema(b, call, false); },
-                 .open = true});
+  out.push_back(
+      {.name = "schema",
+       .aliases = {"Schema"},
+       .kind = ComponentKind::kSchema,
+       .doc = "Columns with all their settings. `_name`, `_append_only` and `_primary_key` concern the whole.",
+       .example = "$orders: !schema\n  id: {type: int, primary_key: true}\n  note: {type: str, default: \"\"}\n"
+                  "  amount: float",
+       .build = [](Builder& b, const Call& call) { return build_open_schema(b, call, false); },
+       .open = true});
   out.push_back({.name = "schema_from_types",
                  .kind = ComponentKind::kSchema,
                  .doc = "Columns by name and type.",
@@ -440,12 +457,13 @@ void add_schema_components(Components& out) {
                  .doc = "Columns as a mapping, with `dtype` for the type.",
                  .example = "$s: !schema_from_dict\n  columns:\n    k: {dtype: int, primary_key: true}\n    v: str",
                  .build = build_from_columns});
-  out.push_back({.name = "schema_builder",
-                 .kind = ComponentKind::kSchema,
-                 .args = from_columns,
-                 .doc = "Columns by `!column_definition`.",
-                 .example = "$s: !schema_builder\n  columns:\n    k: !column_definition {dtype: int, primary_key: true}",
-                 .build = build_from_columns});
+  out.push_back(
+      {.name = "schema_builder",
+       .kind = ComponentKind::kSchema,
+       .args = from_columns,
+       .doc = "Columns by `!column_definition`.",
+       .example = "$s: !schema_builder\n  columns:\n    k: !column_definition {dtype: int, primary_key: true}",
+       .build = build_from_columns});
   out.push_back({.name = "column_definition",
                  .aliases = {"ColumnDefinition"},
                  .kind = ComponentKind::kColumn,

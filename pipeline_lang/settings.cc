@@ -82,7 +82,8 @@ const std::vector<OptionSpec>& setting_specs() {
 }
 
 bool is_setting_name(std::string_view name) {
-  return std::any_of(setting_specs().begin(), setting_specs().end(), [&](const OptionSpec& s) { return s.name == name; });
+  return std::any_of(setting_specs().begin(), setting_specs().end(),
+                     [&](const OptionSpec& s) { return s.name == name; });
 }
 
 std::vector<std::string> setting_names() {
@@ -114,8 +115,8 @@ std::optional<Served> SettingsReader::read(const ast::Entry& entry, Scope& scope
 }
 
 void SettingsReader::take(const std::string& name, Setting value, SourceSpan at) {
-  const auto spec = std::find_if(setting_specs().begin(), setting_specs().end(),
-                                 [&](const OptionSpec& s) { return s.name == name; });
+  const auto spec =
+      std::find_if(setting_specs().begin(), setting_specs().end(), [&](const OptionSpec& s) { return s.name == name; });
   // `monitoring_level: true` is AUTO; OFF is a text here, not false.
   if (name == "monitoring_level" && value.as_bool() != nullptr)
     value = Setting(std::string(*value.as_bool() ? "AUTO" : "OFF"), value.span);
@@ -131,21 +132,36 @@ void SettingsReader::take(const std::string& name, Setting value, SourceSpan at)
   for (Error& error : errors) evaluator_.diagnostics().report(std::move(error));
   const Setting* result = decoded.find(name);
   if (result == nullptr) return;
-  if (name == "name") into_.name = config::as_text(*result);
-  else if (name == "description") into_.description = config::as_text(*result);
-  else if (name == "host") into_.host = config::as_text(*result);
-  else if (name == "monitoring_level") into_.monitoring_level = config::as_text(*result);
-  else if (name == "monitoring") into_.monitoring_level = *config::as_bool(*result) ? "AUTO" : "OFF";
-  else if (name == "error_table") into_.error_table = config::as_text(*result);
-  else if (name == "delivery") into_.delivery = config::as_text(*result);
-  else if (name == "visibility") into_.visibility = config::as_text(*result);
-  else if (name == "terminate_on_error") put(into_.terminate_on_error, config::as_bool(*result));
-  else if (name == "with_cache") put(into_.with_cache, config::as_bool(*result));
-  else if (name == "workers") put(into_.workers, config::as_int(*result));
-  else if (name == "port") put(into_.port, config::as_int(*result));
-  else if (name == "autocommit_duration_ms") put(into_.autocommit_duration_ms, config::as_int(*result));
-  else if (name == "persistence_config") into_.persistence = *result;
-  else into_.others.emplace_back(name, *result);
+  if (name == "name")
+    into_.name = config::as_text(*result);
+  else if (name == "description")
+    into_.description = config::as_text(*result);
+  else if (name == "host")
+    into_.host = config::as_text(*result);
+  else if (name == "monitoring_level")
+    into_.monitoring_level = config::as_text(*result);
+  else if (name == "monitoring")
+    into_.monitoring_level = *config::as_bool(*result) ? "AUTO" : "OFF";
+  else if (name == "error_table")
+    into_.error_table = config::as_text(*result);
+  else if (name == "delivery")
+    into_.delivery = config::as_text(*result);
+  else if (name == "visibility")
+    into_.visibility = config::as_text(*result);
+  else if (name == "terminate_on_error")
+    put(into_.terminate_on_error, config::as_bool(*result));
+  else if (name == "with_cache")
+    put(into_.with_cache, config::as_bool(*result));
+  else if (name == "workers")
+    put(into_.workers, config::as_int(*result));
+  else if (name == "port")
+    put(into_.port, config::as_int(*result));
+  else if (name == "autocommit_duration_ms")
+    put(into_.autocommit_duration_ms, config::as_int(*result));
+  else if (name == "persistence_config")
+    into_.persistence = *result;
+  else
+    into_.others.emplace_back(name, *result);
 }
 
 }  // namespace thalweg::lang

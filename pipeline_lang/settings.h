@@ -19,7 +19,8 @@ class SettingsReader {
  public:
   SettingsReader(Evaluator& evaluator, PipelineSettings& into) : evaluator_(evaluator), into_(into) {}
 
-  // The setting of one top-level key. A component under a setting's name (`question_answerer:`) is returned: it is served.
+  // The setting of one top-level key. A component under a setting's name (`question_answerer:`) is returned: it is
+  // served.
   std::optional<Served> read(const ast::Entry& entry, Scope& scope);
   void take(const std::string& name, Setting value, SourceSpan at);
 

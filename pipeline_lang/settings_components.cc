@@ -84,46 +84,58 @@ void add_secrets(Components& out) {
                  .aliases = {"io.postgres.PasswordSecret", "io.http.ApiKeySecret", "io.s3.AwsAccessKeySecret",
                              "io.s3.AwsSecretKeySecret", "io.kafka.PasswordSecret", "secrets.env", "Secret"},
                  .kind = ComponentKind::kSettings,
-                 .args = {{.name = "name", .kind = ArgKind::kText, .required = true,
+                 .args = {{.name = "name",
+                           .kind = ArgKind::kText,
+                           .required = true,
                            .doc = "The environment variable that holds the secret."}},
                  .doc = "A secret from the environment. It prints as *** everywhere.",
                  .example = "password: !secret.env DB_PASSWORD",
                  .build = build_secret_env,
                  .text_arg = "name"});
-  out.push_back({.name = "secret.file",
-                 .aliases = {"secrets.file"},
-                 .kind = ComponentKind::kSettings,
-                 .args = {{.name = "path", .kind = ArgKind::kPath, .required = true, .doc = "The file; a last line end is dropped."}},
-                 .doc = "A secret from a file. It prints as *** everywhere.",
-                 .example = "password: !secret.file /run/credentials/db",
-                 .build = build_secret_file,
-                 .text_arg = "path"});
+  out.push_back(
+      {.name = "secret.file",
+       .aliases = {"secrets.file"},
+       .kind = ComponentKind::kSettings,
+       .args =
+           {{.name = "path", .kind = ArgKind::kPath, .required = true, .doc = "The file; a last line end is dropped."}},
+       .doc = "A secret from a file. It prints as *** everywhere.",
+       .example = "password: !secret.file /run/credentials/db",
+       .build = build_secret_file,
+       .text_arg = "path"});
 }
 
 void add_persistence(Components& out) {
   const auto text = [](std::string name, std::string doc) {
     return ArgSpec{.name = std::move(name), .kind = ArgKind::kText, .doc = std::move(doc)};
   };
-  out.push_back({.name = "persistence.Config",
-                 .aliases = {"PersistenceConfig", "persistence.PersistenceConfig", "persistence.Config.simple_config"},
-                 .kind = ComponentKind::kSettings,
-                 .args = {{.name = "backend", .kind = ArgKind::kComponent, .doc = "Where state is kept.",
-                           .aliases = {"persistence_backend", "data_storage", "metadata_storage"}},
-                          {.name = "snapshot_interval_ms", .kind = ArgKind::kInt, .doc = "Time between snapshots."},
-                          {.name = "snapshot_interval", .kind = ArgKind::kDuration, .doc = "The same as a duration."},
-                          {.name = "snapshot_path", .kind = ArgKind::kPath, .doc = "A folder; the filesystem backend."},
-                          {.name = "persistence_mode", .kind = ArgKind::kEnum, .fallback = "PERSISTING",
-                           .doc = "What is kept, and when.", .aliases = {"mode"},
-                           .choices = {"PERSISTING", "OPERATOR_PERSISTING", "SELECTIVE_PERSISTING", "UDF_CACHING", "BATCH",
-                                       "SPEEDRUN_REPLAY", "REALTIME_REPLAY", "ON_STARTUP", "MANUAL", "PERIODIC",
-                                       "SNAPSHOT"}},
-                          {.name = "snapshot_access", .kind = ArgKind::kEnum, .fallback = "FULL",
-                           .choices = {"FULL", "RECORD", "REPLAY", "OFFSETS_ONLY"}},
-                          {.name = "continue_after_replay", .kind = ArgKind::kBool, .fallback = "true"},
-                          {.name = "worker_scaling_enabled", .kind = ArgKind::kBool, .fallback = "false"},
-                          {.name = "workload_tracking_window_ms", .kind = ArgKind::kInt}},
-                 .doc = "Where and how the state of a pipeline is kept.",
-                 .example = "persistence_config: !persistence.Config\n  backend: !persistence.Backend.filesystem {path: ./state}"});
+  out.push_back(
+      {.name = "persistence.Config",
+       .aliases = {"PersistenceConfig", "persistence.PersistenceConfig", "persistence.Config.simple_config"},
+       .kind = ComponentKind::kSettings,
+       .args = {{.name = "backend",
+                 .kind = ArgKind::kComponent,
+                 .doc = "Where state is kept.",
+                 .aliases = {"persistence_backend", "data_storage", "metadata_storage"}},
+                {.name = "snapshot_interval_ms", .kind = ArgKind::kInt, .doc = "Time between snapshots."},
+                {.name = "snapshot_interval", .kind = ArgKind::kDuration, .doc = "The same as a duration."},
+                {.name = "snapshot_path", .kind = ArgKind::kPath, .doc = "A folder; the filesystem backend."},
+                {.name = "persistence_mode",
+                 .kind = ArgKind::kEnum,
+                 .fallback = "PERSISTING",
+                 .doc = "What is kept, and when.",
+                 .aliases = {"mode"},
+                 .choices = {"PERSISTING", "OPERATOR_PERSISTING", "SELECTIVE_PERSISTING", "UDF_CACHING", "BATCH",
+                             "SPEEDRUN_REPLAY", "REALTIME_REPLAY", "ON_STARTUP", "MANUAL", "PERIODIC", "SNAPSHOT"}},
+                {.name = "snapshot_access",
+                 .kind = ArgKind::kEnum,
+                 .fallback = "FULL",
+                 .choices = {"FULL", "RECORD", "REPLAY", "OFFSETS_ONLY"}},
+                {.name = "continue_after_replay", .kind = ArgKind::kBool, .fallback = "true"},
+                {.name = "worker_scaling_enabled", .kind = ArgKind::kBool, .fallback = "false"},
+                {.name = "workload_tracking_window_ms", .kind = ArgKind::kInt}},
+       .doc = "Where and how the state of a pipeline is kept.",
+       .example =
+           "persistence_config: !persistence.Config\n  backend: !persistence.Backend.filesystem {path: ./state}"});
   out.push_back({.name = "persistence.Backend.filesystem",
                  .kind = ComponentKind::kSettings,
                  .args = {{.name = "path", .kind = ArgKind::kPath, .required = true, .doc = "A folder."}},
@@ -135,13 +147,15 @@ void add_persistence(Components& out) {
                           {.name = "bucket_settings", .kind = ArgKind::kComponent, .doc = "`!io.s3.AwsS3Settings`"}},
                  .doc = "State in S3.",
                  .example = "!persistence.Backend.s3 {root_path: state/, bucket_settings: $s3}"});
-  out.push_back({.name = "persistence.Backend.azure",
-                 .kind = ComponentKind::kSettings,
-                 .args = {text("root_path", "The prefix."), text("account", "The storage account."),
-                          {.name = "password", .kind = ArgKind::kText, .doc = "Its key.", .secret = true},
-                          text("container", "The container.")},
-                 .doc = "State in Azure Blob Storage.",
-                 .example = "!persistence.Backend.azure {root_path: state/, account: a, password: $KEY, container: c}"});
+  out.push_back(
+      {.name = "persistence.Backend.azure",
+       .kind = ComponentKind::kSettings,
+       .args = {text("root_path", "The prefix."),
+                text("account", "The storage account."),
+                {.name = "password", .kind = ArgKind::kText, .doc = "Its key.", .secret = true},
+                text("container", "The container.")},
+       .doc = "State in Azure Blob Storage.",
+       .example = "!persistence.Backend.azure {root_path: state/, account: a, password: $KEY, container: c}"});
   out.push_back({.name = "persistence.Backend.mock",
                  .kind = ComponentKind::kSettings,
                  .args = {{.name = "events", .kind = ArgKind::kAny}},
@@ -169,26 +183,34 @@ void add_connector_blocks(Components& out) {
   const auto secret = [](std::string name) {
     return ArgSpec{.name = std::move(name), .kind = ArgKind::kText, .secret = true};
   };
-  const std::vector<ArgSpec> bucket = {text("bucket_name"), secret("access_key"), secret("secret_access_key"),
-                                       text("region"), text("endpoint"), {.name = "with_path_style", .kind = ArgKind::kBool},
-                                       text("profile"), secret("session_token")};
+  const std::vector<ArgSpec> bucket = {
+      text("bucket_name"), secret("access_key"),   secret("secret_access_key"),
+      text("region"),      text("endpoint"),       {.name = "with_path_style", .kind = ArgKind::kBool},
+      text("profile"),     secret("session_token")};
   add_open_block(out, "io.s3.AwsS3Settings", {"AwsS3Settings", "io.s3_csv.AwsS3Settings"}, bucket, "Access to S3.");
   add_open_block(out, "io.minio.MinIOSettings", {"MinIOSettings"}, bucket, "Access to MinIO.");
-  add_open_block(out, "io.s3.DigitalOceanS3Settings", {"DigitalOceanS3Settings"}, bucket, "Access to DigitalOcean's Spaces.");
+  add_open_block(out, "io.s3.DigitalOceanS3Settings", {"DigitalOceanS3Settings"}, bucket,
+                 "Access to DigitalOcean's Spaces.");
   add_open_block(out, "io.s3.WasabiS3Settings", {"WasabiS3Settings"}, bucket, "Access to Wasabi.");
   add_open_block(out, "io.csv.CsvParserSettings", {"io.CsvParserSettings", "CsvParserSettings"},
-                 {text("delimiter"), text("quote"), text("escape"), {.name = "enable_double_quote_escapes", .kind = ArgKind::kBool},
-                  {.name = "enable_quoting", .kind = ArgKind::kBool}, text("comment_character")},
+                 {text("delimiter"),
+                  text("quote"),
+                  text("escape"),
+                  {.name = "enable_double_quote_escapes", .kind = ArgKind::kBool},
+                  {.name = "enable_quoting", .kind = ArgKind::kBool},
+                  text("comment_character")},
                  "How CSV is written.");
   add_open_block(out, "io.kafka.KafkaReadSettings", {"KafkaReadSettings"}, {text("consumer_group"), text("offset")},
                  "How a Kafka topic is read.");
   add_open_block(out, "io.kafka.KafkaWriteSettings", {"KafkaWriteSettings"}, {}, "How a Kafka topic is written.");
-  add_open_block(out, "io.kafka.SchemaRegistrySettings", {"SchemaRegistrySettings"},
-                 {{.name = "urls", .kind = ArgKind::kNames}, secret("token_authorization"), text("username"), secret("password")},
-                 "Access to a schema registry.");
+  add_open_block(
+      out, "io.kafka.SchemaRegistrySettings", {"SchemaRegistrySettings"},
+      {{.name = "urls", .kind = ArgKind::kNames}, secret("token_authorization"), text("username"), secret("password")},
+      "Access to a schema registry.");
   add_open_block(out, "io.postgres.PsqlReplicationSettings", {"PsqlReplicationSettings"},
                  {text("publication_name"), text("replication_slot_name")}, "Logical replication of Postgres.");
-  add_open_block(out, "io.postgres.TLSSettings", {"TLSSettings", "io.TLSSettings"}, {}, "Certificates of a connection.");
+  add_open_block(out, "io.postgres.TLSSettings", {"TLSSettings", "io.TLSSettings"}, {},
+                 "Certificates of a connection.");
   add_open_block(out, "io.http.RetryPolicy", {"RetryPolicy"}, {}, "How failed requests are repeated.");
   add_open_block(out, "io.http.PathwayWebserver", {"PathwayWebserver", "io.http.Webserver"},
                  {text("host"), {.name = "port", .kind = ArgKind::kInt}}, "A listener that several routes share.");
@@ -201,7 +223,8 @@ void add_enums(Components& out) {
       Component constant;
       constant.name = std::string(row.name) + "." + std::string(member);
       std::string lower(member);
-      std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+      std::transform(lower.begin(), lower.end(), lower.begin(),
+                     [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
       constant.aliases = {std::string(row.name) + "." + lower, "persistence." + constant.name};
       constant.kind = ComponentKind::kConstant;
       constant.doc = "A member of " + std::string(row.name) + ".";

@@ -142,7 +142,8 @@ class TableTextReader {
     if (!map_.exact()) {
       const auto line = 1 + std::count(text_.begin(), text_.begin() + static_cast<std::ptrdiff_t>(begin), '\n');
       const std::size_t line_begin = begin == 0 ? 0 : text_.rfind('\n', begin - 1) + 1;
-      message += " (line " + std::to_string(line) + ", column " + std::to_string(begin - line_begin + 1) + " of the table)";
+      message +=
+          " (line " + std::to_string(line) + ", column " + std::to_string(begin - line_begin + 1) + " of the table)";
     }
     return fail(Code::kInvalidPipeline, std::move(message), map_.at(begin, end));
   }
@@ -176,7 +177,8 @@ class TableTextReader {
         out_.has_diff = true;
       }
       for (const auto& earlier : columns_)
-        if (earlier.name == column.name) return error_at(cell, "column `" + column.name + "` appears twice in the header");
+        if (earlier.name == column.name)
+          return error_at(cell, "column `" + column.name + "` appears twice in the header");
       columns_.push_back(std::move(column));
     }
     return {};
@@ -185,8 +187,9 @@ class TableTextReader {
   Result<void> decide_columns() {
     for (const Line& line : lines_)
       if (line.cells.size() != columns_.size())
-        return error_at(line.begin, line.end, "this line has " + std::to_string(line.cells.size()) +
-                                                  " cells, the header has " + std::to_string(columns_.size()));
+        return error_at(line.begin, line.end,
+                        "this line has " + std::to_string(line.cells.size()) + " cells, the header has " +
+                            std::to_string(columns_.size()));
     if (options_.declared != nullptr) return match_declared();
     for (std::size_t i = 0; i < columns_.size(); ++i) {
       if (columns_[i].role != Role::kCell) continue;
@@ -209,8 +212,10 @@ class TableTextReader {
       if (!at) {
         std::string message = "column `" + column.name + "` of the table is not " +
                               (options_.expected ? "in the result" : "in its schema");
-        if (const auto near = nearest_name(column.name, names)) message += "; did you mean `" + *near + "`?";
-        else message += "; there are: " + joined(names);
+        if (const auto near = nearest_name(column.name, names))
+          message += "; did you mean `" + *near + "`?";
+        else
+          message += "; there are: " + joined(names);
         return error_at(column.begin, column.end, std::move(message));
       }
       column.target = *at;
@@ -267,7 +272,8 @@ class TableTextReader {
       std::vector<Value> values;
       for (const auto& name : options_.primary_key)
         if (const auto at = out_.schema.find(name)) values.push_back(row.cells[*at]);
-      row.key = values.size() == 1 && values[0].tag() == Value::Tag::kPointer ? values[0].as_key() : key_of_values(values);
+      row.key =
+          values.size() == 1 && values[0].tag() == Value::Tag::kPointer ? values[0].as_key() : key_of_values(values);
       keyed_.push_back(true);
     } else if (row.label) {
       row.key = key_of_label(*row.label);
@@ -323,8 +329,9 @@ class TableTextReader {
       if (options_.stream) {
         for (std::size_t i = begin; i < end; ++i) rows.push_back(out_.rows[order[i]]);
       } else {
-        TRY(settle_batch({order.begin() + static_cast<std::ptrdiff_t>(begin), order.begin() + static_cast<std::ptrdiff_t>(end)},
-                         rows));
+        TRY(settle_batch(
+            {order.begin() + static_cast<std::ptrdiff_t>(begin), order.begin() + static_cast<std::ptrdiff_t>(end)},
+            rows));
       }
       begin = end;
     }

@@ -37,8 +37,8 @@ struct TableTextOptions {
   // declared is an error, a declared one without default that the text lacks as well.
   const std::vector<DeclaredColumn>* declared = nullptr;
   std::vector<std::string> primary_key;  // keys come from these columns instead of labels
-  bool stream = false;    // every line is an event; labels may repeat, nothing is checked against live rows
-  bool expected = false;  // of a test: any time (and `end`), no checks, labels need not be unique over time
+  bool stream = false;       // every line is an event; labels may repeat, nothing is checked against live rows
+  bool expected = false;     // of a test: any time (and `end`), no checks, labels need not be unique over time
   std::uint64_t source = 0;  // makes the keys of unlabelled rows unlike those of other tables
   SourceSpan span;           // of the scalar in its file
   const FileTable* files = nullptr;
@@ -54,7 +54,7 @@ struct TableTextRow {
 };
 
 struct TableText {
-  Schema schema;  // without `__time__` and `__diff__`
+  Schema schema;                   // without `__time__` and `__diff__`
   std::vector<TableTextRow> rows;  // inputs: by time, and per time deletions before insertions; else as written
   bool has_labels = false;
   bool has_time = false;
@@ -64,7 +64,8 @@ struct TableText {
 [[nodiscard]] Result<TableText> parse_table_text(std::string_view text, const TableTextOptions& options);
 
 // Only the header's names, without `__time__` and `__diff__`; for checks before the types are known.
-[[nodiscard]] Result<std::vector<std::string>> table_text_columns(std::string_view text, const TableTextOptions& options);
+[[nodiscard]] Result<std::vector<std::string>> table_text_columns(std::string_view text,
+                                                                  const TableTextOptions& options);
 
 // Rows for a plan::StaticRows.
 [[nodiscard]] std::vector<plan::StaticRow> static_rows(const TableText& table);
@@ -76,7 +77,8 @@ struct TableText {
 [[nodiscard]] Result<Value> value_from_cell(std::string_view cell, const Type& type);
 
 // A cell as it could be written in a table. Pointers print as their label where one is known.
-[[nodiscard]] std::string cell_text(const Value& value, const Type& type, const std::map<Key, std::string>* labels = nullptr);
+[[nodiscard]] std::string cell_text(const Value& value, const Type& type,
+                                    const std::map<Key, std::string>* labels = nullptr);
 // Aligned columns, `a | b` per line; an empty first name is the column of labels.
 [[nodiscard]] std::string format_table(const std::vector<std::string>& header,
                                        const std::vector<std::vector<std::string>>& rows);

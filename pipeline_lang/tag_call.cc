@@ -45,8 +45,7 @@ void TagCall::take_arguments(const ast::Node& mapping, Scope* scope) {
 void TagCall::take_argument(const std::string& name, SourceSpan name_span, Located value) {
   const ArgSpec* spec = spec_of(name);
   if (spec == nullptr && !component_.open) {
-    Diagnostic& diagnostic =
-        evaluator_.error(name_span, "`!" + component_.name + "` has no argument `" + name + "`");
+    Diagnostic& diagnostic = evaluator_.error(name_span, "`!" + component_.name + "` has no argument `" + name + "`");
     std::vector<std::string> names;
     for (const ArgSpec& known : component_.args) {
       names.push_back(known.name);
@@ -74,7 +73,8 @@ void TagCall::take_argument(const std::string& name, SourceSpan name_span, Locat
 void TagCall::check_required() {
   for (const ArgSpec& spec : component_.args) {
     if (!spec.required) continue;
-    const bool given = std::any_of(arguments_.begin(), arguments_.end(), [&](const Argument& a) { return a.spec == &spec; });
+    const bool given =
+        std::any_of(arguments_.begin(), arguments_.end(), [&](const Argument& a) { return a.spec == &spec; });
     if (given && has(spec.name)) continue;
     Diagnostic& diagnostic =
         evaluator_.error(span_, "`!" + component_.name + "` needs the argument `" + spec.name + "`");
@@ -294,8 +294,8 @@ std::optional<std::string> TagCall::choice(std::string_view name) const {
   std::string expected;
   for (std::size_t i = 0; i < spec->choices.size(); ++i)
     expected += (i == 0 ? "`" : i + 1 == spec->choices.size() ? " or `" : ", `") + spec->choices[i] + "`";
-  Diagnostic& diagnostic = evaluator_.error(
-      span_of(name), "`" + std::string(name) + "` of `!" + component_.name + "` is " + expected + ", not `" + written + "`");
+  Diagnostic& diagnostic = evaluator_.error(span_of(name), "`" + std::string(name) + "` of `!" + component_.name +
+                                                               "` is " + expected + ", not `" + written + "`");
   suggest(diagnostic, written, spec->choices);
   return std::nullopt;
 }

@@ -155,7 +155,8 @@ class TreeBuilder : public YAML::EventHandler {
     const std::uint32_t begin = take_properties(*frame.node, mark, tag);
     frame.node->span = span(begin, begin);
     frame.anchor = anchor;
-    frame.flow = style == YAML::EmitterStyle::Flow || (begin < source_.size() && (source_[begin] == '{' || source_[begin] == '['));
+    frame.flow = style == YAML::EmitterStyle::Flow ||
+                 (begin < source_.size() && (source_[begin] == '{' || source_[begin] == '['));
     stack_.push_back(std::move(frame));
   }
 
@@ -216,9 +217,12 @@ class TreeBuilder : public YAML::EventHandler {
   Entry key_of(const Node& node, SourceSpan at) {
     Entry entry;
     entry.key = node.is_scalar() ? node.text : "";
-    if (!node.is_scalar()) diagnostics_.error(at, "a key is a text; lists and mappings cannot be keys");
-    else if (!node.tag.empty()) diagnostics_.error(at, "a key cannot have a tag");
-    else if (node.text.empty() && !node.quoted) diagnostics_.error(at, "a key is missing here");
+    if (!node.is_scalar())
+      diagnostics_.error(at, "a key is a text; lists and mappings cannot be keys");
+    else if (!node.tag.empty())
+      diagnostics_.error(at, "a key cannot have a tag");
+    else if (node.text.empty() && !node.quoted)
+      diagnostics_.error(at, "a key is missing here");
     entry.quoted = node.quoted;
     entry.span = at;
     if (entry.key.starts_with('$') && !entry.quoted && !ast::is_identifier(std::string_view(entry.key).substr(1)))
@@ -269,7 +273,7 @@ class TreeBuilder : public YAML::EventHandler {
 
   const std::string_view source_;  // without a byte order mark
   const FileId file_;
-  const std::uint32_t shift_;      // bytes of the mark
+  const std::uint32_t shift_;  // bytes of the mark
   Diagnostics& diagnostics_;
   std::vector<Open> stack_;
   std::map<YAML::anchor_t, ast::NodePtr> anchors_;
@@ -291,7 +295,8 @@ std::string plain_words(const std::string& message) {
       {"illegal block entry", "a list item `- ` is not allowed here"},
       {"illegal map key", "a key is not allowed here"},
       {"illegal document indicator in scalar", "a document mark inside a quoted text"},
-      {"unknown escape character: ", "unknown escape in a double-quoted text; use single quotes for texts with backslashes"},
+      {"unknown escape character: ",
+       "unknown escape in a double-quoted text; use single quotes for texts with backslashes"},
   };
   for (const auto& [theirs, ours] : kWords)
     if (message.starts_with(theirs)) return ours;

@@ -16,8 +16,8 @@ inline constexpr std::size_t kYamlBytesMax = std::size_t{8} << 20;
 inline constexpr std::size_t kYamlDepthMax = 200;
 inline constexpr std::uint64_t kYamlNodesMax = 1'000'000;  // with aliases written out
 
-// Null after an error that ends reading; errors that do not (a duplicate key, an alias inside its own value) are reported and the tree is complete.
-// An empty text is an empty mapping.
+// Null after an error that ends reading; errors that do not (a duplicate key, an alias inside its own value) are
+// reported and the tree is complete. An empty text is an empty mapping.
 [[nodiscard]] ast::NodePtr read_yaml(const FileTable& files, FileId file, lang::Diagnostics& diagnostics);
 
 }  // namespace thalweg

@@ -116,8 +116,8 @@ ScalarPlace find_scalar(std::string_view source, std::uint32_t begin, std::strin
   place.end = place.text_begin = begin;
   if (begin >= source.size()) return place;
   const char first = source[begin];
-  if ((first == '"' || first == '\'') && (quoted_hint || value.empty() || value[0] != first ||
-                                          closing_quote(source, begin) != std::string_view::npos)) {
+  if ((first == '"' || first == '\'') &&
+      (quoted_hint || value.empty() || value[0] != first || closing_quote(source, begin) != std::string_view::npos)) {
     const std::size_t close = closing_quote(source, begin);
     place.quoted = true;
     place.unterminated = close == std::string_view::npos;

@@ -12,9 +12,15 @@ using config::OptionSpec;
 using config::OptionType;
 
 std::vector<OptionSpec> command_options() {
-  return {{.name = "command", .type = OptionType::kAny, .required = true,
-           .doc = "a program with its arguments as a list, or a line for the shell", .example = "[python3, scraper.py]"},
-          {.name = "directory", .type = OptionType::kPath, .fallback = ".", .doc = "where it runs; the folder of the pipeline"},
+  return {{.name = "command",
+           .type = OptionType::kAny,
+           .required = true,
+           .doc = "a program with its arguments as a list, or a line for the shell",
+           .example = "[python3, scraper.py]"},
+          {.name = "directory",
+           .type = OptionType::kPath,
+           .fallback = ".",
+           .doc = "where it runs; the folder of the pipeline"},
           {.name = "env", .type = OptionType::kTextMap, .doc = "environment variables beside ours"}};
 }
 
@@ -34,9 +40,11 @@ process::Command command_from(const Setting& args, const std::string& name) {
 Result<void> check_command(const Setting& args, const Schema&) {
   const process::Command command = command_from(args, "");
   const Setting* given = args.find("command");
-  const bool words_only = given == nullptr || given->as_list() == nullptr || command.words.size() == given->as_list()->size();
+  const bool words_only =
+      given == nullptr || given->as_list() == nullptr || command.words.size() == given->as_list()->size();
   if (command.words.empty() || command.words.front().empty() || !words_only)
-    return fail(Code::kInvalidPipeline, "`command` is a program with its arguments, all of them texts, or a line for the shell",
+    return fail(Code::kInvalidPipeline,
+                "`command` is a program with its arguments, all of them texts, or a line for the shell",
                 SettingReader(args).span("command"));
   return {};
 }
@@ -53,9 +61,12 @@ Result<std::unique_ptr<Source>> make_reader(const plan::Source& source, Env&) {
   s.end_ns = read.integer("end_timeout", 5'000'000'000);
   const std::string action = read.text("on_bad_row");
   s.dead_letters = read.text("dead_letter");
-  if (action == "fail") s.bad_rows = BadRowPolicy::Action::kFail;
-  else if (action == "skip") s.bad_rows = BadRowPolicy::Action::kSkip;
-  else if (!s.dead_letters.empty()) s.bad_rows = BadRowPolicy::Action::kDeadLetter;
+  if (action == "fail")
+    s.bad_rows = BadRowPolicy::Action::kFail;
+  else if (action == "skip")
+    s.bad_rows = BadRowPolicy::Action::kSkip;
+  else if (!s.dead_letters.empty())
+    s.bad_rows = BadRowPolicy::Action::kDeadLetter;
   return std::make_unique<ExecSource>(source, std::move(s));
 }
 
@@ -63,33 +74,59 @@ ConnectorDescriptor reader() {
   ConnectorDescriptor out;
   out.spec = {.name = "io.exec.read",
               .role = config::ConnectorSpec::Role::kSource,
-              .doc = "Rows that a program writes as lines of JSON: `{\"insert\": {…}}`, `{\"delete\": {…}}`, `{\"commit\": offset}`. It is told "
-                     "`start`, `on_persisted_run` and `seek` (after a restart), `read` and `end` on its stdin.",
-              .example = "!io.exec.read {command: [python3, scraper.py], schema: !schema {url: {type: str, primary_key: true}, text: str}}",
+              .doc =
+                  "Rows that a program writes as lines of JSON: `{\"insert\": {…}}`, `{\"delete\": {…}}`, "
+                  "`{\"commit\": offset}`. It is told "
+                  "`start`, `on_persisted_run` and `seek` (after a restart), `read` and `end` on its stdin.",
+              .example =
+                  "!io.exec.read {command: [python3, scraper.py], schema: !schema {url: {type: str, primary_key: "
+                  "true}, text: str}}",
               .options = command_options(),
               .needs_schema = true,
               .upsert_by_default = true};
   auto& options = out.spec.options;
-  options.push_back({.name = "mode", .type = OptionType::kEnum, .fallback = "streaming",
-                     .doc = "`static`: all that the program writes until it ends is one commit", .choices = {"streaming", "static"}});
-  options.push_back({.name = "deletions_enabled", .type = OptionType::kBool, .fallback = "false",
-                     .doc = "the program may delete rows of a schema without primary key, by equal content or by `key`"});
-  options.push_back({.name = "autocommit_duration_ms", .type = OptionType::kInt, .fallback = "100",
-                     .doc = "how often rows of a program that never commits are committed", .min = 0});
-  options.push_back({.name = "restarts", .type = OptionType::kInt, .fallback = "5",
-                     .doc = "how often in a row a program that fails is started again (streaming)", .min = 0});
-  options.push_back({.name = "restart_delay", .type = OptionType::kDuration, .fallback = "1s",
-                     .doc = "the pause before the first new start; each further one is twice as long, a minute at most", .min = 0});
-  options.push_back({.name = "end_timeout", .type = OptionType::kDuration, .fallback = "5s", .doc = "how long it may take to end when told to"});
-  options.push_back({.name = "on_bad_row", .type = OptionType::kEnum, .doc = "`dead_letter` keeps bad messages, `skip` drops them, `fail` ends the run",
+  options.push_back({.name = "mode",
+                     .type = OptionType::kEnum,
+                     .fallback = "streaming",
+                     .doc = "`static`: all that the program writes until it ends is one commit",
+                     .choices = {"streaming", "static"}});
+  options.push_back(
+      {.name = "deletions_enabled",
+       .type = OptionType::kBool,
+       .fallback = "false",
+       .doc = "the program may delete rows of a schema without primary key, by equal content or by `key`"});
+  options.push_back({.name = "autocommit_duration_ms",
+                     .type = OptionType::kInt,
+                     .fallback = "100",
+                     .doc = "how often rows of a program that never commits are committed",
+                     .min = 0});
+  options.push_back({.name = "restarts",
+                     .type = OptionType::kInt,
+                     .fallback = "5",
+                     .doc = "how often in a row a program that fails is started again (streaming)",
+                     .min = 0});
+  options.push_back({.name = "restart_delay",
+                     .type = OptionType::kDuration,
+                     .fallback = "1s",
+                     .doc = "the pause before the first new start; each further one is twice as long, a minute at most",
+                     .min = 0});
+  options.push_back({.name = "end_timeout",
+                     .type = OptionType::kDuration,
+                     .fallback = "5s",
+                     .doc = "how long it may take to end when told to"});
+  options.push_back({.name = "on_bad_row",
+                     .type = OptionType::kEnum,
+                     .doc = "`dead_letter` keeps bad messages, `skip` drops them, `fail` ends the run",
                      .choices = {"dead_letter", "skip", "fail"}});
   options.push_back({.name = "dead_letter", .type = OptionType::kPath, .doc = "a file for bad messages (JSON lines)"});
   out.make_source = make_reader;
-  out.describe = [](const Setting& args, const std::vector<plan::SourceField>& schema, Env&) -> Result<plan::SourceShape> {
+  out.describe = [](const Setting& args, const std::vector<plan::SourceField>& schema,
+                    Env&) -> Result<plan::SourceShape> {
     TRY(check_command(args, {}));
     plan::SourceShape shape;
     shape.fields = schema;
-    const bool keyed = std::any_of(schema.begin(), schema.end(), [](const plan::SourceField& field) { return field.primary_key; });
+    const bool keyed =
+        std::any_of(schema.begin(), schema.end(), [](const plan::SourceField& field) { return field.primary_key; });
     shape.append_only = !keyed && !SettingReader(args).flag("deletions_enabled", false);
     return shape;
   };
@@ -101,14 +138,20 @@ ConnectorDescriptor writer() {
   ConnectorDescriptor out;
   out.spec = {.name = "io.exec.write",
               .role = config::ConnectorSpec::Role::kSink,
-              .doc = "Changes that a program reads as lines of JSON: `{\"delete\": {…}, \"time\": t}`, `{\"insert\": {…}, \"time\": t}`, then "
-                     "`{\"commit\": t}`; before them `start`, at last `end`.",
+              .doc =
+                  "Changes that a program reads as lines of JSON: `{\"delete\": {…}, \"time\": t}`, `{\"insert\": {…}, "
+                  "\"time\": t}`, then "
+                  "`{\"commit\": t}`; before them `start`, at last `end`.",
               .example = "!io.exec.write {table: $counts, command: [python3, notify.py]}",
               .options = command_options()};
   auto& options = out.spec.options;
-  options.push_back({.name = "acknowledge", .type = OptionType::kBool, .fallback = "false",
+  options.push_back({.name = "acknowledge",
+                     .type = OptionType::kBool,
+                     .fallback = "false",
                      .doc = "wait for `{\"committed\": t}` before the next commit is written"});
-  options.push_back({.name = "timeout", .type = OptionType::kDuration, .fallback = "30s",
+  options.push_back({.name = "timeout",
+                     .type = OptionType::kDuration,
+                     .fallback = "30s",
                      .doc = "how long the program may take to read, to acknowledge, to end"});
   out.make_sink = [](const plan::Output& output, const Schema&, Env&) -> Result<std::unique_ptr<Sink>> {
     const SettingReader read(output.args);

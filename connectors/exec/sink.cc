@@ -31,7 +31,10 @@ void append_row(const Schema& schema, const Batch& batch, std::size_t row, std::
 
 Error ExecSink::ended() const {
   const auto end = program_->wait_end(1000);
-  return Error{Code::kUnavailable, "`" + settings_.command.name + "` " + end.value_or("closed its output") + " before its input ended", {}, {}};
+  return Error{Code::kUnavailable,
+               "`" + settings_.command.name + "` " + end.value_or("closed its output") + " before its input ended",
+               {},
+               {}};
 }
 
 Result<void> ExecSink::open(const SinkContext& context) {
@@ -70,12 +73,15 @@ Result<void> ExecSink::take(const std::string& line, std::uint64_t& committed) c
   const std::string_view why = message ? message->find("error") : std::string_view{};
   if (!why.empty()) {
     const auto text = json::text_to_value(Type(Kind::kStr), why);
-    return fail(Code::kUnavailable, "`" + settings_.command.name + "` says: " + (text ? text->as_text() : std::string(why)));
+    return fail(Code::kUnavailable,
+                "`" + settings_.command.name + "` says: " + (text ? text->as_text() : std::string(why)));
   }
   std::uint64_t value = 0;
   for (const char c : time) value = c >= '0' && c <= '9' ? value * 10 + static_cast<std::uint64_t>(c - '0') : 0;
-  if (!time.empty()) committed = value;
-  else std::fprintf(stderr, "%s: %s\n", settings_.command.name.c_str(), line.c_str());
+  if (!time.empty())
+    committed = value;
+  else
+    std::fprintf(stderr, "%s: %s\n", settings_.command.name.c_str(), line.c_str());
   return {};
 }
 
@@ -106,7 +112,9 @@ Result<void> ExecSink::wait_for(std::uint64_t commit) {
     }
     if (program_->output_ended()) return fail(ended());
     const std::int64_t left_ms = (deadline - now_ns()) / 1'000'000;
-    if (left_ms <= 0) return fail(Code::kUnavailable, fmt::format("`{}` does not acknowledge commit {} (`timeout`)", settings_.command.name, commit));
+    if (left_ms <= 0)
+      return fail(Code::kUnavailable,
+                  fmt::format("`{}` does not acknowledge commit {} (`timeout`)", settings_.command.name, commit));
     TRY(program_->pump(left_ms));
   }
   return {};

@@ -13,7 +13,7 @@ namespace {
 
 using process::LineProcess;
 
-constexpr std::int64_t kSliceMs = 100;              // how soon a stop is seen
+constexpr std::int64_t kSliceMs = 100;  // how soon a stop is seen
 constexpr std::int64_t kRestartDelayMaxNs = 60'000'000'000;
 constexpr std::size_t kBatchRows = 4096;
 
@@ -22,8 +22,12 @@ std::uint64_t key_source(const std::string& name) { return XXH3_64bits(name.data
 }  // namespace
 
 ExecSource::ExecSource(const plan::Source& source, ExecReadSettings settings)
-    : name_(source.name), fields_(source.fields), upsert_(source.upsert), needs_keys_(source.needs_keys),
-      settings_(std::move(settings)), policy_(settings_.bad_rows, name_) {
+    : name_(source.name),
+      fields_(source.fields),
+      upsert_(source.upsert),
+      needs_keys_(source.needs_keys),
+      settings_(std::move(settings)),
+      policy_(settings_.bad_rows, name_) {
   for (const plan::SourceField& field : fields_) {
     if (field.used) schema_.columns.push_back({field.name, field.type});
     has_primary_key_ = has_primary_key_ || field.primary_key;
@@ -75,7 +79,8 @@ Result<ExecSource::Outcome> ExecSource::run_once(SourceContext& context) {
     const bool own_commits = commits_itself_ || settings_.is_static;
     if (!pending_.empty() && !own_commits && now - pending_since_ns_ >= settings_.commit_ns) (void)commit("", context);
     if (pending_.empty()) context.idle();
-    const std::int64_t due_ms = pending_.empty() || own_commits ? kSliceMs : (settings_.commit_ns - (now - pending_since_ns_)) / 1'000'000;
+    const std::int64_t due_ms =
+        pending_.empty() || own_commits ? kSliceMs : (settings_.commit_ns - (now - pending_since_ns_)) / 1'000'000;
     TRY(program->pump(std::clamp<std::int64_t>(due_ms, 0, kSliceMs)));
   }
 }
@@ -124,8 +129,10 @@ Result<void> ExecSource::take(const std::string& line, SourceContext& context) {
     bad("no JSON object", line, BadRecord::Kind::kRecord, context);
     return {};
   }
-  if (const auto row = message->find("insert"); !row.empty()) return change(row, message->find("key"), true, line, context);
-  if (const auto row = message->find("delete"); !row.empty()) return change(row, message->find("key"), false, line, context);
+  if (const auto row = message->find("insert"); !row.empty())
+    return change(row, message->find("key"), true, line, context);
+  if (const auto row = message->find("delete"); !row.empty())
+    return change(row, message->find("key"), false, line, context);
   if (const auto offset = message->find("commit"); !offset.empty()) {
     commits_itself_ = true;
     if (!settings_.is_static) (void)commit(offset == "null" ? std::string() : std::string(offset), context);
@@ -133,25 +140,29 @@ Result<void> ExecSource::take(const std::string& line, SourceContext& context) {
   }
   if (const auto why = message->find("error"); !why.empty()) {
     const auto text = json::text_to_value(Type(Kind::kStr), why);
-    return fail(Code::kUnavailable, "`" + settings_.command.name + "` says: " + (text ? text->as_text() : std::string(why)));
+    return fail(Code::kUnavailable,
+                "`" + settings_.command.name + "` says: " + (text ? text->as_text() : std::string(why)));
   }
   bad("a message has `insert`, `delete`, `commit` or `error`", line, BadRecord::Kind::kRecord, context);
   return {};
 }
 
-Result<void> ExecSource::change(std::string_view row, std::string_view key, bool insert, const std::string& line, SourceContext& context) {
+Result<void> ExecSource::change(std::string_view row, std::string_view key, bool insert, const std::string& line,
+                                SourceContext& context) {
   const auto object = json::JsonObject::parse(row);
   if (!object) {
     bad("a row is a JSON object", line, BadRecord::Kind::kRecord, context);
     return {};
   }
   if (!insert && !settings_.deletions && !has_primary_key_)
-    return fail(Code::kBadData, "`" + settings_.command.name + "` deletes a row: that takes a primary key, or `deletions_enabled: true`");
+    return fail(Code::kBadData, "`" + settings_.command.name +
+                                    "` deletes a row: that takes a primary key, or `deletions_enabled: true`");
   auto cells = cells_of(*object, insert, line, context);
   if (!cells) return {};
   const auto row_key = key_of(*cells, key, insert);
   if (!row_key) {
-    bad(insert ? "a part of the primary key cannot be read" : "the row to delete is not there", line, BadRecord::Kind::kRecord, context);
+    bad(insert ? "a part of the primary key cannot be read" : "the row to delete is not there", line,
+        BadRecord::Kind::kRecord, context);
     return {};
   }
   if (pending_.empty()) pending_since_ns_ = context.env().clock->monotonic_ns();
@@ -160,8 +171,8 @@ Result<void> ExecSource::change(std::string_view row, std::string_view key, bool
 }
 
 // One value per field, used or not.
-std::optional<std::vector<Value>> ExecSource::cells_of(const json::JsonObject& object, bool insert, const std::string& line,
-                                                       SourceContext& context) {
+std::optional<std::vector<Value>> ExecSource::cells_of(const json::JsonObject& object, bool insert,
+                                                       const std::string& line, SourceContext& context) {
   const bool only_key = !insert && upsert_;
   std::vector<Value> out;
   for (const plan::SourceField& field : fields_) {
@@ -171,14 +182,19 @@ std::optional<std::vector<Value>> ExecSource::cells_of(const json::JsonObject& o
     }
     const std::string_view raw = object.find(field.external_name.empty() ? field.name : field.external_name);
     if (raw.empty()) {
-      if (field.default_value) out.push_back(*field.default_value);
-      else if (field.type.admits_none() || (only_key && !field.primary_key)) out.push_back(Value::none());
-      else out.push_back(Value::error());
+      if (field.default_value)
+        out.push_back(*field.default_value);
+      else if (field.type.admits_none() || (only_key && !field.primary_key))
+        out.push_back(Value::none());
+      else
+        out.push_back(Value::error());
       if (out.back().is_error()) bad("column `" + field.name + "` is missing", line, BadRecord::Kind::kValue, context);
       continue;
     }
     auto value = json::text_to_value(field.type, raw);
-    if (!value) bad(fmt::format("column `{}`: {} is no `{}`", field.name, raw.substr(0, 100), field.type.to_text()), line, BadRecord::Kind::kValue, context);
+    if (!value)
+      bad(fmt::format("column `{}`: {} is no `{}`", field.name, raw.substr(0, 100), field.type.to_text()), line,
+          BadRecord::Kind::kValue, context);
     out.push_back(value ? std::move(*value) : Value::error());
   }
   return out;

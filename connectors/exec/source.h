@@ -36,7 +36,7 @@ struct ExecReadSettings {
   std::int64_t commit_ns = 0;
   std::int64_t restarts_max = 0;  // in a row, without a commit between
   std::int64_t restart_delay_ns = 0;
-  std::int64_t end_ns = 0;        // for the program to end by itself when the run stops
+  std::int64_t end_ns = 0;  // for the program to end by itself when the run stops
   BadRowPolicy::Action bad_rows = BadRowPolicy::Action::kLog;
   std::string dead_letters;
 };
@@ -61,8 +61,10 @@ class ExecSource final : public Source {
   [[nodiscard]] Outcome stop(process::LineProcess& program, SourceContext& context);
   // One line of the program. An error is the end of it.
   [[nodiscard]] Result<void> take(const std::string& line, SourceContext& context);
-  [[nodiscard]] Result<void> change(std::string_view row, std::string_view key, bool insert, const std::string& line, SourceContext& context);
-  [[nodiscard]] std::optional<std::vector<Value>> cells_of(const json::JsonObject& object, bool insert, const std::string& line, SourceContext& context);
+  [[nodiscard]] Result<void> change(std::string_view row, std::string_view key, bool insert, const std::string& line,
+                                    SourceContext& context);
+  [[nodiscard]] std::optional<std::vector<Value>> cells_of(const json::JsonObject& object, bool insert,
+                                                           const std::string& line, SourceContext& context);
   [[nodiscard]] std::optional<Key> key_of(const std::vector<Value>& cells, std::string_view key, bool insert);
   void bad(std::string message, const std::string& line, BadRecord::Kind kind, SourceContext& context);
   [[nodiscard]] bool commit(std::string offset, SourceContext& context);
@@ -77,12 +79,12 @@ class ExecSource final : public Source {
   Schema schema_;  // of the used fields
   bool has_primary_key_ = false;
 
-  std::string offset_;              // of the last commit
-  std::vector<Row> pending_;        // not yet committed
-  bool commits_itself_ = false;     // it has sent a commit
-  bool progressed_ = false;         // a commit since the program began
+  std::string offset_;           // of the last commit
+  std::vector<Row> pending_;     // not yet committed
+  bool commits_itself_ = false;  // it has sent a commit
+  bool progressed_ = false;      // a commit since the program began
   std::int64_t pending_since_ns_ = 0;
-  std::uint64_t next_row_ = 0;      // of generated keys
+  std::uint64_t next_row_ = 0;  // of generated keys
   std::uint64_t line_ = 0;
   std::uint64_t order_ = 0;
   std::unordered_map<Key, std::uint64_t> occurrences_;  // of equal rows, where deletions name no key

@@ -39,14 +39,18 @@ class BlockReader {
 
   BlockReader(ByteReader& bytes, const RecordCutter& cutter, std::shared_ptr<BlockPool> pool, std::uint64_t first_line,
               BlockReaderOptions options, OnBad on_bad)
-      : bytes_(bytes), cutter_(cutter), pool_(std::move(pool)), options_(options), on_bad_(std::move(on_bad)),
+      : bytes_(bytes),
+        cutter_(cutter),
+        pool_(std::move(pool)),
+        options_(options),
+        on_bad_(std::move(on_bad)),
         line_(first_line) {}
 
   // The next block; none at the end. `final`: the last record may lack its line end; otherwise such bytes stay unread.
   Result<std::optional<Cut>> next(bool final);
   // After the end: bytes that begin a record which is not whole.
   [[nodiscard]] const std::string& rest() const { return carry_; }
-  [[nodiscard]] std::uint64_t line() const { return line_; }          // of the next record
+  [[nodiscard]] std::uint64_t line() const { return line_; }  // of the next record
   // Bytes of the input (decompressed) before the next record.
   [[nodiscard]] std::uint64_t consumed() const { return consumed_; }
 

@@ -18,7 +18,8 @@ std::atomic<std::size_t> raw_bytes_of_process{0};
 }  // namespace
 
 ContentStore::ContentStore(ContentStore&& other) noexcept
-    : parts_(std::exchange(other.parts_, {})), first_raw_(std::exchange(other.first_raw_, 0)),
+    : parts_(std::exchange(other.parts_, {})),
+      first_raw_(std::exchange(other.first_raw_, 0)),
       raw_bytes_(std::exchange(other.raw_bytes_, 0)) {}
 
 ContentStore& ContentStore::operator=(ContentStore&& other) noexcept {

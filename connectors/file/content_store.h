@@ -24,7 +24,8 @@ class ContentStore {
   ~ContentStore();
 
   // `bytes` of the block are content (a whole file has no line end added).
-  void add(const BlockRef& block, std::size_t bytes, std::uint64_t first_line, std::shared_ptr<const std::string> metadata);
+  void add(const BlockRef& block, std::size_t bytes, std::uint64_t first_line,
+           std::shared_ptr<const std::string> metadata);
   // Drops the last `bytes`, which were added last and alone.
   void drop_last(std::size_t bytes);
   struct Segment {

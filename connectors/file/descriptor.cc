@@ -18,7 +18,8 @@ Result<std::unique_ptr<Source>> make_file_source(const plan::Source& source, Env
   return std::make_unique<FollowFileSource>(std::move(shared));
 }
 
-plan::SourceField fixed_field(std::string name, Kind kind, plan::SourceField::From from = plan::SourceField::From::kPayload) {
+plan::SourceField fixed_field(std::string name, Kind kind,
+                              plan::SourceField::From from = plan::SourceField::From::kPayload) {
   return {.name = name, .external_name = name, .type = Type(kind), .from = from};
 }
 
@@ -44,8 +45,13 @@ Result<plan::SourceShape> describe_files(const std::string& connector, const Set
 
 ConnectorDescriptor reader(std::string name, std::string doc, std::string example, std::vector<std::string> aliases) {
   ConnectorDescriptor out;
-  out.spec = {.name = name, .role = ConnectorSpec::Role::kSource, .doc = std::move(doc), .example = std::move(example),
-              .aliases = std::move(aliases), .options = file_read_options(name), .takes_schema = name != "io.plaintext.read"};
+  out.spec = {.name = name,
+              .role = ConnectorSpec::Role::kSource,
+              .doc = std::move(doc),
+              .example = std::move(example),
+              .aliases = std::move(aliases),
+              .options = file_read_options(name),
+              .takes_schema = name != "io.plaintext.read"};
   out.make_source = make_file_source;
   out.describe = [name](const Setting& args, const std::vector<plan::SourceField>& schema, Env& env) {
     return describe_files(name, args, schema, env);
@@ -55,8 +61,12 @@ ConnectorDescriptor reader(std::string name, std::string doc, std::string exampl
 
 ConnectorDescriptor writer(std::string name, std::string doc, std::string example, std::vector<std::string> aliases) {
   ConnectorDescriptor out;
-  out.spec = {.name = name, .role = ConnectorSpec::Role::kSink, .doc = std::move(doc), .example = std::move(example),
-              .aliases = std::move(aliases), .options = file_write_options(name)};
+  out.spec = {.name = name,
+              .role = ConnectorSpec::Role::kSink,
+              .doc = std::move(doc),
+              .example = std::move(example),
+              .aliases = std::move(aliases),
+              .options = file_write_options(name)};
   out.make_sink = [](const plan::Output& output, const Schema& schema, Env&) -> Result<std::unique_ptr<Sink>> {
     auto settings = TRY(FileWriteSettings::from(output.connector, output.args, schema));
     if (settings.snapshot) return std::make_unique<SnapshotFileSink>(std::move(settings), schema);
@@ -78,10 +88,12 @@ std::vector<ConnectorDescriptor> file_connectors() {
   out.push_back(reader("io.csv.read", "Delimited text with a header.", "!io.csv.read {path: ./orders.csv}", {}));
   out.push_back(reader("io.jsonlines.read", "A JSON object per line.", "!io.jsonlines.read {path: ./events.jsonl}",
                        {"io.json_lines.read"}));
-  out.push_back(reader("io.plaintext.read", "A row per line, in the column `data`.", "!io.plaintext.read {path: ./log.txt}", {}));
+  out.push_back(
+      reader("io.plaintext.read", "A row per line, in the column `data`.", "!io.plaintext.read {path: ./log.txt}", {}));
   out.push_back(writer("io.fs.write", "Changes or a snapshot as csv or JSON lines.",
                        "!io.fs.write {table: $counts, path: ./counts.jsonl}", {"io.filesystem.write"}));
-  out.push_back(writer("io.csv.write", "Changes or a snapshot as csv.", "!io.csv.write {table: $counts, path: ./counts.csv}", {}));
+  out.push_back(writer("io.csv.write", "Changes or a snapshot as csv.",
+                       "!io.csv.write {table: $counts, path: ./counts.csv}", {}));
   out.push_back(writer("io.jsonlines.write", "Changes or a snapshot as JSON lines.",
                        "!io.jsonlines.write {table: $counts, path: ./counts.jsonl}", {"io.json_lines.write"}));
   return out;

@@ -18,7 +18,8 @@ constexpr std::int64_t kFreshNs = 50 * kMs;
 constexpr std::size_t kDeltaBytes = 1 << 20;
 
 bool same_version(const FileStat& a, const FileStat& b) {
-  return a.mtime_ns == b.mtime_ns && a.ctime_ns == b.ctime_ns && a.size == b.size && a.inode == b.inode && a.device == b.device;
+  return a.mtime_ns == b.mtime_ns && a.ctime_ns == b.ctime_ns && a.size == b.size && a.inode == b.inode &&
+         a.device == b.device;
 }
 
 std::string_view without_line_end(std::string_view record) {
@@ -90,7 +91,8 @@ std::int64_t FollowFileSource::ns_to_wait(std::int64_t next_poll) const {
   std::int64_t now = context_->env().clock->monotonic_ns();
   std::int64_t due = next_poll;
   for (const auto& [path, file] : files_)
-    if (file.rest_since && !shared_->append_only) due = std::min(due, *file.rest_since + shared_->settings.partial_line_ns);
+    if (file.rest_since && !shared_->append_only)
+      due = std::min(due, *file.rest_since + shared_->settings.partial_line_ns);
   return std::max<std::int64_t>(due - now, kMs / 10);
 }
 
@@ -103,8 +105,10 @@ Result<bool> FollowFileSource::handle_changes(bool poll_is_due) {
     auto found = files_.find(path);
     if (found == files_.end()) continue;
     auto stat = context_->env().disk->stat(path);
-    if (stat && stat->is_regular) changed |= TRY(look_at(found->second, *stat, true));
-    else changes.rescan = true;
+    if (stat && stat->is_regular)
+      changed |= TRY(look_at(found->second, *stat, true));
+    else
+      changes.rescan = true;
     if (stopped_) return changed;
   }
   if (changes.rescan || unknown || poll_is_due) changed |= TRY(scan(false));
@@ -132,9 +136,11 @@ Result<bool> FollowFileSource::scan(bool first) {
   }
   ++scans_;
   bool nothing = scanned->root_missing || scanned->files.empty();
-  if (nothing && !warned_missing_) context_->warn(fmt::format("there is nothing at '{}' yet; waiting", shared_->settings.selection.path));
+  if (nothing && !warned_missing_)
+    context_->warn(fmt::format("there is nothing at '{}' yet; waiting", shared_->settings.selection.path));
   warned_missing_ = nothing;
-  if (first) for (const std::string& warning : scanned->warnings) context_->warn(warning);
+  if (first)
+    for (const std::string& warning : scanned->warnings) context_->warn(warning);
   if (!is_pattern(shared_->settings.selection.path))
     scanned->directories.push_back(parent_directory(shared_->settings.selection.path));
   // Watches come before the files are read: what is written meanwhile is seen after.
@@ -265,7 +271,11 @@ Result<bool> FollowFileSource::read_appended(FollowedFile& file, bool final) {
   std::string tail = file.tail;
   std::uint64_t again = file.end > base ? file.end - base : 0;
   tail.resize(tail.size() > again ? tail.size() - again : 0);
-  walk.open(**handle, {.offset = base, .line = file.next_line, .header = file.header, .file_bytes = stat->size, .tail = std::move(tail)});
+  walk.open(**handle, {.offset = base,
+                       .line = file.next_line,
+                       .header = file.header,
+                       .file_bytes = stat->size,
+                       .tail = std::move(tail)});
   const std::uint64_t now = static_cast<std::uint64_t>(context_->env().clock->wall_ns());
   file.stat = *stat;
   file.fresh = static_cast<std::int64_t>(now) - stat->mtime_ns < kFreshNs;
@@ -280,7 +290,8 @@ Result<bool> FollowFileSource::read_appended(FollowedFile& file, bool final) {
     if (!walk.header_text().empty()) file.header_text = walk.header_text();
     file.next_line = walk.reader().line();
     file.consumed = base + walk.reader().consumed();
-    bool unended = final && walk.reader().consumed() > before && file.consumed == walk.end_offset() && !walk.tail().ends_with('\n');
+    bool unended = final && walk.reader().consumed() > before && file.consumed == walk.end_offset() &&
+                   !walk.tail().ends_with('\n');
     if (unended) note_partial(file, *cut);
     if (!*cut) break;
     deliver_cut(file, std::move(**cut));
@@ -366,8 +377,12 @@ Result<bool> FollowFileSource::read_again(FollowedFile& file) {
   if (shared_->append_only) {
     bool is_replaced = stat->inode != file.stat.inode || stat->size < file.consumed;
     if (!is_replaced) {
-      warn(file, Error{Code::kBadData, fmt::format("'{}' was changed other than by appending; the source is append-only, so "
-                                                   "what it was before is kept", file.path), {}, {}});
+      warn(file, Error{Code::kBadData,
+                       fmt::format("'{}' was changed other than by appending; the source is append-only, so "
+                                   "what it was before is kept",
+                                   file.path),
+                       {},
+                       {}});
       file.stat = *stat;
       file.fresh = false;
       return false;

@@ -2,12 +2,14 @@
 //
 // Files as they change: additions, appended bytes, edits and deletions become changes of the table.
 //
-// W1  Appended (same file, larger, the last 4 KiB before the old end unchanged): only what is new is read. Anything else
+// W1  Appended (same file, larger, the last 4 KiB before the old end unchanged): only what is new is read. Anything
+// else
 //     becomes a difference by content: rows that are in both versions are not touched, wherever they stand.
 // W2  Everything that one look at the files finds is one transaction; at the start every file is one.
 // W3  What was read can be taken back: the content is kept (content_store.h), unless the source is append-only; then a
 //     file that shrinks or is replaced is read as a new one, and other edits are only warned about.
-// W4  A last line without its end waits `partial_line_timeout` for it, then it is a row; should it go on after all, that
+// W4  A last line without its end waits `partial_line_timeout` for it, then it is a row; should it go on after all,
+// that
 //     row is taken back. (Append-only: it waits for ever.)
 //
 // A change is seen by mtime, ctime, inode, device or size, by an inotify event, or, in the first moments after a write
@@ -35,21 +37,21 @@ struct FollowedFile {
   std::shared_ptr<const std::string> shared_path;
   std::uint64_t key_source = 0;
   FileStat stat;
-  std::uint64_t consumed = 0;   // bytes that are records
+  std::uint64_t consumed = 0;  // bytes that are records
   std::uint64_t next_line = 0;
-  std::uint64_t end = 0;        // bytes that were read
-  std::string tail;             // the last of them
+  std::uint64_t end = 0;  // bytes that were read
+  std::string tail;       // the last of them
   std::shared_ptr<const CsvHeader> header;
   std::string header_text;
   std::optional<std::int64_t> rest_since;  // there are bytes after `consumed`, since (monotonic)
-  std::string partial;          // a record that was consumed without its line end
+  std::string partial;                     // a record that was consumed without its line end
   std::uint64_t partial_line = 0;
   bool partial_is_header = false;
-  bool fresh = false;           // read so soon after its mtime that a further write may not show in it
+  bool fresh = false;  // read so soon after its mtime that a further write may not show in it
   std::string last_warning;
   ContentStore store;
-  RowCounts counts;             // of rows, where keys are made of them
-  Key content;                  // hash, of formats by file
+  RowCounts counts;  // of rows, where keys are made of them
+  Key content;       // hash, of formats by file
   std::uint64_t seen_in_scan = 0;
 };
 
@@ -92,9 +94,9 @@ class FollowFileSource final : public Source {
   std::map<std::string, FollowedFile> files_;
   Watcher watcher_;
   std::uint64_t scans_ = 0;
-  bool stopped_ = false;       // deliver said so
+  bool stopped_ = false;  // deliver said so
   bool warned_missing_ = false;
-  std::int64_t scan_ns_ = 0;   // of the last scan
+  std::int64_t scan_ns_ = 0;  // of the last scan
 };
 
 }  // namespace thalweg

@@ -49,12 +49,14 @@ class Sampler {
   Result<InferredFields> run() {
     auto scan = TRY(scan_files(disk_, settings_.selection));
     if (scan.files.empty()) {
-      result_.warnings.push_back(fmt::format("there is no file at '{}' to infer the columns from", settings_.selection.path));
+      result_.warnings.push_back(
+          fmt::format("there is no file at '{}' to infer the columns from", settings_.selection.path));
       return std::move(result_);
     }
     for (std::size_t i = 0; i < scan.files.size() && i < kFilesMax && left_ > 0; ++i) TRY(sample(scan.files[i].path));
     for (const std::string& name : order_) result_.fields.push_back(field(name));
-    if (order_.empty()) result_.warnings.push_back(fmt::format("'{}' has no records to infer the columns from", scan.files[0].path));
+    if (order_.empty())
+      result_.warnings.push_back(fmt::format("'{}' has no records to infer the columns from", scan.files[0].path));
     return std::move(result_);
   }
 
@@ -64,8 +66,10 @@ class Sampler {
     auto bytes = open_bytes(*file, path, compression_of(path));
     bool is_csv = settings_.format == FileFormat::kCsv;
     std::unique_ptr<RecordCutter> cutter;
-    if (is_csv) cutter = std::make_unique<CsvCutter>(settings_.csv);
-    else cutter = std::make_unique<LineCutter>();
+    if (is_csv)
+      cutter = std::make_unique<CsvCutter>(settings_.csv);
+    else
+      cutter = std::make_unique<LineCutter>();
     BlockReader reader(*bytes, *cutter, std::make_shared<BlockPool>(kSampleBlockBytes), 0,
                        {.record_bytes_max = settings_.record_bytes_max}, [](const BlockReader::BadPart&) {});
     header_.clear();
@@ -76,8 +80,10 @@ class Sampler {
       while (!data.empty() && left_ > 0) {
         std::string_view record = data.substr(0, std::max<std::size_t>(cutter->record_end(data), 1));
         data.remove_prefix(record.size());
-        if (is_csv) csv_record(record);
-        else json_record(record);
+        if (is_csv)
+          csv_record(record);
+        else
+          json_record(record);
       }
     }
     return {};
@@ -88,7 +94,8 @@ class Sampler {
     std::vector<std::string> cells = split_csv_record(settings_.csv, record);
     if (header_.empty()) {
       bool named = settings_.csv.header;
-      for (std::size_t i = 0; i < cells.size(); ++i) header_.push_back(named ? cells[i] : fmt::format("column_{}", i + 1));
+      for (std::size_t i = 0; i < cells.size(); ++i)
+        header_.push_back(named ? cells[i] : fmt::format("column_{}", i + 1));
       for (const std::string& name : header_) guess(name);
       if (named) return;
     }

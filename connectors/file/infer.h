@@ -27,6 +27,7 @@ struct InferOptions {
 };
 
 // Requires: a format that takes a schema. Errors: a file that cannot be read.
-[[nodiscard]] Result<InferredFields> infer_fields(const FileReadSettings& settings, Disk& disk, const InferOptions& options = {});
+[[nodiscard]] Result<InferredFields> infer_fields(const FileReadSettings& settings, Disk& disk,
+                                                  const InferOptions& options = {});
 
 }  // namespace thalweg

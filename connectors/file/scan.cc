@@ -42,8 +42,10 @@ class Scanner {
   Scanner(Disk& disk, const FileSelection& selection) : disk_(disk), selection_(selection) {}
 
   Result<ScanResult> run() {
-    if (is_pattern(selection_.path)) TRY(expand(selection_.path));
-    else TRY(plain(selection_.path));
+    if (is_pattern(selection_.path))
+      TRY(expand(selection_.path));
+    else
+      TRY(plain(selection_.path));
     auto& files = result_.files;
     std::sort(files.begin(), files.end(), [](const FoundFile& a, const FoundFile& b) {
       return a.stat.mtime_ns != b.stat.mtime_ns ? a.stat.mtime_ns < b.stat.mtime_ns : a.path < b.path;
@@ -88,8 +90,10 @@ class Scanner {
         if (found.error().code != Code::kNotFound) result_.warnings.push_back(found.error().message);
         continue;
       }
-      if (found->is_directory) TRY(walk(path, *found, depth + 1));
-      else if (found->is_regular && matches_name(selection_.object_pattern, name)) add(path, *found);
+      if (found->is_directory)
+        TRY(walk(path, *found, depth + 1));
+      else if (found->is_regular && matches_name(selection_.object_pattern, name))
+        add(path, *found);
     }
     return {};
   }
@@ -127,14 +131,17 @@ class Scanner {
     if (deep && !last) TRY(match(directory, parts, at + 1, depth + 1));
     for (const std::string& name : *names) {
       if (name.starts_with('.') && !part.starts_with('.')) continue;
-      if (deep) TRY(below(join(directory, name), parts, at, last, depth));
-      else if (matches_name(part, name)) TRY(found(join(directory, name), parts, at, last, depth));
+      if (deep)
+        TRY(below(join(directory, name), parts, at, last, depth));
+      else if (matches_name(part, name))
+        TRY(found(join(directory, name), parts, at, last, depth));
     }
     return {};
   }
 
   // A name that `**` takes: it goes on in directories, and as the last part it means the files too.
-  Result<void> below(const std::string& path, const std::vector<std::string>& parts, std::size_t at, bool last, int depth) {
+  Result<void> below(const std::string& path, const std::vector<std::string>& parts, std::size_t at, bool last,
+                     int depth) {
     auto stat = disk_.stat(path);
     if (!stat) return {};
     if (stat->is_directory) return match(path, parts, at, depth + 1);
@@ -142,7 +149,8 @@ class Scanner {
     return {};
   }
 
-  Result<void> found(const std::string& path, const std::vector<std::string>& parts, std::size_t at, bool last, int depth) {
+  Result<void> found(const std::string& path, const std::vector<std::string>& parts, std::size_t at, bool last,
+                     int depth) {
     auto stat = disk_.stat(path);
     if (!stat) {
       if (stat.error().code != Code::kNotFound) result_.warnings.push_back(stat.error().message);

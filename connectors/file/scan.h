@@ -27,9 +27,9 @@ struct FileSelection {
 };
 
 struct ScanResult {
-  std::vector<FoundFile> files;                // by mtime, then path
-  std::vector<std::string> directories;        // that were listed, for watching
-  std::vector<std::string> warnings;           // below the root: what could not be looked at
+  std::vector<FoundFile> files;          // by mtime, then path
+  std::vector<std::string> directories;  // that were listed, for watching
+  std::vector<std::string> warnings;     // below the root: what could not be looked at
   bool root_missing = false;
 };
 

@@ -40,7 +40,9 @@ std::string_view format_name(FileFormat format) {
 }
 
 std::unexpected<Error> no_format(std::string_view what, SourceSpan at) {
-  return fail(Error{Code::kInvalidPipeline, fmt::format("the format of these files is not clear: {}", what), at,
+  return fail(Error{Code::kInvalidPipeline,
+                    fmt::format("the format of these files is not clear: {}", what),
+                    at,
                     {{"give `format:` csv, json, plaintext, plaintext_by_file or binary", {}}}});
 }
 
@@ -66,22 +68,26 @@ Result<std::optional<char>> one_byte(const SettingReader& args, std::string_view
   if (text == "\\t" || text == "tab") return std::optional<char>{'\t'};
   if (text == "space") return std::optional<char>{' '};
   if (text.size() != 1 || text[0] == '\n' || text[0] == '\r')
-    return fail(Code::kInvalidPipeline, fmt::format("`{}` must be a single byte, found {}", name,
-                                                    text.empty() ? "an empty text" : "`" + text + "`"),
-                args.span(name));
+    return fail(
+        Code::kInvalidPipeline,
+        fmt::format("`{}` must be a single byte, found {}", name, text.empty() ? "an empty text" : "`" + text + "`"),
+        args.span(name));
   return std::optional<char>{text[0]};
 }
 
 Result<void> read_csv(const SettingReader& args, CsvFormat& format) {
   if (auto c = TRY(one_byte(args, "delimiter"))) format.delimiter = *c;
-  if (args.has("quote") && args.text("quote").empty()) format.quote.reset();
-  else if (auto c = TRY(one_byte(args, "quote"))) format.quote = *c;
+  if (args.has("quote") && args.text("quote").empty())
+    format.quote.reset();
+  else if (auto c = TRY(one_byte(args, "quote")))
+    format.quote = *c;
   if (auto c = TRY(one_byte(args, "escape"))) format.escape = *c;
   if (auto c = TRY(one_byte(args, "comment_character"))) format.comment = *c;
   format.double_quotes = args.flag("enable_double_quote_escapes", format.double_quotes);
   if (!args.flag("enable_quoting", true)) format.quote.reset();
   if (format.quote == format.delimiter)
-    return fail(Code::kInvalidPipeline, fmt::format("`{}` cannot be both the delimiter and the quote", format.delimiter),
+    return fail(Code::kInvalidPipeline,
+                fmt::format("`{}` cannot be both the delimiter and the quote", format.delimiter),
                 args.span("delimiter"));
   return {};
 }
@@ -106,9 +112,11 @@ std::optional<FileFormat> format_of_extension(std::string_view path) {
   std::size_t dot = path.rfind('.');
   if (dot == std::string_view::npos) return std::nullopt;
   std::string extension(path.substr(dot + 1));
-  std::transform(extension.begin(), extension.end(), extension.begin(), [](unsigned char c) { return std::tolower(c); });
+  std::transform(extension.begin(), extension.end(), extension.begin(),
+                 [](unsigned char c) { return std::tolower(c); });
   if (extension == "csv" || extension == "tsv") return FileFormat::kCsv;
-  if (extension == "json" || extension == "jsonl" || extension == "ndjson" || extension == "jsonlines") return FileFormat::kJson;
+  if (extension == "json" || extension == "jsonl" || extension == "ndjson" || extension == "jsonlines")
+    return FileFormat::kJson;
   if (extension == "txt" || extension == "log") return FileFormat::kPlainText;
   return std::nullopt;
 }
@@ -128,11 +136,16 @@ Result<FileReadSettings> FileReadSettings::from(std::string_view connector, cons
   s.selection.object_pattern = read.text("object_pattern", "*");
   s.is_static = read.text("mode", "streaming") == "static";
   if (s.selection.path.empty()) return fail(Code::kInvalidPipeline, "`path` is empty", read.span("path"));
-  if (connector == "io.csv.read") s.format = FileFormat::kCsv;
-  else if (connector == "io.jsonlines.read") s.format = FileFormat::kJson;
-  else if (connector == "io.plaintext.read") s.format = FileFormat::kPlainText;
-  else if (read.has("format")) s.format = format_from_name(read.text("format")).value_or(FileFormat::kCsv);
-  else s.format = TRY(guess_format(s.selection, disk, read.span("path")));
+  if (connector == "io.csv.read")
+    s.format = FileFormat::kCsv;
+  else if (connector == "io.jsonlines.read")
+    s.format = FileFormat::kJson;
+  else if (connector == "io.plaintext.read")
+    s.format = FileFormat::kPlainText;
+  else if (read.has("format"))
+    s.format = format_from_name(read.text("format")).value_or(FileFormat::kCsv);
+  else
+    s.format = TRY(guess_format(s.selection, disk, read.span("path")));
   s.csv = TRY(csv_format_from(args));
   if (without_compression(s.selection.path).ends_with(".tsv") && !read.has("delimiter") && !read.map("csv_settings"))
     s.csv.delimiter = '\t';
@@ -144,9 +157,12 @@ Result<FileReadSettings> FileReadSettings::from(std::string_view connector, cons
   s.partial_line_ns = read.integer("partial_line_timeout", 500 * kMs);
   std::string action = read.text("on_bad_row");
   s.dead_letter = read.text("dead_letter");
-  if (action == "skip") s.on_bad_row = BadRowPolicy::Action::kSkip;
-  else if (action == "fail") s.on_bad_row = BadRowPolicy::Action::kFail;
-  else if (action == "dead_letter" || !s.dead_letter.empty()) s.on_bad_row = BadRowPolicy::Action::kDeadLetter;
+  if (action == "skip")
+    s.on_bad_row = BadRowPolicy::Action::kSkip;
+  else if (action == "fail")
+    s.on_bad_row = BadRowPolicy::Action::kFail;
+  else if (action == "dead_letter" || !s.dead_letter.empty())
+    s.on_bad_row = BadRowPolicy::Action::kDeadLetter;
   if (action == "dead_letter" && s.dead_letter.empty())
     return fail(Code::kInvalidPipeline, "`on_bad_row: dead_letter` needs `dead_letter:`, a path or a name",
                 read.span("on_bad_row"));
@@ -160,61 +176,103 @@ Result<FileReadSettings> FileReadSettings::from(std::string_view connector, cons
 
 std::vector<OptionSpec> csv_options() {
   std::vector<OptionSpec> dialect = {
-      {.name = "delimiter", .doc = "single byte between fields; `tab` too", .aliases = {"separator"}, .example = "\";\""},
+      {.name = "delimiter",
+       .doc = "single byte between fields; `tab` too",
+       .aliases = {"separator"},
+       .example = "\";\""},
       {.name = "quote", .doc = "single byte around fields; empty turns quoting off", .aliases = {"quotechar"}},
       {.name = "escape", .doc = "single byte inside quotes before a byte that is itself"},
-      {.name = "enable_double_quote_escapes", .type = OptionType::kBool, .doc = "two quotes inside quotes are one",
+      {.name = "enable_double_quote_escapes",
+       .type = OptionType::kBool,
+       .doc = "two quotes inside quotes are one",
        .aliases = {"double_quote_escapes"}},
       {.name = "enable_quoting", .type = OptionType::kBool, .doc = "whether quotes mean anything"},
       {.name = "comment_character", .doc = "lines that begin with it are left out", .aliases = {"comment"}},
   };
   std::vector<OptionSpec> options = dialect;
-  options.push_back({.name = "header", .type = OptionType::kBool, .fallback = "true",
+  options.push_back({.name = "header",
+                     .type = OptionType::kBool,
+                     .fallback = "true",
                      .doc = "the first record of a file names its columns; without one, columns go by position",
                      .aliases = {"include_header"}});
-  options.push_back({.name = "csv_settings", .type = OptionType::kMap, .doc = "the same settings as one value",
-                     .aliases = {"dsv_settings"}, .fields = dialect});
+  options.push_back({.name = "csv_settings",
+                     .type = OptionType::kMap,
+                     .doc = "the same settings as one value",
+                     .aliases = {"dsv_settings"},
+                     .fields = dialect});
   return options;
 }
 
 std::vector<OptionSpec> file_read_options(std::string_view connector) {
   std::vector<OptionSpec> options = {
-      {.name = "path", .type = OptionType::kPath, .required = true,
+      {.name = "path",
+       .type = OptionType::kPath,
+       .required = true,
        .doc = "a file, a directory (all files below it) or a pattern (`*`, `?`, `[a-z]`, `**`); `.gz` and `.zst` are "
-              "decompressed", .aliases = {"filename"}, .example = "./orders/*.csv"},
-      {.name = "mode", .type = OptionType::kEnum, .fallback = "streaming",
+              "decompressed",
+       .aliases = {"filename"},
+       .example = "./orders/*.csv"},
+      {.name = "mode",
+       .type = OptionType::kEnum,
+       .fallback = "streaming",
        .doc = "`static` reads what is there and ends; `streaming` follows changes, additions and deletions",
        .choices = {"streaming", "static", "streaming_with_deletions"}},
       {.name = "object_pattern", .fallback = "*", .doc = "below a directory, only files whose names match"},
-      {.name = "with_metadata", .type = OptionType::kBool, .fallback = "false",
+      {.name = "with_metadata",
+       .type = OptionType::kBool,
+       .fallback = "false",
        .doc = "adds the json column `_metadata`: path, size, owner, created_at, modified_at, seen_at (seconds)"},
-      {.name = "refresh_interval", .type = OptionType::kDuration, .fallback = "500ms",
-       .doc = "how often files are looked at where the system does not announce changes", .min = 0.001},
-      {.name = "partial_line_timeout", .type = OptionType::kDuration, .fallback = "500ms",
+      {.name = "refresh_interval",
+       .type = OptionType::kDuration,
+       .fallback = "500ms",
+       .doc = "how often files are looked at where the system does not announce changes",
+       .min = 0.001},
+      {.name = "partial_line_timeout",
+       .type = OptionType::kDuration,
+       .fallback = "500ms",
        .doc = "streaming: how long a last line without its end is waited for before it is read as it is"},
-      {.name = "record_bytes_max", .type = OptionType::kInt, .fallback = "16777216",
-       .doc = "a longer record is a bad record", .min = 1024, .max = 2147483647},
-      {.name = "on_bad_row", .type = OptionType::kEnum,
+      {.name = "record_bytes_max",
+       .type = OptionType::kInt,
+       .fallback = "16777216",
+       .doc = "a longer record is a bad record",
+       .min = 1024,
+       .max = 2147483647},
+      {.name = "on_bad_row",
+       .type = OptionType::kEnum,
        .doc = "`dead_letter` keeps bad records, `skip` only logs them, `fail` ends the run",
        .choices = {"dead_letter", "skip", "fail"}},
-      {.name = "dead_letter", .type = OptionType::kPathOrTable, .doc = "a file for bad records (JSON lines), or the name of a table of them"},
-      {.name = "autocommit_duration_ms", .type = OptionType::kInt, .doc = "a loaded pipeline closes a commit this often",
+      {.name = "dead_letter",
+       .type = OptionType::kPathOrTable,
+       .doc = "a file for bad records (JSON lines), or the name of a table of them"},
+      {.name = "autocommit_duration_ms",
+       .type = OptionType::kInt,
+       .doc = "a loaded pipeline closes a commit this often",
        .min = 1},
-      {.name = "max_backlog_size", .type = OptionType::kInt, .doc = "accepted for compatibility; what is read and not yet processed is at most 16 MiB of each source", .min = 1},
+      {.name = "max_backlog_size",
+       .type = OptionType::kInt,
+       .doc = "accepted for compatibility; what is read and not yet processed is at most 16 MiB of each source",
+       .min = 1},
       {.name = "debug_data", .type = OptionType::kAny, .doc = "accepted for compatibility; not used"},
   };
   bool any_format = connector == "io.fs.read";
   if (any_format)
-    options.push_back({.name = "format", .type = OptionType::kEnum, .doc = "how a file is read; default: by its extension",
+    options.push_back({.name = "format",
+                       .type = OptionType::kEnum,
+                       .doc = "how a file is read; default: by its extension",
                        .choices = {"csv", "dsv", "json", "jsonlines", "plaintext", "plaintext_by_file",
                                    "plaintext_by_object", "binary", "only_metadata"}});
   if (any_format)
-    options.push_back({.name = "file_bytes_max", .type = OptionType::kInt, .fallback = "1073741824",
-                       .doc = "formats by file: a larger file is a bad record", .min = 1024, .max = 4294967295.0});
+    options.push_back({.name = "file_bytes_max",
+                       .type = OptionType::kInt,
+                       .fallback = "1073741824",
+                       .doc = "formats by file: a larger file is a bad record",
+                       .min = 1024,
+                       .max = 4294967295.0});
   if (any_format || connector == "io.csv.read")
     for (OptionSpec& option : csv_options()) options.push_back(std::move(option));
   if (any_format || connector == "io.jsonlines.read")
-    options.push_back({.name = "json_field_paths", .type = OptionType::kTextMap,
+    options.push_back({.name = "json_field_paths",
+                       .type = OptionType::kTextMap,
                        .doc = "column → JSON pointer of its value (`/a/b/0`)"});
   return options;
 }

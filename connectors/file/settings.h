@@ -22,7 +22,9 @@ enum class FileFormat : std::uint8_t { kCsv, kJson, kPlainText, kPlainTextByFile
 [[nodiscard]] inline bool is_by_file(FileFormat format) {
   return format == FileFormat::kPlainTextByFile || format == FileFormat::kBinary || format == FileFormat::kOnlyMetadata;
 }
-[[nodiscard]] inline bool takes_schema(FileFormat format) { return format == FileFormat::kCsv || format == FileFormat::kJson; }
+[[nodiscard]] inline bool takes_schema(FileFormat format) {
+  return format == FileFormat::kCsv || format == FileFormat::kJson;
+}
 
 struct FileReadSettings {
   FileSelection selection;
@@ -32,11 +34,11 @@ struct FileReadSettings {
   JsonPaths json_paths;
   bool with_metadata = false;
   std::size_t record_bytes_max = 0;
-  std::size_t file_bytes_max = 0;         // of formats by file
-  std::int64_t refresh_ns = 0;            // polling interval; also beside inotify, which sees no network file systems
-  std::int64_t partial_line_ns = 0;       // streaming: how long a last line may lack its end
+  std::size_t file_bytes_max = 0;    // of formats by file
+  std::int64_t refresh_ns = 0;       // polling interval; also beside inotify, which sees no network file systems
+  std::int64_t partial_line_ns = 0;  // streaming: how long a last line may lack its end
   BadRowPolicy::Action on_bad_row = BadRowPolicy::Action::kLog;
-  std::string dead_letter;                // a path, or empty
+  std::string dead_letter;  // a path, or empty
 
   // `connector` fixes the format (`io.csv.read`) or leaves it to `format` and the extension (`io.fs.read`).
   // `disk` is looked at only to find the extension of a directory's files.

@@ -25,7 +25,8 @@ std::string file_time(std::int64_t ns) {
 
 std::string path_at(const std::string& path, std::int64_t ns) {
   std::string out = path;
-  for (std::size_t at; (at = out.find(kTimeMark)) != std::string::npos;) out.replace(at, kTimeMark.size(), file_time(ns));
+  for (std::size_t at; (at = out.find(kTimeMark)) != std::string::npos;)
+    out.replace(at, kTimeMark.size(), file_time(ns));
   return out;
 }
 
@@ -42,7 +43,8 @@ Result<std::vector<std::uint32_t>> sort_columns(const SettingReader& read, const
     if (auto dot = name.rfind('.'); dot != std::string::npos && !schema.find(name)) name = name.substr(dot + 1);
     auto column = schema.find(name);
     if (!column)
-      return fail(Code::kInvalidPipeline, fmt::format("`sort_by` names column `{}`, which the table does not have", name),
+      return fail(Code::kInvalidPipeline,
+                  fmt::format("`sort_by` names column `{}`, which the table does not have", name),
                   read.span("sort_by"));
     columns.push_back(static_cast<std::uint32_t>(*column));
   }
@@ -61,7 +63,8 @@ Result<void> read_rotation(const SettingReader& read, FileWriteSettings& s) {
   if (limits.has("every")) s.rotate_every_ns = limits.integer("every", 0);
   if (limits.has("max_bytes")) s.rotate_bytes = static_cast<std::uint64_t>(limits.integer("max_bytes", 0));
   if (s.snapshot)
-    return fail(Code::kInvalidPipeline, "a snapshot is one file: `rotate` goes with `output_table_type: stream_of_changes`",
+    return fail(Code::kInvalidPipeline,
+                "a snapshot is one file: `rotate` goes with `output_table_type: stream_of_changes`",
                 read.span("rotate"));
   if (s.path.find(kTimeMark) == std::string::npos)
     return fail(Code::kInvalidPipeline, "`rotate` needs `{time}` in the path, so that every file has its own name",
@@ -71,26 +74,36 @@ Result<void> read_rotation(const SettingReader& read, FileWriteSettings& s) {
 
 }  // namespace
 
-Result<FileWriteSettings> FileWriteSettings::from(std::string_view connector, const Setting& args, const Schema& schema) {
+Result<FileWriteSettings> FileWriteSettings::from(std::string_view connector, const Setting& args,
+                                                  const Schema& schema) {
   SettingReader read(args);
   FileWriteSettings s;
   s.path = local_path(read.text("path"));
   if (s.path.empty()) return fail(Code::kInvalidPipeline, "`path` is empty", read.span("path"));
   if (s.path.ends_with(".gz") || s.path.ends_with(".zst"))
-    return fail(Code::kInvalidPipeline, "compressed output files are not supported; leave out the extension `.gz` or `.zst`",
+    return fail(Code::kInvalidPipeline,
+                "compressed output files are not supported; leave out the extension `.gz` or `.zst`",
                 read.span("path"));
-  if (connector == "io.csv.write") s.is_csv = true;
-  else if (connector == "io.jsonlines.write") s.is_csv = false;
-  else if (read.has("format")) s.is_csv = read.text("format") == "csv" || read.text("format") == "dsv";
-  else if (auto format = format_of_extension(s.path); format && takes_schema(*format)) s.is_csv = *format == FileFormat::kCsv;
-  else return fail(Code::kInvalidPipeline, "the path has no known extension; give `format:` csv or json", read.span("path"));
+  if (connector == "io.csv.write")
+    s.is_csv = true;
+  else if (connector == "io.jsonlines.write")
+    s.is_csv = false;
+  else if (read.has("format"))
+    s.is_csv = read.text("format") == "csv" || read.text("format") == "dsv";
+  else if (auto format = format_of_extension(s.path); format && takes_schema(*format))
+    s.is_csv = *format == FileFormat::kCsv;
+  else
+    return fail(Code::kInvalidPipeline, "the path has no known extension; give `format:` csv or json",
+                read.span("path"));
   s.header = read.flag("header", true);
   s.delimiter = TRY(csv_format_from(args)).delimiter;
   s.quoting = quoting_from(read.text("quoting"));
   s.snapshot = read.text("output_table_type") == "snapshot";
   s.min_interval_ns = read.integer("min_interval_ms", 0) * 1'000'000;
   std::string existing = read.text("on_existing", "replace");
-  s.on_existing = existing == "append" ? OnExisting::kAppend : existing == "fail" ? OnExisting::kFail : OnExisting::kReplace;
+  s.on_existing = existing == "append" ? OnExisting::kAppend
+                  : existing == "fail" ? OnExisting::kFail
+                                       : OnExisting::kReplace;
   if (s.snapshot && s.on_existing == OnExisting::kAppend)
     return fail(Code::kInvalidPipeline, "a snapshot replaces its file: `on_existing: append` does not go with it",
                 read.span("on_existing"));
@@ -99,40 +112,62 @@ Result<FileWriteSettings> FileWriteSettings::from(std::string_view connector, co
   if (!s.snapshot)
     for (const char* name : {"time", "diff"})
       if (schema.find(name))
-        return fail(Error{Code::kInvalidPipeline,
-                          fmt::format("the table has a column `{}`, and a stream of changes adds one of that name", name),
-                          args.span,
-                          {{"rename the column, or write `output_table_type: snapshot`", {}}}});
+        return fail(
+            Error{Code::kInvalidPipeline,
+                  fmt::format("the table has a column `{}`, and a stream of changes adds one of that name", name),
+                  args.span,
+                  {{"rename the column, or write `output_table_type: snapshot`", {}}}});
   return s;
 }
 
 std::vector<config::OptionSpec> file_write_options(std::string_view connector) {
   using config::OptionType;
   std::vector<config::OptionSpec> options = {
-      {.name = "path", .type = OptionType::kPath, .required = true,
-       .doc = "the file; `{time}` in it is the time (UTC) at which it was begun", .aliases = {"filename"},
+      {.name = "path",
+       .type = OptionType::kPath,
+       .required = true,
+       .doc = "the file; `{time}` in it is the time (UTC) at which it was begun",
+       .aliases = {"filename"},
        .example = "./out.csv"},
-      {.name = "output_table_type", .type = OptionType::kEnum, .fallback = "stream_of_changes",
+      {.name = "output_table_type",
+       .type = OptionType::kEnum,
+       .fallback = "stream_of_changes",
        .doc = "`stream_of_changes` appends every change with `time` and `diff`; `snapshot` is the table as it is now",
        .choices = {"stream_of_changes", "snapshot"}},
-      {.name = "min_interval_ms", .type = OptionType::kInt, .fallback = "100",
-       .doc = "a snapshot is rewritten at most this often", .min = 0},
-      {.name = "on_existing", .type = OptionType::kEnum, .fallback = "replace",
-       .doc = "what happens to a file of an earlier run", .choices = {"replace", "append", "fail"}},
-      {.name = "rotate", .type = OptionType::kMap, .doc = "begins a new file after a time or a size; needs `{time}` in the path",
+      {.name = "min_interval_ms",
+       .type = OptionType::kInt,
+       .fallback = "100",
+       .doc = "a snapshot is rewritten at most this often",
+       .min = 0},
+      {.name = "on_existing",
+       .type = OptionType::kEnum,
+       .fallback = "replace",
+       .doc = "what happens to a file of an earlier run",
+       .choices = {"replace", "append", "fail"}},
+      {.name = "rotate",
+       .type = OptionType::kMap,
+       .doc = "begins a new file after a time or a size; needs `{time}` in the path",
        .fields = {{.name = "every", .type = OptionType::kDuration, .doc = "age of a file", .min = 0.001},
                   {.name = "max_bytes", .type = OptionType::kInt, .doc = "size of a file", .min = 1}},
        .example = "{every: 1h, max_bytes: 100000000}"},
       {.name = "sort_by", .type = OptionType::kTextList, .doc = "columns that order the rows of one commit"},
   };
   if (connector == "io.fs.write")
-    options.push_back({.name = "format", .type = OptionType::kEnum, .doc = "default: by the extension",
+    options.push_back({.name = "format",
+                       .type = OptionType::kEnum,
+                       .doc = "default: by the extension",
                        .choices = {"csv", "dsv", "json", "jsonlines"}});
   if (connector != "io.jsonlines.write") {
     options.push_back({.name = "delimiter", .doc = "single byte between fields", .aliases = {"separator"}});
-    options.push_back({.name = "header", .type = OptionType::kBool, .fallback = "true",
-                       .doc = "the file begins with the names of the columns", .aliases = {"include_header"}});
-    options.push_back({.name = "quoting", .type = OptionType::kEnum, .fallback = "nonnumeric", .doc = "which cells are quoted",
+    options.push_back({.name = "header",
+                       .type = OptionType::kBool,
+                       .fallback = "true",
+                       .doc = "the file begins with the names of the columns",
+                       .aliases = {"include_header"}});
+    options.push_back({.name = "quoting",
+                       .type = OptionType::kEnum,
+                       .fallback = "nonnumeric",
+                       .doc = "which cells are quoted",
                        .choices = {"minimal", "all", "nonnumeric", "none"}});
   }
   return options;
@@ -262,7 +297,8 @@ Result<void> SnapshotFileSink::end(std::uint64_t /*commit*/) {
   }
   running_.clear();
   dirty_ = true;
-  if (!writer_.joinable() || env_->clock->monotonic_ns() - written_ns_ >= settings_.min_interval_ns) return replace_file();
+  if (!writer_.joinable() || env_->clock->monotonic_ns() - written_ns_ >= settings_.min_interval_ns)
+    return replace_file();
   changed_.notify_one();
   return {};
 }

@@ -102,11 +102,11 @@ class SnapshotFileSink final : public Sink {
   std::string line_;
   std::map<std::string, std::int64_t> running_;  // changes of the running commit
   std::mutex mutex_;
-  std::map<std::string, std::int64_t> rows_;     // guarded by mutex_: lines with counts, as of the last commit
-  bool dirty_ = false;                           // guarded by mutex_
-  bool stop_ = false;                            // guarded by mutex_
-  std::int64_t written_ns_ = 0;                  // guarded by mutex_
-  std::optional<Error> error_;                   // guarded by mutex_: of the writer thread
+  std::map<std::string, std::int64_t> rows_;  // guarded by mutex_: lines with counts, as of the last commit
+  bool dirty_ = false;                        // guarded by mutex_
+  bool stop_ = false;                         // guarded by mutex_
+  std::int64_t written_ns_ = 0;               // guarded by mutex_
+  std::optional<Error> error_;                // guarded by mutex_: of the writer thread
   std::condition_variable changed_;
   std::thread writer_;  // writes what min_interval held back; only where there is an interval
 };

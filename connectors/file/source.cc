@@ -64,13 +64,17 @@ Result<std::shared_ptr<FileSourceShared>> share_file_source(const plan::Source& 
   shared->source_name = source.name;
   shared->append_only = source.append_only;
   for (const auto& [column, path] : shared->settings.json_paths) {
-    bool known = std::any_of(source.fields.begin(), source.fields.end(), [&](const auto& f) { return f.name == column; });
+    bool known =
+        std::any_of(source.fields.begin(), source.fields.end(), [&](const auto& f) { return f.name == column; });
     if (!known)
-      return fail(Code::kInvalidPipeline, fmt::format("`json_field_paths` names column `{}`, which the schema does not have", column));
+      return fail(Code::kInvalidPipeline,
+                  fmt::format("`json_field_paths` names column `{}`, which the schema does not have", column));
   }
   shared->decoder = TRY(decoder_of(shared->settings, shared->layout));
-  if (shared->settings.format == FileFormat::kCsv) shared->cutter = std::make_unique<CsvCutter>(shared->settings.csv);
-  else shared->cutter = std::make_unique<LineCutter>();
+  if (shared->settings.format == FileFormat::kCsv)
+    shared->cutter = std::make_unique<CsvCutter>(shared->settings.csv);
+  else
+    shared->cutter = std::make_unique<LineCutter>();
   shared->policy = std::make_unique<BadRowPolicy>(shared->settings.on_bad_row, source.name);
   shared->pool = std::make_shared<BlockPool>(kBlockBytes);
   return shared;
@@ -78,8 +82,10 @@ Result<std::shared_ptr<FileSourceShared>> share_file_source(const plan::Source& 
 
 void FilePiece::decode(RowSink& out) {
   Reporter report(out, *shared_->policy);
-  if (shared_->decoder) shared_->decoder->decode(block_, info_, report);
-  else WholeFileDecoder(shared_->layout).decode(block_, content_bytes_, info_, report);
+  if (shared_->decoder)
+    shared_->decoder->decode(block_, info_, report);
+  else
+    WholeFileDecoder(shared_->layout).decode(block_, content_bytes_, info_, report);
   block_.reset();
 }
 
@@ -118,7 +124,8 @@ Result<std::optional<std::pair<std::shared_ptr<Block>, std::size_t>>> read_whole
     if (n == 0) break;
     if (filled < block->capacity()) continue;
     if (filled > bytes_max) {
-      BadRecord bad{.message = fmt::format("the file is larger than {} bytes (`file_bytes_max`)", bytes_max), .raw = {},
+      BadRecord bad{.message = fmt::format("the file is larger than {} bytes (`file_bytes_max`)", bytes_max),
+                    .raw = {},
                     .position = path};
       shared.policy->apply(bad);
       context.bad_record(std::move(bad));
@@ -147,7 +154,8 @@ void FileWalk::open(ReadFile& file, Start start) {
                              .expected_bytes = compression == Compression::kNone ? expected : 0};
   reader_ = std::make_unique<BlockReader>(*bytes_, *shared_->cutter, shared_->pool, start.line, options,
                                           [this](BlockReader::BadPart part) {
-                                            BadRecord bad{.message = std::move(part.message), .raw = std::move(part.raw),
+                                            BadRecord bad{.message = std::move(part.message),
+                                                          .raw = std::move(part.raw),
                                                           .position = fmt::format("{}:{}:1", path_, part.line + 1)};
                                             shared_->policy->apply(bad);
                                             context_.bad_record(std::move(bad));
@@ -194,9 +202,12 @@ void FileWalk::report_absent() {
   for (std::uint32_t index : header_->absent) {
     const RecordField& field = shared_->layout.fields[index];
     if (field.default_value || field.type.admits_none()) continue;
-    BadRecord bad{.message = fmt::format("column `{}` is not in the header of this file, and has no default{}", field.name,
-                                         field.primary_key ? "; it is part of the primary key, so no row can be read" : ""),
-                  .raw = header_text_, .position = path_ + ":1:1", .kind = BadRecord::Kind::kValue};
+    BadRecord bad{
+        .message = fmt::format("column `{}` is not in the header of this file, and has no default{}", field.name,
+                               field.primary_key ? "; it is part of the primary key, so no row can be read" : ""),
+        .raw = header_text_,
+        .position = path_ + ":1:1",
+        .kind = BadRecord::Kind::kValue};
     shared_->policy->apply(bad);
     context_.bad_record(std::move(bad));
   }
@@ -208,7 +219,8 @@ Result<bool> StaticFileSource::read_whole(SourceContext& context, const FoundFil
   BlockInfo info{.path = std::make_shared<const std::string>(file.path),
                  .key_source = key_source_of(shared_->source_name, file.path)};
   if (shared_->layout.metadata) info.metadata = metadata_of(file, context.env().clock->wall_ns());
-  return context.deliver(std::make_unique<FilePiece>(shared_, std::move(content->first), content->second, std::move(info)));
+  return context.deliver(
+      std::make_unique<FilePiece>(shared_, std::move(content->first), content->second, std::move(info)));
 }
 
 Result<bool> StaticFileSource::read_file(SourceContext& context, const FoundFile& file) {
@@ -233,8 +245,9 @@ Result<void> StaticFileSource::run(SourceContext& context) {
   if (!settings.dead_letter.empty()) TRY(shared_->policy->open_dead_letters(context.env(), settings.dead_letter));
   auto scan = TRY(scan_files(*context.env().disk, settings.selection));
   if (scan.root_missing || (scan.files.empty() && is_pattern(settings.selection.path)))
-    return fail(Code::kNotFound, scan.root_missing ? fmt::format("there is no file or directory '{}'", settings.selection.path)
-                                                   : fmt::format("no file matches '{}'", settings.selection.path));
+    return fail(Code::kNotFound, scan.root_missing
+                                     ? fmt::format("there is no file or directory '{}'", settings.selection.path)
+                                     : fmt::format("no file matches '{}'", settings.selection.path));
   for (std::string& warning : scan.warnings) context.warn(std::move(warning));
   for (const FoundFile& file : scan.files) {
     bool go_on = TRY(is_by_file(settings.format) ? read_whole(context, file) : read_file(context, file));

@@ -24,7 +24,7 @@ struct FileSourceShared {
   std::unique_ptr<RecordCutter> cutter;
   std::unique_ptr<BadRowPolicy> policy;
   std::shared_ptr<BlockPool> pool;
-  bool append_only = false;                // the pipeline promises that nothing is ever taken back
+  bool append_only = false;  // the pipeline promises that nothing is ever taken back
 };
 
 [[nodiscard]] Result<std::shared_ptr<FileSourceShared>> share_file_source(const plan::Source& source,
@@ -33,7 +33,10 @@ struct FileSourceShared {
 class FilePiece final : public Piece {
  public:
   FilePiece(std::shared_ptr<const FileSourceShared> shared, BlockRef block, std::size_t content_bytes, BlockInfo info)
-      : shared_(std::move(shared)), bytes_(block->size()), block_(std::move(block)), content_bytes_(content_bytes),
+      : shared_(std::move(shared)),
+        bytes_(block->size()),
+        block_(std::move(block)),
+        content_bytes_(content_bytes),
         info_(std::move(info)) {}
   [[nodiscard]] std::size_t bytes() const override { return bytes_; }
   void decode(RowSink& out) override;
@@ -77,7 +80,7 @@ class FileWalk {
   const std::shared_ptr<const FileSourceShared> shared_;
   SourceContext& context_;
   const std::string path_;
-  std::unique_ptr<ByteReader> bytes_;   // a TailReader over
+  std::unique_ptr<ByteReader> bytes_;  // a TailReader over
   std::unique_ptr<ByteReader> inner_;
   std::unique_ptr<BlockReader> reader_;
   std::shared_ptr<const CsvHeader> header_;

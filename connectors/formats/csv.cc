@@ -89,10 +89,17 @@ void append_quoted_content(const CsvFormat& format, std::string_view content, st
 class CsvBlock {
  public:
   CsvBlock(const CsvFormat& format, const RecordLayout& layout, const BlockRef& block, const BlockInfo& info,
-               Reporter& report)
-      : format_(format), layout_(layout), header_(*info.csv_header), rows_(layout, block, info, report),
-        separators_(block->data(), format.delimiter), end_(block->data() + block->size()), line_(info.first_line),
-        quote_(format.quote.value_or('\0')), quoting_(format.quote.has_value()), check_utf8_(rows_.must_check_utf8()) {
+           Reporter& report)
+      : format_(format),
+        layout_(layout),
+        header_(*info.csv_header),
+        rows_(layout, block, info, report),
+        separators_(block->data(), format.delimiter),
+        end_(block->data() + block->size()),
+        line_(info.first_line),
+        quote_(format.quote.value_or('\0')),
+        quoting_(format.quote.has_value()),
+        check_utf8_(rows_.must_check_utf8()) {
     for (const RecordField& field : layout.fields) kinds_.push_back(field.type.kind());
   }
 
@@ -209,15 +216,18 @@ class CsvBlock {
 
   void text(std::size_t field, const char* p, std::size_t length) {
     if (length > 0xFFFFFFFFU) return rows_.put_error(field, p, "is larger than 4 GiB");
-    if (length <= 4 && layout_.fields[field].type.optional() && is_none_token({p, length})) return none(field, p, length);
+    if (length <= 4 && layout_.fields[field].type.optional() && is_none_token({p, length}))
+      return none(field, p, length);
     if (check_utf8_ && !is_utf8({p, length})) return rows_.put_error(field, p, "is not valid UTF-8");
     rows_.put_view(field, padded_view(p, static_cast<std::uint32_t>(length)));
   }
 
   // An empty optional field takes the default if there is one; a None word is None.
   void none(std::size_t field, const char* p, std::size_t length) {
-    if (length == 0) rows_.fill_missing(field, p);
-    else rows_.put_none(field);
+    if (length == 0)
+      rows_.fill_missing(field, p);
+    else
+      rows_.put_none(field);
   }
 
   // Rare types, None, and what does not fit.
@@ -262,7 +272,8 @@ CsvHeader CsvHeader::from_names(const RecordLayout& layout, const std::vector<st
   for (const std::string& name : names) {
     auto found = by_name.find(name);
     bool wanted = found != by_name.end() && header.columns[static_cast<std::size_t>(found->second)] < 0;
-    if (wanted) header.columns[static_cast<std::size_t>(found->second)] = static_cast<std::int32_t>(header.fields.size());
+    if (wanted)
+      header.columns[static_cast<std::size_t>(found->second)] = static_cast<std::int32_t>(header.fields.size());
     header.fields.push_back(wanted ? found->second : -1);
   }
   note_absent(header);
@@ -270,9 +281,11 @@ CsvHeader CsvHeader::from_names(const RecordLayout& layout, const std::vector<st
 }
 
 CsvHeader CsvHeader::by_position(const RecordLayout& layout) {
-  CsvHeader header{.fields = layout.position, .columns = std::vector<std::int32_t>(layout.fields.size(), -1), .absent = {}};
+  CsvHeader header{
+      .fields = layout.position, .columns = std::vector<std::int32_t>(layout.fields.size(), -1), .absent = {}};
   for (std::size_t i = 0; i < header.fields.size(); ++i)
-    if (header.fields[i] >= 0) header.columns[static_cast<std::size_t>(header.fields[i])] = static_cast<std::int32_t>(i);
+    if (header.fields[i] >= 0)
+      header.columns[static_cast<std::size_t>(header.fields[i])] = static_cast<std::int32_t>(i);
   note_absent(header);
   return header;
 }

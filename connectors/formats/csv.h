@@ -26,7 +26,7 @@ struct CsvFormat {
   std::optional<char> escape;       // inside quotes, the next byte is itself
   bool double_quotes = true;        // `""` inside quotes is a quote
   std::optional<char> comment;
-  bool header = true;               // else names are those of the schema, by position
+  bool header = true;  // else names are those of the schema, by position
 };
 
 // What the columns of one file are.

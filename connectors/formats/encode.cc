@@ -20,8 +20,10 @@ void append_number(T v, std::string& out) {
 }
 
 void append_json_float(double v, std::string& out) {
-  if (std::isfinite(v)) append_float(v, out);
-  else out += "null";
+  if (std::isfinite(v))
+    append_float(v, out);
+  else
+    out += "null";
 }
 
 void append_json_base64(std::string_view bytes, std::string& out) {
@@ -143,7 +145,8 @@ void append_json_cell(const Type& type, const Column& column, std::size_t row, s
 }
 
 void CsvEncoder::quoted(std::string_view text, bool is_text, std::string& out) const {
-  bool special = text.find_first_of("\"\r\n") != std::string_view::npos || text.find(delimiter_) != std::string_view::npos;
+  bool special =
+      text.find_first_of("\"\r\n") != std::string_view::npos || text.find(delimiter_) != std::string_view::npos;
   bool quote = false;
   switch (quoting_) {
     case CsvQuoting::kMinimal: quote = special; break;
@@ -168,7 +171,8 @@ void CsvEncoder::header(bool with_time, std::string& out) const {
   for (const auto& column : schema_.columns) {
     if (!first) out += delimiter_;
     first = false;
-    bool special = column.name.find_first_of("\"\r\n") != std::string::npos || column.name.find(delimiter_) != std::string::npos;
+    bool special =
+        column.name.find_first_of("\"\r\n") != std::string::npos || column.name.find(delimiter_) != std::string::npos;
     quoted(column.name, special || quoting_ == CsvQuoting::kAll, out);
   }
   if (with_time) {

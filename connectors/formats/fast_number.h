@@ -32,7 +32,8 @@ inline bool fast_int(const char* p, std::size_t length, std::int64_t& out) {
 // Optional minus, digits, optionally a dot and digits; at most 15 digits in all. Then digits and the power of ten are
 // exact doubles, and one division rounds correctly (Clinger 1990).
 inline bool fast_float(const char* p, std::size_t length, double& out) {
-  static constexpr double kPowers[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
+  static constexpr double kPowers[] = {1e0, 1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                       1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
   bool negative = length && *p == '-';
   const char* end = p + length;
   p += negative;
@@ -57,7 +58,8 @@ inline bool fast_float(const char* p, std::size_t length, double& out) {
 
 // `2024-01-02T03:04:05`, with a blank for the `T`, optionally 1 to 9 fraction digits; no offset.
 inline bool fast_datetime(const char* p, std::size_t length, std::int64_t& out) {
-  if (length < 19 || length > 29 || p[4] != '-' || p[7] != '-' || (p[10] != 'T' && p[10] != ' ') || p[13] != ':' || p[16] != ':')
+  if (length < 19 || length > 29 || p[4] != '-' || p[7] != '-' || (p[10] != 'T' && p[10] != ' ') || p[13] != ':' ||
+      p[16] != ':')
     return false;
   bool ok = true;
   auto two = [&](std::size_t at) {
@@ -71,8 +73,8 @@ inline bool fast_datetime(const char* p, std::size_t length, std::int64_t& out) 
   int minute = two(14);
   int second = two(17);
   // Years whose nanoseconds surely fit; the others, and 60th seconds, go the general way.
-  if (!ok || year < 1700 || year > 2200 || month < 1 || month > 12 || day < 1 || day > days_in_month(year, month) || hour > 23 ||
-      minute > 59 || second > 59)
+  if (!ok || year < 1700 || year > 2200 || month < 1 || month > 12 || day < 1 || day > days_in_month(year, month) ||
+      hour > 23 || minute > 59 || second > 59)
     return false;
   std::int64_t fraction = 0;
   if (length > 19) {

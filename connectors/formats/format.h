@@ -23,8 +23,8 @@ struct CsvHeader;
 
 // What a decoder must know of a block beside its bytes.
 struct BlockInfo {
-  std::shared_ptr<const std::string> path;      // for messages
-  std::uint64_t first_line = 0;                 // from 0
+  std::shared_ptr<const std::string> path;  // for messages
+  std::uint64_t first_line = 0;             // from 0
   Diff diff = 1;
   std::uint64_t key_source = 0;                 // generated keys are sequence_key(key_source, line) …
   std::vector<Key> keys;                        // … or, where not empty, those of the records at record_offsets

@@ -22,9 +22,9 @@ class KeyOrder {
   struct Slot {
     alignas(16) char head[16] = {};  // the key's bytes and its quote
     alignas(16) char mask[16] = {};
-    std::uint32_t length = 0;        // with the quote
-    std::string tail;                // of longer keys
-    const Want* want = nullptr;      // null: nobody reads it
+    std::uint32_t length = 0;    // with the quote
+    std::string tail;            // of longer keys
+    const Want* want = nullptr;  // null: nobody reads it
   };
   // The slot at `index` if the key there is the expected one; `p` is after the opening quote.
   [[nodiscard]] const Slot* match(std::size_t index, const char* p) const {
@@ -34,7 +34,8 @@ class KeyOrder {
     __m128i differ = _mm_and_si128(_mm_xor_si128(bytes, _mm_load_si128(reinterpret_cast<const __m128i*>(slot.head))),
                                    _mm_load_si128(reinterpret_cast<const __m128i*>(slot.mask)));
     if (_mm_movemask_epi8(_mm_cmpeq_epi8(differ, _mm_setzero_si128())) != 0xFFFF) return nullptr;
-    if (slot.length > 16 && std::char_traits<char>::compare(p + 16, slot.tail.data(), slot.tail.size()) != 0) return nullptr;
+    if (slot.length > 16 && std::char_traits<char>::compare(p + 16, slot.tail.data(), slot.tail.size()) != 0)
+      return nullptr;
     return &slot;
   }
   void learn(std::size_t index, std::string_view key_and_quote, const Want* want) {
@@ -57,9 +58,14 @@ class KeyOrder {
 
 class JsonBlock {
  public:
-  JsonBlock(const RecordLayout& layout, const Want& root, const BlockRef& block, const BlockInfo& info, Reporter& report)
-      : layout_(layout), root_(root), info_(info), rows_(layout, block, info, report),
-        seen_((layout.fields.size() + 63) / 64), all_(seen_.size(), ~std::uint64_t{0}) {
+  JsonBlock(const RecordLayout& layout, const Want& root, const BlockRef& block, const BlockInfo& info,
+            Reporter& report)
+      : layout_(layout),
+        root_(root),
+        info_(info),
+        rows_(layout, block, info, report),
+        seen_((layout.fields.size() + 63) / 64),
+        all_(seen_.size(), ~std::uint64_t{0}) {
     if (std::size_t left = layout.fields.size() % 64) all_.back() = (std::uint64_t{1} << left) - 1;
     kinds_.reserve(layout.fields.size());
     for (const RecordField& field : layout.fields) kinds_.push_back(field.type.kind());
@@ -103,7 +109,8 @@ class JsonBlock {
   }
 
   bool check_utf8(const char* record, std::uint64_t line) {
-    const char* end = static_cast<const char*>(std::memchr(record, '\n', static_cast<std::size_t>(rows_.block_end() - record)));
+    const char* end =
+        static_cast<const char*>(std::memchr(record, '\n', static_cast<std::size_t>(rows_.block_end() - record)));
     if (is_utf8({record, static_cast<std::size_t>(end - record)})) return true;
     bad(record, record, line, "is not valid UTF-8");
     return false;
@@ -252,7 +259,8 @@ class JsonBlock {
     const char* end = digits;
     while (static_cast<unsigned char>(*end - '0') < 10) v = v * 10 + static_cast<std::uint64_t>(*end++ - '0');
     auto count = end - digits;
-    if (count == 0 || count > 18 || *end == '.' || *end == 'e' || *end == 'E' || (*digits == '0' && count > 1)) return nullptr;
+    if (count == 0 || count > 18 || *end == '.' || *end == 'e' || *end == 'E' || (*digits == '0' && count > 1))
+      return nullptr;
     rows_.put_int(field, negative ? -static_cast<std::int64_t>(v) : static_cast<std::int64_t>(v));
     return end;
   }
@@ -288,9 +296,12 @@ class JsonBlock {
     const char* end = json::skip_value(p, blanks);
     if (!end) return nullptr;
     std::string_view raw(p, static_cast<std::size_t>(end - p));
-    if (*p == 'n' && layout_.fields[field].type.optional()) rows_.put_none(field);
-    else if (blanks) rows_.put_text_copy(field, json::without_blanks(raw));
-    else rows_.put_view(field, padded_view(p, static_cast<std::uint32_t>(raw.size())));
+    if (*p == 'n' && layout_.fields[field].type.optional())
+      rows_.put_none(field);
+    else if (blanks)
+      rows_.put_text_copy(field, json::without_blanks(raw));
+    else
+      rows_.put_view(field, padded_view(p, static_cast<std::uint32_t>(raw.size())));
     return end;
   }
 
@@ -305,7 +316,8 @@ class JsonBlock {
     }
     constexpr std::size_t kShownBytes = 80;
     std::string_view raw(p, std::min<std::size_t>(static_cast<std::size_t>(end - p), kShownBytes));
-    rows_.put_error(field, p, fmt::format("is {}{}, not {}", raw, raw.size() == kShownBytes ? "…" : "", type.to_text()));
+    rows_.put_error(field, p,
+                    fmt::format("is {}{}, not {}", raw, raw.size() == kShownBytes ? "…" : "", type.to_text()));
     return end;
   }
 
@@ -319,7 +331,7 @@ class JsonBlock {
   KeyOrder root_order_;
   std::unordered_map<const Want*, KeyOrder> orders_;
   std::string scratch_;
-  const char* place_ = nullptr;    // the token at work, for messages
+  const char* place_ = nullptr;  // the token at work, for messages
   const char* problem_ = nullptr;
 };
 
@@ -328,7 +340,8 @@ Result<std::vector<std::string>> split_pointer(const std::string& pointer) {
   std::vector<std::string> out;
   if (pointer.empty()) return out;
   if (pointer[0] != '/')
-    return fail(Code::kInvalidArgument, fmt::format("`{}` is not a JSON pointer: it must be empty or begin with `/`", pointer));
+    return fail(Code::kInvalidArgument,
+                fmt::format("`{}` is not a JSON pointer: it must be empty or begin with `/`", pointer));
   for (std::size_t i = 0; i < pointer.size(); ++i) {
     char c = pointer[i];
     if (c == '/') {
@@ -338,7 +351,8 @@ Result<std::vector<std::string>> split_pointer(const std::string& pointer) {
     } else {
       char code = i + 1 < pointer.size() ? pointer[i + 1] : '\0';
       if (code != '0' && code != '1')
-        return fail(Code::kInvalidArgument, fmt::format("`{}` is not a JSON pointer: `~` must be followed by 0 or 1", pointer));
+        return fail(Code::kInvalidArgument,
+                    fmt::format("`{}` is not a JSON pointer: `~` must be followed by 0 or 1", pointer));
       out.back() += code == '0' ? '~' : '/';
       ++i;
     }
@@ -356,7 +370,8 @@ Result<std::unique_ptr<JsonLinesDecoder>> JsonLinesDecoder::make(const RecordLay
     std::vector<std::string> steps{field.external_name};
     if (path != paths.end()) steps = TRY(split_pointer(path->second));
     if (steps.size() > static_cast<std::size_t>(json::kDepthMax))
-      return fail(Code::kInvalidArgument, fmt::format("the path of column `{}` is deeper than {} levels", field.name, json::kDepthMax));
+      return fail(Code::kInvalidArgument,
+                  fmt::format("the path of column `{}` is deeper than {} levels", field.name, json::kDepthMax));
     Want* at = root.get();
     for (const std::string& step : steps) {
       auto& child = at->children[step];
@@ -364,8 +379,9 @@ Result<std::unique_ptr<JsonLinesDecoder>> JsonLinesDecoder::make(const RecordLay
       at = child.get();
     }
     if (at->field >= 0)
-      return fail(Code::kInvalidArgument, fmt::format("columns `{}` and `{}` are read from the same place",
-                                                      layout.fields[static_cast<std::size_t>(at->field)].name, field.name));
+      return fail(Code::kInvalidArgument,
+                  fmt::format("columns `{}` and `{}` are read from the same place",
+                              layout.fields[static_cast<std::size_t>(at->field)].name, field.name));
     at->field = static_cast<std::int32_t>(i);
   }
   return std::unique_ptr<JsonLinesDecoder>(new JsonLinesDecoder(layout, std::move(root)));

@@ -139,7 +139,8 @@ bool unescape(std::string_view content, std::string& out) {
 NumberEnd skip_number(const char* p) {
   if (*p == '-') ++p;
   if (!is_digit(*p)) return {};
-  if (*p == '0') ++p;
+  if (*p == '0')
+    ++p;
   else
     while (is_digit(*p)) ++p;
   bool is_integer = true;

@@ -67,8 +67,10 @@ class ArrayReader {
     NdArray out;
     out.shape = std::move(shape_);
     bool ints = element == Kind::kInt || (element != Kind::kFloat && all_ints_);
-    if (ints) out.data = std::move(ints_);
-    else out.data = std::move(floats_);
+    if (ints)
+      out.data = std::move(ints_);
+    else
+      out.data = std::move(floats_);
     return out;
   }
   [[nodiscard]] bool all_ints() const { return all_ints_; }
@@ -240,9 +242,12 @@ std::optional<Value> text_to_value(const Type& type, std::string_view text) {
   std::string line(text);
   bool in_string = false;
   for (std::size_t i = 0; i < line.size(); ++i) {
-    if (in_string && line[i] == '\\') ++i;
-    else if (line[i] == '"') in_string = !in_string;
-    else if (line[i] == '\n' && !in_string) line[i] = ' ';
+    if (in_string && line[i] == '\\')
+      ++i;
+    else if (line[i] == '"')
+      in_string = !in_string;
+    else if (line[i] == '\n' && !in_string)
+      line[i] = ' ';
   }
   line += '\n';
   line.append(kBlockPadding, '\0');

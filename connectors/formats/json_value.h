@@ -1,6 +1,7 @@
 // connectors/formats/json_value.h
 //
-// A JSON text as a value of a type: the path for composites, defaults and samples; flat fields have their own in json.cc.
+// A JSON text as a value of a type: the path for composites, defaults and samples; flat fields have their own in
+// json.cc.
 #pragma once
 
 #include <optional>

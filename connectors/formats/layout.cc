@@ -44,8 +44,8 @@ Result<RecordLayout> RecordLayout::of(const plan::Source& source) {
     auto index = static_cast<std::int32_t>(layout.fields.size());
     layout.position.push_back(index);
     if (for_key) layout.key_fields.push_back(static_cast<std::uint32_t>(index));
-    layout.fields.push_back({field.name, layout.declared_names.back(), field.type, field.default_value,
-                             field.primary_key, at});
+    layout.fields.push_back(
+        {field.name, layout.declared_names.back(), field.type, field.default_value, field.primary_key, at});
   }
   return layout;
 }

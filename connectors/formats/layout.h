@@ -19,18 +19,18 @@ struct RecordField {
   Type type;
   std::optional<Value> default_value;
   bool primary_key = false;
-  std::int32_t column = -1;   // in the batch; -1: read for the key only
+  std::int32_t column = -1;  // in the batch; -1: read for the key only
 };
 
 // L1  Fields that nobody uses are not here, unless the row key is made of them.
 // L2  `key_fields` are in the order of declaration; empty where keys are generated or nobody asks for them.
 struct RecordLayout {
-  std::vector<RecordField> fields;            // read from the record
-  std::vector<Type> column_types;             // of the batch: the used fields of the source, in order
-  std::vector<std::uint32_t> key_fields;      // into fields
-  std::vector<std::int32_t> position;         // of each declared payload field, in order: its index in fields or -1
-  std::vector<std::string> declared_names;    // external names of the declared payload fields, in order
-  std::optional<std::uint32_t> metadata;      // column of `_metadata`
+  std::vector<RecordField> fields;          // read from the record
+  std::vector<Type> column_types;           // of the batch: the used fields of the source, in order
+  std::vector<std::uint32_t> key_fields;    // into fields
+  std::vector<std::int32_t> position;       // of each declared payload field, in order: its index in fields or -1
+  std::vector<std::string> declared_names;  // external names of the declared payload fields, in order
+  std::optional<std::uint32_t> metadata;    // column of `_metadata`
   bool needs_keys = false;
   bool has_primary_key = false;
 

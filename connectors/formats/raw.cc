@@ -10,9 +10,12 @@ constexpr std::uint64_t kViewBytesMax = 0xFFFFFFFF;
 
 void put_data(RowWriter& rows, std::size_t field, std::string_view bytes, bool must_check) {
   bool is_text = rows.field(field).type.is(Kind::kStr);
-  if (bytes.size() > kViewBytesMax) rows.put_error(field, bytes.data(), "is larger than 4 GiB");
-  else if (is_text && must_check && !is_utf8(bytes)) rows.put_error(field, bytes.data(), "is not valid UTF-8");
-  else rows.put_view(field, StrView(bytes));
+  if (bytes.size() > kViewBytesMax)
+    rows.put_error(field, bytes.data(), "is larger than 4 GiB");
+  else if (is_text && must_check && !is_utf8(bytes))
+    rows.put_error(field, bytes.data(), "is not valid UTF-8");
+  else
+    rows.put_view(field, StrView(bytes));
 }
 
 }  // namespace

@@ -18,7 +18,8 @@ std::size_t rows_of_chunk(const Block& block) {
 }
 
 template <class T>
-Column finish(Phys phys, std::vector<T>& data, std::size_t rows, std::vector<CellTag>& tags, std::vector<HeapRef> heaps) {
+Column finish(Phys phys, std::vector<T>& data, std::size_t rows, std::vector<CellTag>& tags,
+              std::vector<HeapRef> heaps) {
   data.resize(rows);
   if (data.capacity() > 2 * rows) data.shrink_to_fit();
   if (!tags.empty()) tags.resize(rows);
@@ -28,8 +29,13 @@ Column finish(Phys phys, std::vector<T>& data, std::size_t rows, std::vector<Cel
 }  // namespace
 
 RowWriter::RowWriter(const RecordLayout& layout, const BlockRef& block, const BlockInfo& info, Reporter& report)
-    : layout_(layout), block_(block), info_(info), report_(report), chunk_rows_(rows_of_chunk(*block)),
-      block_is_utf8_(is_utf8(block->view())), cells_(layout.fields.size()) {
+    : layout_(layout),
+      block_(block),
+      info_(info),
+      report_(report),
+      chunk_rows_(rows_of_chunk(*block)),
+      block_is_utf8_(is_utf8(block->view())),
+      cells_(layout.fields.size()) {
   for (std::size_t i = 0; i < cells_.size(); ++i) cells_[i].phys = layout_.fields[i].type.phys();
   start_chunk();
 }
@@ -95,7 +101,8 @@ void RowWriter::put_value(std::size_t field_index, const Value& value) {
     case Kind::kDateTimeUtc:
     case Kind::kDuration: return put_int(field_index, value.as_int());
     case Kind::kFloat:
-      return put_float(field_index, value.tag() == Value::Tag::kInt ? static_cast<double>(value.as_int()) : value.as_float());
+      return put_float(field_index,
+                       value.tag() == Value::Tag::kInt ? static_cast<double>(value.as_int()) : value.as_float());
     case Kind::kPointer:
     case Kind::kUuid: return put_key(field_index, value.as_key());
     case Kind::kStr:
@@ -261,8 +268,8 @@ void RowWriter::flush() {
     if (layout_.fields[i].column >= 0)
       batch.columns[static_cast<std::size_t>(layout_.fields[i].column)] = take_column(cells_[i]);
   if (layout_.metadata)
-    batch.columns[*layout_.metadata] =
-        Column::constant(layout_.column_types[*layout_.metadata], Value::json(info_.metadata ? *info_.metadata : "{}"), row_);
+    batch.columns[*layout_.metadata] = Column::constant(layout_.column_types[*layout_.metadata],
+                                                        Value::json(info_.metadata ? *info_.metadata : "{}"), row_);
   batch.keys = take_keys();
   if (info_.diff != 1) batch.set_diffs(std::vector<Diff>(row_, info_.diff));
   report_.rows(std::move(batch));

@@ -122,7 +122,7 @@ class RowWriter {
   std::vector<Key> keys_;             // of the chunk, where they are written
   std::uint64_t first_line_ = 0;      // of the chunk, while keys are a sequence
   bool sequence_ = false;
-  std::size_t next_key_ = 0;          // in info_.record_offsets
+  std::size_t next_key_ = 0;  // in info_.record_offsets
   std::string key_bytes_;
   std::vector<PendingError> pending_errors_;
 };

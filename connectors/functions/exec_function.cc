@@ -15,7 +15,8 @@ namespace {
 using process::LineProcess;
 
 std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 // As many programs as calls are under way at once, started when they are needed and kept. One that failed a call is
@@ -24,7 +25,8 @@ class ExecTransport final : public Transport {
  public:
   explicit ExecTransport(process::Command command) : command_(std::move(command)) {}
 
-  std::expected<std::vector<std::string>, Refusal> exchange(const std::vector<std::string>& lines, std::int64_t timeout_ms) override {
+  std::expected<std::vector<std::string>, Refusal> exchange(const std::vector<std::string>& lines,
+                                                            std::int64_t timeout_ms) override {
     std::unique_ptr<LineProcess> program = take();
     if (!program) {
       auto started = LineProcess::start(command_);
@@ -50,7 +52,8 @@ class ExecTransport final : public Transport {
       }
       if (answers.size() == lines.size()) return answers;
       const std::int64_t left = deadline - now_ms();
-      if (left <= 0) return std::unexpected(Refusal{fmt::format("no answer within {} ms (`timeout`)", timeout_ms), true, 0});
+      if (left <= 0)
+        return std::unexpected(Refusal{fmt::format("no answer within {} ms (`timeout`)", timeout_ms), true, 0});
       if (program.output_ended()) {
         constexpr std::int64_t kEndMs = 1000;
         const auto end = program.wait_end(kEndMs);

@@ -42,12 +42,14 @@ std::string text_of(const plan::FunctionSpec& spec) {
 
 }  // namespace
 
-std::expected<plan::UserFunctionPtr, plan::FunctionError> make_function(const plan::FunctionSpec& spec, const FunctionPolicy& policy) {
+std::expected<plan::UserFunctionPtr, plan::FunctionError> make_function(const plan::FunctionSpec& spec,
+                                                                        const FunctionPolicy& policy) {
   if (spec.kind == "lua") return functions::make_lua(spec, text_of(spec));
   if (spec.kind == "http") return functions::make_http(spec, text_of(spec));
   plan::FunctionError wrong;
   if (spec.kind == "exec" && policy.allow_exec) return functions::make_exec(spec, text_of(spec));
-  wrong.message = spec.kind == "exec" ? "pipelines may not start programs here" : "`udf." + spec.kind + "` is not built into this version";
+  wrong.message = spec.kind == "exec" ? "pipelines may not start programs here"
+                                      : "`udf." + spec.kind + "` is not built into this version";
   if (spec.kind == "exec") wrong.hint = "`allow_exec` in the daemon's configuration permits it";
   return std::unexpected(std::move(wrong));
 }

@@ -16,7 +16,8 @@ class HttpTransport final : public Transport {
   HttpTransport(net::Url url, std::vector<std::pair<std::string, std::string>> headers, net::HttpPoolOptions options)
       : url_(std::move(url)), headers_(std::move(headers)), pool_(std::move(options)) {}
 
-  std::expected<std::vector<std::string>, Refusal> exchange(const std::vector<std::string>& lines, std::int64_t timeout_ms) override {
+  std::expected<std::vector<std::string>, Refusal> exchange(const std::vector<std::string>& lines,
+                                                            std::int64_t timeout_ms) override {
     net::HttpRequest request;
     request.method = "POST";
     request.headers.add("Content-Type", "application/x-ndjson");
@@ -94,7 +95,9 @@ std::expected<plan::UserFunctionPtr, plan::FunctionError> make_http(const plan::
   net::HttpPoolOptions pool;
   pool.tls.ca_file = read.text("ca_file");
   pool.idle_max = options->capacity;
-  return make_remote(spec, *options, std::make_unique<HttpTransport>(std::move(*url), std::move(headers), std::move(pool)), std::move(text));
+  return make_remote(spec, *options,
+                     std::make_unique<HttpTransport>(std::move(*url), std::move(headers), std::move(pool)),
+                     std::move(text));
 }
 
 }  // namespace thalweg::functions

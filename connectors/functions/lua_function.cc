@@ -19,9 +19,12 @@ using plan::UserCall;
 
 class LuaFunction final : public plan::UserFunction {
  public:
-  LuaFunction(const FunctionSpec& spec, LuaSource source, LuaLimits limits, std::int64_t batch_rows, std::unique_ptr<LuaState> first,
-              std::string text)
-      : source_(std::move(source)), limits_(limits), deterministic_(spec.deterministic), propagate_none_(spec.propagate_none),
+  LuaFunction(const FunctionSpec& spec, LuaSource source, LuaLimits limits, std::int64_t batch_rows,
+              std::unique_ptr<LuaState> first, std::string text)
+      : source_(std::move(source)),
+        limits_(limits),
+        deterministic_(spec.deterministic),
+        propagate_none_(spec.propagate_none),
         batch_rows_(batch_rows),
         text_(std::move(text)) {
     idle_.push_back(std::move(first));
@@ -34,8 +37,10 @@ class LuaFunction final : public plan::UserFunction {
   [[nodiscard]] Column call(const UserCall& call) const override {
     std::unique_ptr<LuaState> state = take();
     ColumnBuilder out(call.result, call.rows);
-    if (batch_rows_ > 0) call_batches(state, call, out);
-    else call_rows(state, call, out);
+    if (batch_rows_ > 0)
+      call_batches(state, call, out);
+    else
+      call_rows(state, call, out);
     give_back(std::move(state));
     return out.finish();
   }
@@ -146,8 +151,10 @@ class LuaFunction final : public plan::UserFunction {
   static void push_list(lua_State* lua, const Type& type, const Column& column, std::span<const std::uint32_t> rows) {
     lua_createtable(lua, static_cast<int>(rows.size()), 1);
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      if (column.is_value(rows[i])) push_cell(lua, type, column, rows[i]);
-      else push_null(lua);
+      if (column.is_value(rows[i]))
+        push_cell(lua, type, column, rows[i]);
+      else
+        push_null(lua);
       lua_rawseti(lua, -2, static_cast<lua_Integer>(i + 1));
     }
     lua_pushinteger(lua, static_cast<lua_Integer>(rows.size()));
@@ -176,15 +183,22 @@ std::expected<plan::UserFunctionPtr, FunctionError> make_lua(const FunctionSpec&
   LuaLimits limits;
   limits.instructions = options.integer("instruction_limit", limits.instructions);
   const std::int64_t mebibytes = options.integer("memory_limit", static_cast<std::int64_t>(limits.bytes >> 20));
-  if (limits.instructions < 1) return std::unexpected(FunctionError{.message = "`instruction_limit` is at least 1", .option = "instruction_limit"});
-  if (mebibytes < 1 || mebibytes > 4096) return std::unexpected(FunctionError{.message = "`memory_limit` is between 1 and 4096 MiB", .option = "memory_limit"});
+  if (limits.instructions < 1)
+    return std::unexpected(
+        FunctionError{.message = "`instruction_limit` is at least 1", .option = "instruction_limit"});
+  if (mebibytes < 1 || mebibytes > 4096)
+    return std::unexpected(
+        FunctionError{.message = "`memory_limit` is between 1 and 4096 MiB", .option = "memory_limit"});
   limits.bytes = static_cast<std::size_t>(mebibytes) << 20;
   const std::int64_t batch_rows = options.integer("max_batch_size", 0);
-  if (options.has("max_batch_size") && batch_rows < 1) return std::unexpected(FunctionError{.message = "`max_batch_size` is at least 1", .option = "max_batch_size"});
-  if (source.text.starts_with("\x1bLua")) return std::unexpected(FunctionError{.message = "a Lua source is text; compiled chunks are not read"});
+  if (options.has("max_batch_size") && batch_rows < 1)
+    return std::unexpected(FunctionError{.message = "`max_batch_size` is at least 1", .option = "max_batch_size"});
+  if (source.text.starts_with("\x1bLua"))
+    return std::unexpected(FunctionError{.message = "a Lua source is text; compiled chunks are not read"});
   auto first = LuaState::load(source, limits);
   if (!first) return std::unexpected(std::move(first.error()));
-  return std::make_shared<const LuaFunction>(spec, std::move(source), limits, batch_rows, std::move(*first), std::move(text));
+  return std::make_shared<const LuaFunction>(spec, std::move(source), limits, batch_rows, std::move(*first),
+                                             std::move(text));
 }
 
 }  // namespace thalweg::functions

@@ -9,6 +9,7 @@
 
 namespace thalweg::functions {
 
-[[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_lua(const plan::FunctionSpec& spec, std::string text);
+[[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_lua(const plan::FunctionSpec& spec,
+                                                                                 std::string text);
 
 }  // namespace thalweg::functions

@@ -57,9 +57,9 @@ end
 )lua";
 
 void open_libraries(lua_State* lua) {
-  constexpr luaL_Reg kLibraries[] = {{LUA_GNAME, luaopen_base},         {LUA_TABLIBNAME, luaopen_table},
-                                     {LUA_STRLIBNAME, luaopen_string},  {LUA_MATHLIBNAME, luaopen_math},
-                                     {LUA_UTF8LIBNAME, luaopen_utf8},   {LUA_COLIBNAME, luaopen_coroutine}};
+  constexpr luaL_Reg kLibraries[] = {{LUA_GNAME, luaopen_base},        {LUA_TABLIBNAME, luaopen_table},
+                                     {LUA_STRLIBNAME, luaopen_string}, {LUA_MATHLIBNAME, luaopen_math},
+                                     {LUA_UTF8LIBNAME, luaopen_utf8},  {LUA_COLIBNAME, luaopen_coroutine}};
   for (const luaL_Reg& library : kLibraries) {
     luaL_requiref(lua, library.name, library.func, 1);
     lua_pop(lua, 1);
@@ -129,13 +129,15 @@ void LuaState::on_count(lua_State* lua, lua_Debug*) {
   auto& state = **static_cast<LuaState**>(lua_getextraspace(lua));
   state.budget_ -= kInstructionsPerCheck;
   if (state.budget_ > 0) {
-    if (lua_gethookcount(lua) != kInstructionsPerCheck) lua_sethook(lua, on_count, LUA_MASKCOUNT, kInstructionsPerCheck);
+    if (lua_gethookcount(lua) != kInstructionsPerCheck)
+      lua_sethook(lua, on_count, LUA_MASKCOUNT, kInstructionsPerCheck);
     return;
   }
   // From here on every instruction fails, so that a pcall around the loop does not help it.
   lua_sethook(lua, on_count, LUA_MASKCOUNT, 1);
   luaL_where(lua, 0);
-  lua_pushfstring(lua, "more than %I instructions (`instruction_limit`)", static_cast<LUAI_UACINT>(state.limits_.instructions));
+  lua_pushfstring(lua, "more than %I instructions (`instruction_limit`)",
+                  static_cast<LUAI_UACINT>(state.limits_.instructions));
   lua_concat(lua, 2);
   lua_error(lua);
 }
@@ -175,19 +177,23 @@ LuaState::~LuaState() {
 
 void LuaState::push_function(lua_State* lua) const { lua_rawgeti(lua, LUA_REGISTRYINDEX, function_); }
 
-std::expected<std::unique_ptr<LuaState>, plan::FunctionError> LuaState::load(const LuaSource& source, const LuaLimits& limits) {
+std::expected<std::unique_ptr<LuaState>, plan::FunctionError> LuaState::load(const LuaSource& source,
+                                                                             const LuaLimits& limits) {
   std::unique_ptr<LuaState> state(new LuaState(limits));
   state->lua_ = lua_newstate(allocate, state.get());
-  if (!state->lua_) return std::unexpected(plan::FunctionError{.message = "no memory for an interpreter", .option = "memory_limit"});
+  if (!state->lua_)
+    return std::unexpected(plan::FunctionError{.message = "no memory for an interpreter", .option = "memory_limit"});
   *static_cast<LuaState**>(lua_getextraspace(state->lua_)) = state.get();
   if (auto failure = state->prepare(source)) return std::unexpected(std::move(*failure));
   return state;
 }
 
 std::optional<plan::FunctionError> LuaState::prepare(const LuaSource& source) {
-  if (auto failure = run(open_libraries)) return plan::FunctionError{.message = "Lua does not start: " + *failure, .option = "memory_limit"};
+  if (auto failure = run(open_libraries))
+    return plan::FunctionError{.message = "Lua does not start: " + *failure, .option = "memory_limit"};
   std::vector<std::string> standard;
-  if (auto failure = run([&](lua_State* lua) { standard = functions_of(lua, {}); })) return plan::FunctionError{.message = *failure};
+  if (auto failure = run([&](lua_State* lua) { standard = functions_of(lua, {}); }))
+    return plan::FunctionError{.message = *failure};
   const std::string chunk = "=" + source.name;
   auto failure = run([&](lua_State* lua) {
     if (luaL_loadbufferx(lua, source.text.data(), source.text.size(), chunk.c_str(), "t") != LUA_OK) lua_error(lua);
@@ -201,7 +207,8 @@ std::optional<plan::FunctionError> LuaState::prepare(const LuaSource& source) {
     std::vector<std::string> own = functions_of(lua, standard);
     std::string name = source.function.empty() ? source.fallback : source.function;
     const bool there = std::ranges::find(own, name) != own.end();
-    if (!there && source.function.empty() && own.size() == 1) name = own[0];
+    if (!there && source.function.empty() && own.size() == 1)
+      name = own[0];
     else if (!there) {
       missing = source.function.empty() ? "the source defines no function `" + name + "`, and several others"
                                         : "the source defines no function `" + name + "`";

@@ -36,7 +36,8 @@ struct LuaSource {
 
 class LuaState {
  public:
-  [[nodiscard]] static std::expected<std::unique_ptr<LuaState>, plan::FunctionError> load(const LuaSource& source, const LuaLimits& limits);
+  [[nodiscard]] static std::expected<std::unique_ptr<LuaState>, plan::FunctionError> load(const LuaSource& source,
+                                                                                          const LuaLimits& limits);
   ~LuaState();
   LuaState(const LuaState&) = delete;
   LuaState& operator=(const LuaState&) = delete;

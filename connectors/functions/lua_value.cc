@@ -16,10 +16,12 @@ namespace thalweg::functions {
 namespace {
 
 constexpr int kDepthMax = 100;
-constexpr char kNull = 0;                          // its address is the value `null`
+constexpr char kNull = 0;  // its address is the value `null`
 constexpr const char* kArrayMeta = "thalweg.json array";
 
-bool is_null(lua_State* lua, int index) { return lua_islightuserdata(lua, index) && lua_touserdata(lua, index) == &kNull; }
+bool is_null(lua_State* lua, int index) {
+  return lua_islightuserdata(lua, index) && lua_touserdata(lua, index) == &kNull;
+}
 
 void room(lua_State* lua) { luaL_checkstack(lua, 8, "nested too deeply"); }
 
@@ -192,7 +194,8 @@ class Reader {
   // Elements, None at the end included where the table says `n`.
   lua_Integer length(int index) {
     lua_getfield(lua_, index, "n");
-    lua_Integer n = lua_isinteger(lua_, -1) ? lua_tointeger(lua_, -1) : static_cast<lua_Integer>(lua_rawlen(lua_, index));
+    lua_Integer n =
+        lua_isinteger(lua_, -1) ? lua_tointeger(lua_, -1) : static_cast<lua_Integer>(lua_rawlen(lua_, index));
     lua_pop(lua_, 1);
     constexpr lua_Integer kElementsMax = 10'000'000;
     return std::clamp<lua_Integer>(n, 0, kElementsMax);
@@ -241,10 +244,14 @@ class Reader {
     std::vector<double> data;
     bool ints = true;
     integers_.clear();
-    const bool fine = gather(index, 0, out, data, ints) && (type.dims() < 0 || out.shape.size() == static_cast<std::size_t>(type.dims()));
-    if (!fine || (type.element().is(Kind::kInt) && !ints)) return wrong("returned a table that is no `" + type.to_text() + "`");
-    if (ints && !type.element().is(Kind::kFloat)) out.data = std::move(integers_);
-    else out.data = std::move(data);
+    const bool fine = gather(index, 0, out, data, ints) &&
+                      (type.dims() < 0 || out.shape.size() == static_cast<std::size_t>(type.dims()));
+    if (!fine || (type.element().is(Kind::kInt) && !ints))
+      return wrong("returned a table that is no `" + type.to_text() + "`");
+    if (ints && !type.element().is(Kind::kFloat))
+      out.data = std::move(integers_);
+    else
+      out.data = std::move(data);
     return Value::array(std::move(out));
   }
 
@@ -265,7 +272,8 @@ class Reader {
       case LUA_TBOOLEAN: append_json_value(Value::of(lua_toboolean(lua_, index) != 0), out); return true;
       case LUA_TNUMBER:
         append_json_value(lua_isinteger(lua_, index) ? Value::of(std::int64_t{lua_tointeger(lua_, index)})
-                                                     : Value::of(static_cast<double>(lua_tonumber(lua_, index))), out);
+                                                     : Value::of(static_cast<double>(lua_tonumber(lua_, index))),
+                          out);
         return true;
       case LUA_TSTRING: append_json_string(text(index), out); return true;
       case LUA_TTABLE: return is_array(index) ? append_list(index, out, depth) : append_object(index, out, depth);

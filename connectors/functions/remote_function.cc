@@ -58,9 +58,16 @@ class AnswerCache {
 
 class RemoteFunction final : public plan::UserFunction {
  public:
-  RemoteFunction(const plan::FunctionSpec& spec, const RemoteOptions& options, std::unique_ptr<Transport> transport, std::string text)
-      : names_(spec.arg_names), deterministic_(spec.deterministic), propagate_none_(spec.propagate_none), options_(options),
-        text_(std::move(text)), transport_(std::move(transport)), threads_(options.capacity), cache_(options.cache_entries) {}
+  RemoteFunction(const plan::FunctionSpec& spec, const RemoteOptions& options, std::unique_ptr<Transport> transport,
+                 std::string text)
+      : names_(spec.arg_names),
+        deterministic_(spec.deterministic),
+        propagate_none_(spec.propagate_none),
+        options_(options),
+        text_(std::move(text)),
+        transport_(std::move(transport)),
+        threads_(options.capacity),
+        cache_(options.cache_entries) {}
 
   [[nodiscard]] const std::string& text() const override { return text_; }
   [[nodiscard]] bool deterministic() const override { return deterministic_; }
@@ -86,8 +93,10 @@ class RemoteFunction final : public plan::UserFunction {
     const std::vector<Answer> answers = ask(questions);
     ColumnBuilder out(call.result, call.rows);
     for (std::size_t row = 0; row < call.rows; ++row) {
-      if (call.skips(row)) out.push_tagged(call.skip[row]);
-      else take(answers[question_of[row]], call, row, out);
+      if (call.skips(row))
+        out.push_tagged(call.skip[row]);
+      else
+        take(answers[question_of[row]], call, row, out);
     }
     return out.finish();
   }
@@ -113,20 +122,26 @@ class RemoteFunction final : public plan::UserFunction {
     std::vector<std::size_t> open;
     for (std::size_t i = 0; i < questions.size(); ++i) {
       auto hit = options_.cache_entries > 0 ? cache_.find(questions[i]) : std::nullopt;
-      if (hit) answers[i].line = std::move(*hit);
-      else open.push_back(i);
+      if (hit)
+        answers[i].line = std::move(*hit);
+      else
+        open.push_back(i);
     }
     std::vector<std::function<void()>> tasks;
     for (std::size_t begin = 0; begin < open.size(); begin += options_.batch_rows) {
       const std::size_t end = std::min(open.size(), begin + options_.batch_rows);
-      tasks.emplace_back([&, begin, end] { ask_batch(questions, std::span(open).subspan(begin, end - begin), answers); });
+      tasks.emplace_back(
+          [&, begin, end] { ask_batch(questions, std::span(open).subspan(begin, end - begin), answers); });
     }
-    if (tasks.size() == 1 && options_.capacity == 1) tasks.front()();
-    else if (!tasks.empty()) threads_.run(std::move(tasks));
+    if (tasks.size() == 1 && options_.capacity == 1)
+      tasks.front()();
+    else if (!tasks.empty())
+      threads_.run(std::move(tasks));
     return answers;
   }
 
-  void ask_batch(const std::vector<std::string>& questions, std::span<const std::size_t> which, std::vector<Answer>& answers) const {
+  void ask_batch(const std::vector<std::string>& questions, std::span<const std::size_t> which,
+                 std::vector<Answer>& answers) const {
     std::vector<std::string> lines;
     for (std::size_t i : which) lines.push_back(questions[i]);
     auto got = exchange(lines);

@@ -39,7 +39,9 @@ class Transport {
 [[nodiscard]] plan::UserFunctionPtr make_remote(const plan::FunctionSpec& spec, const RemoteOptions& options,
                                                 std::unique_ptr<Transport> transport, std::string text);
 
-[[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_exec(const plan::FunctionSpec& spec, std::string text);
-[[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_http(const plan::FunctionSpec& spec, std::string text);
+[[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_exec(const plan::FunctionSpec& spec,
+                                                                                  std::string text);
+[[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_http(const plan::FunctionSpec& spec,
+                                                                                  std::string text);
 
 }  // namespace thalweg::functions

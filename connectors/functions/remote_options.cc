@@ -35,7 +35,10 @@ std::expected<void, FunctionError> read_retries(const Setting& strategy, const s
   const bool none = strategy.tag.ends_with("NoRetryStrategy");
   const bool fixed = strategy.tag.ends_with("FixedDelayRetryStrategy");
   if (!none && !fixed && !strategy.tag.ends_with("ExponentialBackoffRetryStrategy"))
-    return wrong("`" + option + "` is `!udfs.ExponentialBackoffRetryStrategy {…}`, `!udfs.FixedDelayRetryStrategy {…}` or `!udfs.NoRetryStrategy`", option);
+    return wrong("`" + option +
+                     "` is `!udfs.ExponentialBackoffRetryStrategy {…}`, `!udfs.FixedDelayRetryStrategy {…}` or "
+                     "`!udfs.NoRetryStrategy`",
+                 option);
   out = {};
   if (none) return {};
   out.max = read.integer("max_retries", 3);
@@ -43,7 +46,8 @@ std::expected<void, FunctionError> read_retries(const Setting& strategy, const s
   out.factor = fixed ? 1 : read.number("backoff_factor", 2);
   out.jitter_ms = fixed ? 0 : read.number("jitter_ms", 300);
   if (out.max < 0 || out.max > 100) return wrong("`max_retries` is between 0 and 100", option);
-  if (!(out.first_delay_ms >= 0 && out.first_delay_ms <= 3.6e6)) return wrong("a delay is between 0 and 3600000 milliseconds", option);
+  if (!(out.first_delay_ms >= 0 && out.first_delay_ms <= 3.6e6))
+    return wrong("a delay is between 0 and 3600000 milliseconds", option);
   if (!(out.factor >= 1 && out.factor <= 100) || !(out.jitter_ms >= 0 && out.jitter_ms <= 3.6e6))
     return wrong("`backoff_factor` is between 1 and 100, `jitter_ms` at least 0", option);
   return {};
@@ -56,8 +60,11 @@ std::expected<void, FunctionError> read_cache(const Setting& cache, RemoteOption
     if (!*flag) out.cache_entries = 0;
     return {};
   }
-  if (!cache.tag.ends_with("InMemoryCache") && !cache.tag.ends_with("DiskCache") && !cache.tag.ends_with("DefaultCache"))
-    return wrong("`cache_strategy` is `!udfs.InMemoryCache {max_size}`, `!udfs.DiskCache {}`, `!udfs.DefaultCache {}` or true", "cache_strategy");
+  if (!cache.tag.ends_with("InMemoryCache") && !cache.tag.ends_with("DiskCache") &&
+      !cache.tag.ends_with("DefaultCache"))
+    return wrong(
+        "`cache_strategy` is `!udfs.InMemoryCache {max_size}`, `!udfs.DiskCache {}`, `!udfs.DefaultCache {}` or true",
+        "cache_strategy");
   const std::int64_t size = SettingReader(cache).integer("max_size", kEntries);
   if (size < 1) return wrong("`max_size` is at least 1", "cache_strategy");
   out.cache_entries = static_cast<std::size_t>(size);
@@ -75,7 +82,9 @@ std::expected<void, FunctionError> read_calls(const Setting& options, std::strin
   }
   if (read.has("timeout")) {
     const auto limit = seconds(*options.find("timeout"));
-    if (!limit) return wrong("`timeout` is a number of seconds, or a duration such as `500ms`, of a day at most", name("timeout"));
+    if (!limit)
+      return wrong("`timeout` is a number of seconds, or a duration such as `500ms`, of a day at most",
+                   name("timeout"));
     out.timeout_ms = std::max<std::int64_t>(1, static_cast<std::int64_t>(*limit * 1000));
   }
   if (read.has("retry_strategy"))

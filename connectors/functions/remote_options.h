@@ -22,11 +22,12 @@ struct RemoteOptions {
   std::size_t capacity = 4;  // calls under way at once
   std::int64_t timeout_ms = 60'000;
   Retries retries;
-  std::size_t batch_rows = 1;  // rows of one call
+  std::size_t batch_rows = 1;     // rows of one call
   std::size_t cache_entries = 0;  // 0: no cache
 };
 
 // From `capacity`, `timeout`, `retries`, `retry_strategy`, `cache_strategy`, `max_batch_size` and `executor`.
-[[nodiscard]] std::expected<RemoteOptions, plan::FunctionError> remote_options(const Setting& options, const RemoteOptions& defaults);
+[[nodiscard]] std::expected<RemoteOptions, plan::FunctionError> remote_options(const Setting& options,
+                                                                               const RemoteOptions& defaults);
 
 }  // namespace thalweg::functions

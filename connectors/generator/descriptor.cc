@@ -19,10 +19,19 @@ plan::SourceField float_field(std::string name, bool primary_key = false) {
 }
 
 std::vector<OptionSpec> pace_options(std::string rows, std::string rows_doc) {
-  return {{.name = "nb_rows", .type = OptionType::kInt, .fallback = std::move(rows), .doc = std::move(rows_doc), .min = 0},
-          {.name = "input_rate", .type = OptionType::kFloat, .fallback = "1.0", .doc = "rows per second; 0: as fast as they are taken", .min = 0},
-          {.name = "autocommit_duration_ms", .type = OptionType::kInt, .fallback = "1000", .doc = "rows of this span are one transaction", .min = 0},
-          {.name = "seed", .type = OptionType::kInt, .fallback = "0", .doc = "equal seeds give equal rows"}};
+  return {
+      {.name = "nb_rows", .type = OptionType::kInt, .fallback = std::move(rows), .doc = std::move(rows_doc), .min = 0},
+      {.name = "input_rate",
+       .type = OptionType::kFloat,
+       .fallback = "1.0",
+       .doc = "rows per second; 0: as fast as they are taken",
+       .min = 0},
+      {.name = "autocommit_duration_ms",
+       .type = OptionType::kInt,
+       .fallback = "1000",
+       .doc = "rows of this span are one transaction",
+       .min = 0},
+      {.name = "seed", .type = OptionType::kInt, .fallback = "0", .doc = "equal seeds give equal rows"}};
 }
 
 GeneratorSettings pace_from(const Setting& args) {
@@ -35,15 +44,20 @@ GeneratorSettings pace_from(const Setting& args) {
   return s;
 }
 
-ConnectorDescriptor source_row(std::string name, std::string doc, std::string example, std::vector<OptionSpec> options) {
+ConnectorDescriptor source_row(std::string name, std::string doc, std::string example,
+                               std::vector<OptionSpec> options) {
   ConnectorDescriptor out;
-  out.spec = {.name = std::move(name), .role = config::ConnectorSpec::Role::kSource, .doc = std::move(doc),
-              .example = std::move(example), .options = std::move(options)};
+  out.spec = {.name = std::move(name),
+              .role = config::ConnectorSpec::Role::kSource,
+              .doc = std::move(doc),
+              .example = std::move(example),
+              .options = std::move(options)};
   return out;
 }
 
 auto fixed_shape(std::vector<plan::SourceField> fields) {
-  return [fields = std::move(fields)](const Setting&, const std::vector<plan::SourceField>&, Env&) -> Result<plan::SourceShape> {
+  return [fields = std::move(fields)](const Setting&, const std::vector<plan::SourceField>&,
+                                      Env&) -> Result<plan::SourceShape> {
     plan::SourceShape shape;
     shape.fields = fields;
     shape.append_only = true;
@@ -60,7 +74,8 @@ ConnectorDescriptor range_stream() {
   out.describe = fixed_shape({float_field("value")});
   out.make_source = [](const plan::Source& source, Env&) -> Result<std::unique_ptr<Source>> {
     auto offset = static_cast<double>(SettingReader(source.args).integer("offset", 0));
-    std::vector<CellMaker> makers = {[offset](std::uint64_t row, CellRandom&) { return Value::of(offset + static_cast<double>(row)); }};
+    std::vector<CellMaker> makers = {
+        [offset](std::uint64_t row, CellRandom&) { return Value::of(offset + static_cast<double>(row)); }};
     return std::make_unique<GeneratorSource>(source, pace_from(source.args), std::move(makers));
   };
   return out;
@@ -68,7 +83,8 @@ ConnectorDescriptor range_stream() {
 
 ConnectorDescriptor noisy_linear_stream() {
   auto out = source_row("demo.noisy_linear_stream", "x = 0, 1, 2, …, and y = x with noise from [-1, 1).",
-                        "!demo.noisy_linear_stream {nb_rows: 100, input_rate: 10}", pace_options("10", "how many rows there are"));
+                        "!demo.noisy_linear_stream {nb_rows: 100, input_rate: 10}",
+                        pace_options("10", "how many rows there are"));
   out.spec.takes_schema = false;
   out.describe = fixed_shape({float_field("x", true), float_field("y")});
   out.make_source = [](const plan::Source& source, Env&) -> Result<std::unique_ptr<Source>> {
@@ -82,7 +98,8 @@ ConnectorDescriptor noisy_linear_stream() {
 
 Result<std::unique_ptr<Source>> make_custom(const plan::Source& source, Env& env) {
   const Setting* generators = SettingReader(source.args).map("value_generators");
-  if (!generators) return fail(Code::kInvalidPipeline, "`value_generators` must be a mapping of columns", source.args.span);
+  if (!generators)
+    return fail(Code::kInvalidPipeline, "`value_generators` must be a mapping of columns", source.args.span);
   std::vector<CellMaker> makers;
   for (const auto& field : source.fields) {
     const Setting* spec = generators->find(field.name);
@@ -90,23 +107,30 @@ Result<std::unique_ptr<Source>> make_custom(const plan::Source& source, Env& env
       makers.push_back([value = *field.default_value](std::uint64_t, CellRandom&) { return value; });
       continue;
     }
-    if (!spec) return fail(Code::kInvalidPipeline, fmt::format("`value_generators` has nothing for column `{}`", field.name), generators->span);
+    if (!spec)
+      return fail(Code::kInvalidPipeline, fmt::format("`value_generators` has nothing for column `{}`", field.name),
+                  generators->span);
     makers.push_back(TRY(maker_from(*spec, field.type, env)));
   }
   for (const auto& [name, spec] : *generators->as_map())
     if (std::none_of(source.fields.begin(), source.fields.end(), [&](const auto& f) { return f.name == name; }))
-      return fail(Code::kInvalidPipeline, fmt::format("`value_generators` names column `{}`, which the schema does not have", name), spec.span);
+      return fail(Code::kInvalidPipeline,
+                  fmt::format("`value_generators` names column `{}`, which the schema does not have", name), spec.span);
   return std::make_unique<GeneratorSource>(source, pace_from(source.args), std::move(makers));
 }
 
 ConnectorDescriptor custom_stream() {
   auto options = pace_options("", "how many rows there are; default: without end");
-  options.push_back({.name = "value_generators", .type = OptionType::kAny, .required = true,
+  options.push_back({.name = "value_generators",
+                     .type = OptionType::kAny,
+                     .required = true,
                      .doc = "column → a constant, or one of {sequence: {start, step}}, {cycle: […]}, {choice: […]}, "
                             "{uniform: [low, high]}, {normal: [mean, deviation]}, {word: length}, {now: true}",
                      .example = "{id: {sequence: {start: 1}}, amount: {uniform: [1, 100]}}"});
-  auto out = source_row("demo.generate_custom_stream", "Rows made column by column.",
-                        "!demo.generate_custom_stream {schema: $s, value_generators: {id: {sequence: {}}, w: {word: 5}}}", std::move(options));
+  auto out =
+      source_row("demo.generate_custom_stream", "Rows made column by column.",
+                 "!demo.generate_custom_stream {schema: $s, value_generators: {id: {sequence: {}}, w: {word: 5}}}",
+                 std::move(options));
   out.spec.needs_schema = true;
   out.describe = fixed_shape({});
   out.make_source = make_custom;
@@ -114,11 +138,13 @@ ConnectorDescriptor custom_stream() {
 }
 
 ConnectorDescriptor replay(std::string name, std::string doc, std::string example, std::vector<OptionSpec> own) {
-  std::vector<OptionSpec> options = {{.name = "path", .type = OptionType::kPath, .required = true, .doc = "the csv file"}};
+  std::vector<OptionSpec> options = {
+      {.name = "path", .type = OptionType::kPath, .required = true, .doc = "the csv file"}};
   for (OptionSpec& option : own) options.push_back(std::move(option));
   auto out = source_row(std::move(name), std::move(doc), std::move(example), std::move(options));
   out.make_source = make_replay;
-  out.describe = [](const Setting& args, const std::vector<plan::SourceField>& schema, Env& env) -> Result<plan::SourceShape> {
+  out.describe = [](const Setting& args, const std::vector<plan::SourceField>& schema,
+                    Env& env) -> Result<plan::SourceShape> {
     plan::SourceShape shape;
     shape.append_only = true;
     if (!schema.empty()) return shape;
@@ -139,15 +165,25 @@ std::vector<ConnectorDescriptor> generator_connectors() {
   out.push_back(range_stream());
   out.push_back(noisy_linear_stream());
   out.push_back(custom_stream());
-  out.push_back(replay("demo.replay_csv", "A csv file as a stream, at a rate.", "!demo.replay_csv {path: ./x.csv, input_rate: 10}",
-                       {{.name = "input_rate", .type = OptionType::kFloat, .fallback = "1.0", .doc = "rows per second"},
-                        {.name = "autocommit_ms", .type = OptionType::kInt, .doc = "accepted for compatibility", .min = 0}}));
-  out.push_back(replay("demo.replay_csv_with_time", "A csv file as a stream, its rows as far apart as a time column says.",
-                       "!demo.replay_csv_with_time {path: ./x.csv, time_column: t, speedup: 60}",
-                       {{.name = "time_column", .required = true, .doc = "a number or a datetime, rising"},
-                        {.name = "unit", .type = OptionType::kEnum, .fallback = "s", .doc = "of a time column of numbers", .choices = {"s", "ms", "us", "ns"}},
-                        {.name = "autocommit_ms", .type = OptionType::kInt, .fallback = "100", .doc = "rows of this span are one transaction", .min = 0},
-                        {.name = "speedup", .type = OptionType::kFloat, .fallback = "1", .doc = "how much faster than it happened"}}));
+  out.push_back(replay(
+      "demo.replay_csv", "A csv file as a stream, at a rate.", "!demo.replay_csv {path: ./x.csv, input_rate: 10}",
+      {{.name = "input_rate", .type = OptionType::kFloat, .fallback = "1.0", .doc = "rows per second"},
+       {.name = "autocommit_ms", .type = OptionType::kInt, .doc = "accepted for compatibility", .min = 0}}));
+  out.push_back(replay(
+      "demo.replay_csv_with_time", "A csv file as a stream, its rows as far apart as a time column says.",
+      "!demo.replay_csv_with_time {path: ./x.csv, time_column: t, speedup: 60}",
+      {{.name = "time_column", .required = true, .doc = "a number or a datetime, rising"},
+       {.name = "unit",
+        .type = OptionType::kEnum,
+        .fallback = "s",
+        .doc = "of a time column of numbers",
+        .choices = {"s", "ms", "us", "ns"}},
+       {.name = "autocommit_ms",
+        .type = OptionType::kInt,
+        .fallback = "100",
+        .doc = "rows of this span are one transaction",
+        .min = 0},
+       {.name = "speedup", .type = OptionType::kFloat, .fallback = "1", .doc = "how much faster than it happened"}}));
   return out;
 }
 

@@ -39,18 +39,26 @@ std::optional<double> number_of(const Setting& s) {
 }
 
 std::unexpected<Error> wrong(const Setting& spec, std::string what) {
-  return fail(Error{Code::kInvalidPipeline, std::move(what), spec.span,
-                    {{"a column is made by a constant or one of sequence, cycle, choice, uniform, normal, word, now", {}}}});
+  return fail(
+      Error{Code::kInvalidPipeline,
+            std::move(what),
+            spec.span,
+            {{"a column is made by a constant or one of sequence, cycle, choice, uniform, normal, word, now", {}}}});
 }
 
 Result<Value> constant_of(const Setting& spec, const Type& type) {
   if (spec.is_null()) return Value::none();
   std::string text;
-  if (spec.as_bool()) text = *spec.as_bool() ? "true" : "false";
-  else if (spec.as_int()) text = std::to_string(*spec.as_int());
-  else if (spec.as_float()) text = fmt::format("{}", *spec.as_float());
-  else if (spec.as_text()) text = *spec.as_text();
-  else return wrong(spec, "a constant must be a scalar");
+  if (spec.as_bool())
+    text = *spec.as_bool() ? "true" : "false";
+  else if (spec.as_int())
+    text = std::to_string(*spec.as_int());
+  else if (spec.as_float())
+    text = fmt::format("{}", *spec.as_float());
+  else if (spec.as_text())
+    text = *spec.as_text();
+  else
+    return wrong(spec, "a constant must be a scalar");
   if (auto value = token_to_value(type, text)) return *value;
   return wrong(spec, fmt::format("`{}` is not {}", text, type.to_text()));
 }
@@ -84,10 +92,11 @@ Result<CellMaker> uniform_maker(const Setting& spec, const Type& type) {
   auto [low, high] = TRY(two_numbers(spec));
   if (high < low) return wrong(spec, "the upper bound is below the lower one");
   if (type.is(Kind::kInt))
-    return [low = static_cast<std::int64_t>(low), count = static_cast<std::uint64_t>(high - low) + 1](std::uint64_t, CellRandom& r) {
-      return Value::of(low + static_cast<std::int64_t>(r.next() % count));
-    };
-  return [=, low = low, high = high](std::uint64_t, CellRandom& r) { return number_as(type, low + (high - low) * r.unit()); };
+    return [low = static_cast<std::int64_t>(low), count = static_cast<std::uint64_t>(high - low) + 1](
+               std::uint64_t, CellRandom& r) { return Value::of(low + static_cast<std::int64_t>(r.next() % count)); };
+  return [=, low = low, high = high](std::uint64_t, CellRandom& r) {
+    return number_as(type, low + (high - low) * r.unit());
+  };
 }
 
 CellMaker word_maker(std::size_t length) {
@@ -132,15 +141,20 @@ Result<CellMaker> maker_from(const Setting& spec, const Type& type, Env& env) {
   if (kind == "cycle" || kind == "choice") {
     auto values = std::make_shared<const std::vector<Value>>(TRY(constants_of(argument, type)));
     bool in_turn = kind == "cycle";
-    return [values, in_turn](std::uint64_t row, CellRandom& r) { return (*values)[(in_turn ? row : r.next()) % values->size()]; };
+    return [values, in_turn](std::uint64_t row, CellRandom& r) {
+      return (*values)[(in_turn ? row : r.next()) % values->size()];
+    };
   }
   if (kind == "normal") {
     auto [mean, deviation] = TRY(two_numbers(argument));
-    return [type, mean = mean, deviation = deviation](std::uint64_t, CellRandom& r) { return number_as(type, mean + deviation * r.normal()); };
+    return [type, mean = mean, deviation = deviation](std::uint64_t, CellRandom& r) {
+      return number_as(type, mean + deviation * r.normal());
+    };
   }
   if (kind == "word") {
     double length = number_of(argument).value_or(0);
-    if (!(length >= 1 && length <= 1000) || !type.is(Kind::kStr)) return wrong(argument, "`word` takes a length from 1 to 1000, in a text column");
+    if (!(length >= 1 && length <= 1000) || !type.is(Kind::kStr))
+      return wrong(argument, "`word` takes a length from 1 to 1000, in a text column");
     return word_maker(static_cast<std::size_t>(length));
   }
   if (kind == "now") return now_maker(type, env.clock);
@@ -148,7 +162,8 @@ Result<CellMaker> maker_from(const Setting& spec, const Type& type, Env& env) {
 }
 
 Batch GeneratorSource::make_rows(std::uint64_t first, std::size_t count) const {
-  bool has_primary_key = std::any_of(source_.fields.begin(), source_.fields.end(), [](const auto& f) { return f.primary_key; });
+  bool has_primary_key =
+      std::any_of(source_.fields.begin(), source_.fields.end(), [](const auto& f) { return f.primary_key; });
   std::vector<ColumnBuilder> builders;
   for (const auto& f : source_.fields)
     if (f.used) builders.emplace_back(f.type, count);
@@ -171,7 +186,8 @@ Batch GeneratorSource::make_rows(std::uint64_t first, std::size_t count) const {
   batch.num_rows = count;
   for (ColumnBuilder& builder : builders) batch.columns.push_back(builder.finish());
   if (source_.needs_keys)
-    batch.keys = has_primary_key ? KeyColumn(std::move(keys)) : KeyColumn::sequence(key_source_of(source_.name, ""), first);
+    batch.keys =
+        has_primary_key ? KeyColumn(std::move(keys)) : KeyColumn::sequence(key_source_of(source_.name, ""), first);
   return batch;
 }
 
@@ -185,9 +201,9 @@ Result<void> GeneratorSource::run(SourceContext& context) {
   while (made < end) {
     std::int64_t now = clock.monotonic_ns();
     // The first row comes at once, row i after i / rate seconds.
-    std::uint64_t due = settings_.rate > 0
-                            ? static_cast<std::uint64_t>(static_cast<double>(now - began) / kSecond * settings_.rate) + 1
-                            : made + kChunkRows;
+    std::uint64_t due =
+        settings_.rate > 0 ? static_cast<std::uint64_t>(static_cast<double>(now - began) / kSecond * settings_.rate) + 1
+                           : made + kChunkRows;
     due = std::min(due, end);
     if (due > made) {
       std::size_t count = static_cast<std::size_t>(std::min<std::uint64_t>(due - made, kChunkRows));
@@ -207,7 +223,9 @@ Result<void> GeneratorSource::run(SourceContext& context) {
     auto next_ns = began + static_cast<std::int64_t>(static_cast<double>(made) / settings_.rate * kSecond);
     if (open) next_ns = std::min(next_ns, committed + settings_.commit_ns);
     if (!open) context.idle();
-    if (!context.wait(std::max<std::int64_t>(next_ns - clock.monotonic_ns(), settings_.rate > 200 ? kTickNs : kTickNs / 50))) return {};
+    if (!context.wait(
+            std::max<std::int64_t>(next_ns - clock.monotonic_ns(), settings_.rate > 200 ? kTickNs : kTickNs / 50)))
+      return {};
   }
   return {};
 }

@@ -76,7 +76,8 @@ Result<void> ReplaySource::run(SourceContext& context) {
   began_ns_ = context.env().clock->monotonic_ns();
   FileWalk walk(shared_, context, path);
   walk.open(*file, {});
-  BlockInfo info{.path = std::make_shared<const std::string>(path), .key_source = key_source_of(shared_->source_name, path)};
+  BlockInfo info{.path = std::make_shared<const std::string>(path),
+                 .key_source = key_source_of(shared_->source_name, path)};
   while (auto cut = TRY(walk.next(true))) {
     info.first_line = cut->first_line;
     info.csv_header = walk.header();
@@ -97,8 +98,10 @@ Result<std::unique_ptr<Source>> make_replay(const plan::Source& source, Env& env
   settings.unit_ns = unit_ns_of(read.text("unit", "s"));
   settings.speedup = read.number("speedup", 1.0);
   settings.commit_ns = settings.time_column.empty() ? 0 : read.integer("autocommit_ms", 100) * 1'000'000;
-  if (!(settings.rate > 0)) return fail(Code::kInvalidPipeline, "`input_rate` must be greater than 0", read.span("input_rate"));
-  if (!(settings.speedup > 0)) return fail(Code::kInvalidPipeline, "`speedup` must be greater than 0", read.span("speedup"));
+  if (!(settings.rate > 0))
+    return fail(Code::kInvalidPipeline, "`input_rate` must be greater than 0", read.span("input_rate"));
+  if (!(settings.speedup > 0))
+    return fail(Code::kInvalidPipeline, "`speedup` must be greater than 0", read.span("speedup"));
   plan::Source own = source;
   std::optional<std::uint32_t> time_column;
   Type time_type;
@@ -115,14 +118,18 @@ Result<std::unique_ptr<Source>> make_replay(const plan::Source& source, Env& env
     column += field.used;
   }
   if (!settings.time_column.empty() && !time_column)
-    return fail(Code::kInvalidPipeline, fmt::format("`time_column` names column `{}`, which the schema does not have", settings.time_column),
+    return fail(Code::kInvalidPipeline,
+                fmt::format("`time_column` names column `{}`, which the schema does not have", settings.time_column),
                 read.span("time_column"));
   if (time_column && !time_type.is_number() && !time_type.is_datetime())
-    return fail(Code::kInvalidPipeline, fmt::format("the time column must be a number or a datetime, `{}` is {}", settings.time_column,
-                                                    time_type.to_text()), read.span("time_column"));
+    return fail(Code::kInvalidPipeline,
+                fmt::format("the time column must be a number or a datetime, `{}` is {}", settings.time_column,
+                            time_type.to_text()),
+                read.span("time_column"));
   auto file_settings = TRY(FileReadSettings::from("io.csv.read", source.args, *env.disk));
   auto shared = TRY(share_file_source(own, std::move(file_settings)));
-  return std::make_unique<ReplaySource>(std::move(shared), std::move(settings), time_column, std::move(time_type), drop_time);
+  return std::make_unique<ReplaySource>(std::move(shared), std::move(settings), time_column, std::move(time_type),
+                                        drop_time);
 }
 
 }  // namespace thalweg

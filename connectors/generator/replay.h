@@ -11,9 +11,9 @@
 namespace thalweg {
 
 struct ReplaySettings {
-  double rate = 1.0;            // rows per second, where there is no time column
-  std::string time_column;      // empty: by rate
-  double unit_ns = 1e9;         // of a time column of numbers
+  double rate = 1.0;        // rows per second, where there is no time column
+  std::string time_column;  // empty: by rate
+  double unit_ns = 1e9;     // of a time column of numbers
   double speedup = 1.0;
   std::int64_t commit_ns = 0;
 };
@@ -21,9 +21,12 @@ struct ReplaySettings {
 class ReplaySource final : public Source {
  public:
   // `shared` was made for the source with its time column used; `drop_time`: nobody else wants it.
-  ReplaySource(std::shared_ptr<FileSourceShared> shared, ReplaySettings settings, std::optional<std::uint32_t> time_column,
-               Type time_type, bool drop_time)
-      : shared_(std::move(shared)), settings_(std::move(settings)), time_column_(time_column), time_type_(std::move(time_type)),
+  ReplaySource(std::shared_ptr<FileSourceShared> shared, ReplaySettings settings,
+               std::optional<std::uint32_t> time_column, Type time_type, bool drop_time)
+      : shared_(std::move(shared)),
+        settings_(std::move(settings)),
+        time_column_(time_column),
+        time_type_(std::move(time_type)),
         drop_time_(drop_time) {}
   Result<void> run(SourceContext& context) override;
 

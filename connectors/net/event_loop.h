@@ -20,8 +20,8 @@ class EventLoop {
   EventLoop(const EventLoop&) = delete;
   EventLoop& operator=(const EventLoop&) = delete;
 
-  void post(std::function<void()> task);    // on the loop thread
-  void handle(std::function<void()> task);  // on a handler thread
+  void post(std::function<void()> task);                    // on the loop thread
+  void handle(std::function<void()> task);                  // on a handler thread
   void after(std::int64_t ns, std::function<void()> task);  // on a handler thread, no earlier than in `ns`
   void stop();
 

@@ -80,8 +80,10 @@ class HttpClient::Wire {
     while (tls_) {
       const TlsStream::Moved moved = TRY(tls_->read(buffer_.data(), buffer_.size()));
       if (moved.wait == TlsStream::Wait::kNone) {
-        if (moved.bytes > 0) parser.feed({buffer_.data(), moved.bytes});
-        else parser.end_of_input();
+        if (moved.bytes > 0)
+          parser.feed({buffer_.data(), moved.bytes});
+        else
+          parser.end_of_input();
         return moved.bytes;
       }
       TRY(wait_for(moved.wait, deadline_ms));

@@ -27,7 +27,9 @@ std::string http_date() {
 class ConnectionWaker : public Waker {
  public:
   ConnectionWaker(std::shared_ptr<EventLoop::Impl> loop, std::weak_ptr<Connection> connection)
-      : loop_(std::move(loop)), connection_(std::move(connection)), pending_(std::make_shared<std::atomic<bool>>(false)) {}
+      : loop_(std::move(loop)),
+        connection_(std::move(connection)),
+        pending_(std::make_shared<std::atomic<bool>>(false)) {}
   void wake() override {
     if (pending_->exchange(true)) return;
     asio::post(loop_->io, [connection = connection_, pending = pending_] {
@@ -214,8 +216,10 @@ std::string Connection::head_of(const HttpResponse& response, bool chunked) cons
   if (chunked && !http_1_0_) out += "Transfer-Encoding: chunked\r\n";
   bool no_body = response.status == 204 || response.status == 304 || response.status < 200;
   if (!chunked && !no_body) out += "Content-Length: " + std::to_string(response.body.size()) + "\r\n";
-  if (!keep_alive_ || (chunked && http_1_0_)) out += "Connection: close\r\n";
-  else if (http_1_0_) out += "Connection: keep-alive\r\n";
+  if (!keep_alive_ || (chunked && http_1_0_))
+    out += "Connection: close\r\n";
+  else if (http_1_0_)
+    out += "Connection: keep-alive\r\n";
   return out + "Date: " + http_date() + "\r\n\r\n";
 }
 
@@ -291,9 +295,8 @@ void Connection::pump() {
     std::string piece;
     BodyStream::More more = stream->next(piece, heartbeat);
     stream.reset();
-    asio::post(self->server_->loop->io, [self, piece = std::move(piece), more]() mutable {
-      self->on_piece(std::move(piece), more);
-    });
+    asio::post(self->server_->loop->io,
+               [self, piece = std::move(piece), more]() mutable { self->on_piece(std::move(piece), more); });
   });
 }
 

@@ -94,8 +94,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::array<char, 16 * 1024> in_;
   std::size_t in_begin_ = 0;  // unread bytes are [in_begin_, in_end_)
   std::size_t in_end_ = 0;
-  bool reading_ = false;      // a read is pending
-  bool continued_ = false;    // 100 Continue was sent for this message
+  bool reading_ = false;    // a read is pending
+  bool continued_ = false;  // 100 Continue was sent for this message
   bool reading_body_ = false;
 
   std::string out_;

@@ -43,10 +43,10 @@ struct HttpRequest {
 class BodyStream {
  public:
   enum class More : std::uint8_t {
-    kYes,   // call again as soon as this is sent
-    kWait,  // nothing now: call again after Waker::wake, or after the heartbeat time
-    kEnd,   // complete
-    kAbort, // broken off: the connection is closed so that the reader can tell
+    kYes,    // call again as soon as this is sent
+    kWait,   // nothing now: call again after Waker::wake, or after the heartbeat time
+    kEnd,    // complete
+    kAbort,  // broken off: the connection is closed so that the reader can tell
   };
   virtual ~BodyStream() = default;
   // Appends at most about kPieceBytes to `piece`. `heartbeat`: called because nothing was sent for a while.
@@ -85,7 +85,7 @@ struct Target {
 struct Address {
   std::string host;  // empty: loopback
   std::uint16_t port = 0;
-  std::string unix_path;  // not empty: a unix socket
+  std::string unix_path;                   // not empty: a unix socket
   [[nodiscard]] bool is_loopback() const;  // or a unix socket
   [[nodiscard]] std::string to_text() const;
 };

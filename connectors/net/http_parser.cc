@@ -111,8 +111,10 @@ std::size_t HttpParser::feed(std::string_view bytes) {
     impl_->pending.clear();
     return skipped + bytes.size() - std::min(left, bytes.size());
   }
-  if (buffered) impl_->pending.erase(0, impl_->pending.size() - left);
-  else impl_->pending.assign(bytes.substr(bytes.size() - left));
+  if (buffered)
+    impl_->pending.erase(0, impl_->pending.size() - left);
+  else
+    impl_->pending.assign(bytes.substr(bytes.size() - left));
   if (impl_->pending.size() > impl_->limits.header_bytes + kChunkHeadBytesMax)
     impl_->failure = ParseFailure{400, "a chunk's head is too large"};
   return skipped + bytes.size();

@@ -16,7 +16,9 @@ std::string lower(std::string_view text) {
 }  // namespace
 
 Result<Url> parse_url(std::string_view text) {
-  const auto wrong = [&](const std::string& why) { return fail(Code::kInvalidArgument, "`" + std::string(text) + "` is no URL: " + why); };
+  const auto wrong = [&](const std::string& why) {
+    return fail(Code::kInvalidArgument, "`" + std::string(text) + "` is no URL: " + why);
+  };
   for (const char c : text)
     if (static_cast<unsigned char>(c) <= ' ' || c == 0x7F) return wrong("it has a blank or a control character");
   const std::size_t scheme_end = text.find("://");
@@ -38,8 +40,10 @@ Result<Url> parse_url(std::string_view text) {
   const std::size_t colon = authority.find(':', bracketed ? host_end : 0);
   const std::string port = out.tls ? "443" : "80";
   std::string with_port(authority);
-  if (colon == std::string_view::npos) with_port += ":" + port;
-  else if (colon + 1 == authority.size()) with_port += port;
+  if (colon == std::string_view::npos)
+    with_port += ":" + port;
+  else if (colon + 1 == authority.size())
+    with_port += port;
   const auto address = parse_address(with_port);
   if (!address || address->host.empty()) return wrong("there is no host, or the port is no number");
   out.address = *address;

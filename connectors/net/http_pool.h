@@ -36,8 +36,8 @@ class HttpPool {
  public:
   explicit HttpPool(HttpPoolOptions options = {}) : options_(std::move(options)) {}
 
-  // `request.target` is that of the URL; Host, Content-Length and User-Agent are written here. Redirects are answers like others. `timeout_ms`
-  // is for all of it, connecting included. Errors as HttpClient::request.
+  // `request.target` is that of the URL; Host, Content-Length and User-Agent are written here. Redirects are answers
+  // like others. `timeout_ms` is for all of it, connecting included. Errors as HttpClient::request.
   [[nodiscard]] Result<HttpResponse> request(const Url& url, HttpRequest request, std::int64_t timeout_ms);
 
  private:

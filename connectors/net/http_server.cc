@@ -189,8 +189,10 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen(EventLoop& loop, const Ad
   core->shared->handler = std::move(handler);
   core->address = address;
   bool local = !address.unix_path.empty();
-  if (local) TRY(core->open_local());
-  else TRY(core->open_tcp());
+  if (local)
+    TRY(core->open_local());
+  else
+    TRY(core->open_tcp());
   loop.post([core, local] { local ? core->accept_local() : core->accept_tcp(); });
   return std::unique_ptr<HttpServer>(new HttpServer(std::move(core)));
 }
@@ -212,8 +214,12 @@ const Address& HttpServer::address() const { return core_->address; }
 
 HttpServerStats HttpServer::stats() const {
   const ServerShared& s = *core_->shared;
-  return {.open_connections = s.open, .accepted_connections = s.accepted, .refused_connections = s.refused,
-          .malformed_requests = s.malformed, .stalled_readers = s.stalled, .sent_bytes = s.sent_bytes};
+  return {.open_connections = s.open,
+          .accepted_connections = s.accepted,
+          .refused_connections = s.refused,
+          .malformed_requests = s.malformed,
+          .stalled_readers = s.stalled,
+          .sent_bytes = s.sent_bytes};
 }
 
 }  // namespace thalweg::net

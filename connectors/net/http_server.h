@@ -27,9 +27,9 @@ struct HttpServerOptions {
   std::uint32_t connections_max = 1024;  // more are answered 503 and closed
   std::int64_t header_ms_max = 10'000;   // from the first byte of a head to its end
   std::int64_t body_ms_max = 60'000;
-  std::int64_t idle_ms_max = 75'000;     // between requests
-  std::int64_t stall_ms_max = 30'000;    // a reader that takes nothing for this long is dropped
-  std::int64_t heartbeat_ms = 15'000;    // a waiting stream is asked for a sign of life
+  std::int64_t idle_ms_max = 75'000;   // between requests
+  std::int64_t stall_ms_max = 30'000;  // a reader that takes nothing for this long is dropped
+  std::int64_t heartbeat_ms = 15'000;  // a waiting stream is asked for a sign of life
 };
 
 struct HttpServerStats {

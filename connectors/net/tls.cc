@@ -16,7 +16,8 @@ namespace thalweg::net {
 namespace {
 
 std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 // The newest entry of OpenSSL's queue, which it empties.
@@ -74,7 +75,8 @@ struct TlsStream::Impl {
     }
     const long verdict = ::SSL_get_verify_result(ssl.get());
     if (verdict != X509_V_OK)
-      return fail(Code::kUnavailable, std::string("the certificate is refused: ") + ::X509_verify_cert_error_string(verdict));
+      return fail(Code::kUnavailable,
+                  std::string("the certificate is refused: ") + ::X509_verify_cert_error_string(verdict));
     return fail(Code::kUnavailable, reason());
   }
 };
@@ -100,7 +102,8 @@ Result<std::unique_ptr<TlsStream>> TlsStream::connect(int fd, const TlsOptions& 
     const int result = ::SSL_connect(ssl);
     if (result == 1) return std::unique_ptr<TlsStream>(new TlsStream(std::move(impl)));
     const Moved moved = TRY(impl->outcome(result));
-    if (moved.wait == Wait::kNone) return fail(Code::kUnavailable, "the server closed the connection during the TLS handshake");
+    if (moved.wait == Wait::kNone)
+      return fail(Code::kUnavailable, "the server closed the connection during the TLS handshake");
     const std::int64_t left = deadline_ms - now_ms();
     if (left <= 0) return fail(Code::kCancelled, "the server took too long");
     pollfd poll_fd{fd, static_cast<short>(moved.wait == Wait::kRead ? POLLIN : POLLOUT), 0};
@@ -119,7 +122,8 @@ Result<TlsStream::Moved> TlsStream::read(char* into, std::size_t bytes) {
 Result<TlsStream::Moved> TlsStream::write(std::string_view bytes) {
   ::ERR_clear_error();
   errno = 0;
-  const int n = ::SSL_write(impl_->ssl.get(), bytes.data(), static_cast<int>(std::min<std::size_t>(bytes.size(), INT_MAX)));
+  const int n =
+      ::SSL_write(impl_->ssl.get(), bytes.data(), static_cast<int>(std::min<std::size_t>(bytes.size(), INT_MAX)));
   if (n > 0) return Moved{static_cast<std::size_t>(n), Wait::kNone};
   const Moved moved = TRY(impl_->outcome(n));
   if (moved.wait == Wait::kNone) return fail(Code::kUnavailable, "the connection broke");

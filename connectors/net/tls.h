@@ -23,7 +23,8 @@ struct TlsOptions {
 class TlsStream {
  public:
   // kUnavailable: the certificate is not trusted or not for this host, or the other side speaks no TLS.
-  [[nodiscard]] static Result<std::unique_ptr<TlsStream>> connect(int fd, const TlsOptions& options, std::int64_t deadline_ms);
+  [[nodiscard]] static Result<std::unique_ptr<TlsStream>> connect(int fd, const TlsOptions& options,
+                                                                  std::int64_t deadline_ms);
   ~TlsStream();
 
   enum class Wait : std::uint8_t { kNone, kRead, kWrite };

@@ -26,7 +26,8 @@ constexpr std::size_t kErrorLineMax = 4096;
 constexpr std::int64_t kTermGraceMs = 500;
 
 std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 class Fd {
@@ -58,11 +59,12 @@ Result<Pipe> make_pipe() {
 
 void set_nonblocking(int fd) { ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK); }
 
-// A program that ends while we write to it is an error of the write, not our end. Whoever wants the signal has a handler.
+// A program that ends while we write to it is an error of the write, not our end. Whoever wants the signal has a
+// handler.
 void ignore_broken_pipes() {
   static std::once_flag once;
   std::call_once(once, [] {
-    struct sigaction now {};
+    struct sigaction now{};
     if (::sigaction(SIGPIPE, nullptr, &now) == 0 && now.sa_handler == SIG_DFL) ::signal(SIGPIPE, SIG_IGN);
   });
 }
@@ -128,7 +130,8 @@ Result<std::unique_ptr<LineProcess>> LineProcess::start(const Command& command) 
   std::vector<std::string> words = command.words, environment = environment_of(command);
   std::vector<char*> argv = pointers(words), envp = pointers(environment);
   pid_t pid = -1;
-  if (int error = ::posix_spawnp(&pid, argv[0], &spawn.actions, &spawn.attributes, argv.data(), envp.data()); error != 0) {
+  if (int error = ::posix_spawnp(&pid, argv[0], &spawn.actions, &spawn.attributes, argv.data(), envp.data());
+      error != 0) {
     std::string what = "cannot start `" + command.words[0] + "`: " + std::strerror(error);
     if (!command.directory.empty()) what += " (in " + command.directory + ")";
     return fail(Code::kUnavailable, std::move(what));
@@ -173,9 +176,12 @@ void LineProcess::close_input() { close_when_sent_ = true; }
 bool LineProcess::write_input() {
   while (unsent() > 0) {
     const ssize_t n = ::write(in_fd_, out_.data() + out_done_, unsent());
-    if (n > 0) out_done_ += static_cast<std::size_t>(n);
-    else if (n < 0 && errno == EINTR) continue;
-    else return n < 0 && errno == EAGAIN;
+    if (n > 0)
+      out_done_ += static_cast<std::size_t>(n);
+    else if (n < 0 && errno == EINTR)
+      continue;
+    else
+      return n < 0 && errno == EAGAIN;
   }
   return true;
 }
@@ -242,10 +248,8 @@ Result<void> LineProcess::pump(std::int64_t timeout_ms, bool until_sent, int wak
     if (too_long_) return fail(Code::kBadData, "`" + name_ + "` wrote a line of more than 64 MiB");
     const std::int64_t left = deadline - now_ms();
     if (left < 0) return {};
-    std::array<pollfd, 4> fds{{{out_fd_, POLLIN, 0},
-                               {err_fd_, POLLIN, 0},
-                               {unsent() > 0 ? in_fd_ : -1, POLLOUT, 0},
-                               {wake_fd, POLLIN, 0}}};
+    std::array<pollfd, 4> fds{
+        {{out_fd_, POLLIN, 0}, {err_fd_, POLLIN, 0}, {unsent() > 0 ? in_fd_ : -1, POLLOUT, 0}, {wake_fd, POLLIN, 0}}};
     if (::poll(fds.data(), fds.size(), static_cast<int>(std::min<std::int64_t>(left, 60'000))) < 0 && errno != EINTR)
       return fail(Code::kIo, std::string("poll: ") + std::strerror(errno));
     if (fds[1].revents != 0) read_errors();

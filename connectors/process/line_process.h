@@ -22,10 +22,10 @@
 namespace thalweg::process {
 
 struct Command {
-  std::vector<std::string> words;  // program and arguments
-  std::string directory;           // where it runs; empty: where we do
+  std::vector<std::string> words;                                // program and arguments
+  std::string directory;                                         // where it runs; empty: where we do
   std::vector<std::pair<std::string, std::string>> environment;  // beside ours
-  std::string name;                // in messages and the log
+  std::string name;                                              // in messages and the log
 };
 // One text is a line for /bin/sh; a list is a program with its arguments.
 [[nodiscard]] Command command_of(const std::vector<std::string>& words, bool shell);
@@ -70,10 +70,10 @@ class LineProcess {
   std::string name_;
   pid_t pid_ = -1;
   int in_fd_ = -1, out_fd_ = -1, err_fd_ = -1;
-  std::string out_;            // to be written from out_done_ on
+  std::string out_;  // to be written from out_done_ on
   std::size_t out_done_ = 0;
   bool close_when_sent_ = false;
-  std::string in_;             // read, from in_done_ on not yet taken
+  std::string in_;  // read, from in_done_ on not yet taken
   std::size_t in_done_ = 0, in_searched_ = 0;
   std::string err_, last_error_;
   bool too_long_ = false;

@@ -24,7 +24,8 @@ class Client {
   // `--server`, THALWEG_SERVER, `listen` of `--config`, else 127.0.0.1:8080. The token from `--token-file`,
   // THALWEG_TOKEN_FILE or THALWEG_TOKEN. Prints what is wrong.
   // `patient`: for requests whose answer may take as long as a reload.
-  [[nodiscard]] static std::expected<Client, ExitCode> make(const ServerArgs& args, const Env& env, bool patient = false);
+  [[nodiscard]] static std::expected<Client, ExitCode> make(const ServerArgs& args, const Env& env,
+                                                            bool patient = false);
 
   // The body of a good answer. Problems and failures to connect are printed to stderr.
   [[nodiscard]] std::expected<net::HttpResponse, ExitCode> request(std::string method, std::string target,

@@ -25,8 +25,9 @@ void print_inferred(const lang::CompileResult& compiled) {
     for (const ColumnSpec& column : guess.schema.columns)
       columns += (columns.empty() ? "" : ", ") + column.name + ": " + column.type.to_text();
     const LineColumn at = compiled.files->locate(guess.span);
-    std::printf("%s:%u: `%s` has the inferred schema {%s}\n", std::string(compiled.files->name(guess.span.file)).c_str(),
-                at.line, guess.name.c_str(), columns.c_str());
+    std::printf("%s:%u: `%s` has the inferred schema {%s}\n",
+                std::string(compiled.files->name(guess.span.file)).c_str(), at.line, guess.name.c_str(),
+                columns.c_str());
   }
 }
 
@@ -46,9 +47,11 @@ int run_command(const CheckArgs& args) {
     }
     print_diagnostics(compiled.diagnostics, *compiled.files);
     print_inferred(compiled);
-    if (compiled.ok()) std::printf("%s: ok\n", path.c_str());
-    else std::printf("%s: %zu error%s\n", path.c_str(), compiled.diagnostics.num_errors(),
-                     compiled.diagnostics.num_errors() == 1 ? "" : "s");
+    if (compiled.ok())
+      std::printf("%s: ok\n", path.c_str());
+    else
+      std::printf("%s: %zu error%s\n", path.c_str(), compiled.diagnostics.num_errors(),
+                  compiled.diagnostics.num_errors() == 1 ? "" : "s");
   }
   if (args.json) std::printf("{\"valid\":%s,\"diagnostics\":[%s]}\n", valid ? "true" : "false", json.c_str());
   return valid ? kExitOk : kExitInvalid;

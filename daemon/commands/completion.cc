@@ -28,13 +28,16 @@ std::string bash_script(const std::vector<CommandDoc>& commands) {
       "_thalweg() {\n"
       "  local cur=${COMP_WORDS[COMP_CWORD]} command=${COMP_WORDS[1]}\n"
       "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
-      "    COMPREPLY=($(compgen -W \"" + words(commands, "") + "\" -- \"$cur\")); return\n"
+      "    COMPREPLY=($(compgen -W \"" +
+      words(commands, "") +
+      "\" -- \"$cur\")); return\n"
       "  fi\n"
       "  if [[ $cur == -* ]]; then\n"
       "    case $command in\n";
   for (const CommandDoc& command : commands)
     if (command.name.find(' ') == std::string::npos)
-      out += "      " + command.name + ") COMPREPLY=($(compgen -W \"" + joined(command.options) + "\" -- \"$cur\")) ;;\n";
+      out +=
+          "      " + command.name + ") COMPREPLY=($(compgen -W \"" + joined(command.options) + "\" -- \"$cur\")) ;;\n";
   return out +
          "    esac\n"
          "    return\n"
@@ -47,9 +50,12 @@ std::string bash_script(const std::vector<CommandDoc>& commands) {
 std::string zsh_quoted(const std::string& text) {
   std::string out;
   for (char c : text) {
-    if (c == '\'') out += "'\\''";
-    else if (c == ':') out += "\\:";
-    else out += c;
+    if (c == '\'')
+      out += "'\\''";
+    else if (c == ':')
+      out += "\\:";
+    else
+      out += c;
   }
   return out;
 }
@@ -63,13 +69,14 @@ std::string zsh_script(const std::vector<CommandDoc>& commands) {
   for (const CommandDoc& command : commands)
     if (command.name.find(' ') == std::string::npos)
       out += "    '" + command.name + ":" + zsh_quoted(command.doc) + "'\n";
-  out += "  )\n"
-         "  if (( CURRENT == 2 )); then _describe command commands; return; fi\n"
-         "  case $words[2] in\n";
+  out +=
+      "  )\n"
+      "  if (( CURRENT == 2 )); then _describe command commands; return; fi\n"
+      "  case $words[2] in\n";
   for (const CommandDoc& command : commands)
     if (command.name.find(' ') == std::string::npos)
-      out += "    " + command.name + ") [[ $PREFIX == -* ]] && compadd -- " + joined(command.options) +
-             " || _files ;;\n";
+      out +=
+          "    " + command.name + ") [[ $PREFIX == -* ]] && compadd -- " + joined(command.options) + " || _files ;;\n";
   return out +
          "  esac\n"
          "}\n"
@@ -98,7 +105,7 @@ std::string fish_script(const std::vector<CommandDoc>& commands) {
 
 int run_command(const CompletionArgs& args) {
   std::vector<CommandDoc> commands = command_docs();
-  std::string script = args.shell == "bash" ? bash_script(commands)
+  std::string script = args.shell == "bash"  ? bash_script(commands)
                        : args.shell == "zsh" ? zsh_script(commands)
                                              : fish_script(commands);
   std::fputs(script.c_str(), stdout);

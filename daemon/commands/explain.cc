@@ -40,9 +40,11 @@ int explain_running(const ExplainArgs& args, const Env& env) {
   for (const json& node : (*graph)["operators"]) {
     json live = node.value("live", json::object());
     auto number = [&](const char* name) { return live.value(name, std::uint64_t{0}); };
-    table.add({node["id"].dump(), node.value("operator", ""), node.value("label", ""), inputs[node["id"].get<std::uint64_t>()],
-               std::to_string(number("rows_in")), std::to_string(number("rows_out")), std::to_string(number("state_rows")),
-               short_bytes(static_cast<double>(number("state_bytes"))), short_seconds(static_cast<double>(number("busy_ns")) / 1e9)});
+    table.add({node["id"].dump(), node.value("operator", ""), node.value("label", ""),
+               inputs[node["id"].get<std::uint64_t>()], std::to_string(number("rows_in")),
+               std::to_string(number("rows_out")), std::to_string(number("state_rows")),
+               short_bytes(static_cast<double>(number("state_bytes"))),
+               short_seconds(static_cast<double>(number("busy_ns")) / 1e9)});
   }
   std::fputs(table.text().c_str(), stdout);
   return kExitOk;

@@ -95,8 +95,10 @@ int run_command(const SnapshotArgs& args) {
   auto response = client->stream(target, "", [&](std::string_view bytes) {
     if (first) good = !bytes.starts_with("{\"type\":\"about:blank\"");
     first = false;
-    if (good) print(bytes);
-    else problem += bytes;
+    if (good)
+      print(bytes);
+    else
+      problem += bytes;
     return true;
   });
   if (!response) return response.error();
@@ -155,9 +157,12 @@ class Tail {
     }
     Json value = Json::parse(data, nullptr, false);
     if (name.empty() || !value.is_object()) return;
-    if (name == "end") end_with(value);
-    else if (name == "reset") complain("the server has forgotten some changes; the rows may differ from here on");
-    else if (name != "progress" || args_.progress) show(name, value);
+    if (name == "end")
+      end_with(value);
+    else if (name == "reset")
+      complain("the server has forgotten some changes; the rows may differ from here on");
+    else if (name != "progress" || args_.progress)
+      show(name, value);
   }
 
   void end_with(const Json& value) {

@@ -152,8 +152,8 @@ const expr::FunctionDoc* find_function(std::string_view name) {
   if (name.ends_with("()")) name.remove_suffix(2);
   if (name.starts_with('.')) name.remove_prefix(1);
   for (const expr::FunctionDoc& function : expr::all_functions())
-    if (function.name == name || std::find(function.aliases.begin(), function.aliases.end(), name) !=
-                                     function.aliases.end())
+    if (function.name == name ||
+        std::find(function.aliases.begin(), function.aliases.end(), name) != function.aliases.end())
       return &function;
   return nullptr;
 }
@@ -177,7 +177,8 @@ void append_function(const expr::FunctionDoc& function, JsonWriter& json) {
 // Names that are neither tags nor functions: plain top-level keys, and the one reducer that is only an expression.
 std::string doc_of_word(std::string_view word) {
   if (word == "fold")
-    return "fold(init, expr): a reducer in `reduce:`, for tables that only grow. `acc` is the state, `row.c` a column; rows in "
+    return "fold(init, expr): a reducer in `reduce:`, for tables that only grow. `acc` is the state, `row.c` a column; "
+           "rows in "
            "the order of their batches, within one by `sort_by`, then by key.\n\nexample\n  fold(0, acc + row.amount)";
   for (const config::OptionSpec& setting : lang::setting_specs())
     if (setting.name == word) return setting.name + ": a setting, a plain key of the file\n\n" + setting.doc;

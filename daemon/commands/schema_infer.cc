@@ -44,7 +44,8 @@ int run_command(const SchemaInferArgs& args) {
   }
   Setting given(Setting::Map{{"path", Setting(args.path)}, {"mode", Setting(std::string("static"))}});
   std::vector<Error> errors;
-  Setting decoded = config::decode(given, connector->spec.options, {.what = "`" + name + "`", .resolve_path = {}}, errors);
+  Setting decoded =
+      config::decode(given, connector->spec.options, {.what = "`" + name + "`", .resolve_path = {}}, errors);
   if (!errors.empty()) {
     for (const Error& error : errors) complain(error.message);
     return kExitUsage;

@@ -37,7 +37,8 @@ class ServeCommand {
       return kExitUsage;
     }
     if (!address->is_loopback() && !config_.auth.enabled()) {
-      complain("`listen: " + config_.listen + "` is open to other machines: this takes `auth:`; without it listen on 127.0.0.1, [::1] or unix:PATH");
+      complain("`listen: " + config_.listen +
+               "` is open to other machines: this takes `auth:`; without it listen on 127.0.0.1, [::1] or unix:PATH");
       return kExitUsage;
     }
     if (args_.check) return check();
@@ -157,7 +158,8 @@ class ServeCommand {
       return kExitFailed;
     }
     server_ = std::move(*server);
-    log(LogLevel::kInfo, "listening", {{"address", server_->address().to_text()}, {"auth", config_.auth.enabled() ? "on" : "off"}});
+    log(LogLevel::kInfo, "listening",
+        {{"address", server_->address().to_text()}, {"auth", config_.auth.enabled() ? "on" : "off"}});
     return kExitOk;
   }
 
@@ -169,10 +171,12 @@ class ServeCommand {
     changed_.notify_all();
   }
 
-  // A reload may take long, and the watchdog must hear of us meanwhile. One runs and one waits; what is asked for beyond that
-  // is what the waiting one will do.
+  // A reload may take long, and the watchdog must hear of us meanwhile. One runs and one waits; what is asked for
+  // beyond that is what the waiting one will do.
   void reload_beside(Daemon& daemon) {
-    std::erase_if(reloads_, [](std::future<void>& one) { return one.wait_for(std::chrono::seconds(0)) == std::future_status::ready; });
+    std::erase_if(reloads_, [](std::future<void>& one) {
+      return one.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+    });
     if (reloads_.size() >= 2) return;
     reloads_.push_back(std::async(std::launch::async, [&daemon] {
       ChangeOptions options;
@@ -188,7 +192,9 @@ class ServeCommand {
       Ask asked = Ask::kNothing;
       {
         std::unique_lock lock(mutex_);
-        auto tick = notify.watchdog_ns() > 0 ? std::min<std::chrono::nanoseconds>(kTick, std::chrono::nanoseconds(notify.watchdog_ns())) : kTick;
+        auto tick = notify.watchdog_ns() > 0
+                        ? std::min<std::chrono::nanoseconds>(kTick, std::chrono::nanoseconds(notify.watchdog_ns()))
+                        : kTick;
         changed_.wait_for(lock, tick, [&] { return asked_ != Ask::kNothing; });
         asked = asked_;
         if (asked_ == Ask::kReload) asked_ = Ask::kNothing;

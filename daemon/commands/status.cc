@@ -92,8 +92,10 @@ int run_command(const StatusArgs& args) {
   auto all = client->get_json("/api/v1/pipelines");
   if (!all) return all.error();
   const json& pipelines = (*all)["pipelines"];
-  if (args.json) std::printf("%s\n", pipelines.dump(2).c_str());
-  else std::fputs(pipelines_text(pipelines).c_str(), stdout);
+  if (args.json)
+    std::printf("%s\n", pipelines.dump(2).c_str());
+  else
+    std::fputs(pipelines_text(pipelines).c_str(), stdout);
   return args.fail && any_failed(pipelines) ? kExitFailed : kExitOk;
 }
 

@@ -136,8 +136,8 @@ plan::Plan runnable(const sql::Planned& planned) {
       source.name = planned.tables[input->input];
       source.append_only = true;
       for (const ColumnSpec& column : node.schema.columns)
-        source.fields.push_back({.name = column.name, .external_name = column.name, .type = column.type,
-                                 .default_value = std::nullopt});
+        source.fields.push_back(
+            {.name = column.name, .external_name = column.name, .type = column.type, .default_value = std::nullopt});
       copy.params = std::move(source);
       copy.append_only = true;
     }
@@ -168,13 +168,13 @@ Checked<void> wait_within(Run& run, const QueryLimits& limits, std::uint64_t inp
   };
   while (!run.wait(kTickNs)) {
     if (clock.monotonic_ns() > end_ns)
-      return give_up({503, "query_timeout", "the query took longer than " + std::to_string(limits.time_ns / 1'000'000'000) +
-                      " s", "", 0, 0});
+      return give_up({503, "query_timeout",
+                      "the query took longer than " + std::to_string(limits.time_ns / 1'000'000'000) + " s", "", 0, 0});
     std::uint64_t bytes = input_bytes;
     for (const OperatorStatus& status : run.operators()) bytes += status.state.bytes;
     if (bytes > limits.state_bytes)
-      return give_up({413, "query_too_large", "the query needs more than " + std::to_string(limits.state_bytes >> 20) +
-                      " MiB", "", 0, 0});
+      return give_up({413, "query_too_large",
+                      "the query needs more than " + std::to_string(limits.state_bytes >> 20) + " MiB", "", 0, 0});
   }
   if (auto failure = run.failure()) return std::unexpected(problem_of(*failure));
   return {};

@@ -60,9 +60,7 @@ constexpr std::size_t kWaitsMax = 512;
 
 }  // namespace
 
-std::string frontier_text(const Frontier& frontier) {
-  return frontier.done ? "done" : std::to_string(frontier.at);
-}
+std::string frontier_text(const Frontier& frontier) { return frontier.done ? "done" : std::to_string(frontier.at); }
 
 bool frontier_less(const Frontier& a, const Frontier& b) {
   if (a.done || b.done) return !a.done && b.done;
@@ -71,8 +69,10 @@ bool frontier_less(const Frontier& a, const Frontier& b) {
 
 void append_frontier(const Frontier& frontier, JsonWriter& json) {
   json.begin_object();
-  if (frontier.done) json.field("done", true);
-  else json.field("at", frontier.at);
+  if (frontier.done)
+    json.field("done", true);
+  else
+    json.field("at", frontier.at);
   json.end_object();
 }
 
@@ -115,15 +115,14 @@ void Api::handle(net::HttpRequest http, net::HttpReply reply) {
   request->call.request = &request->http;
   const std::string* host = request->http.headers.find("Host");
   if (options_.check_host && host && !is_local_host(*host))
-    return finish(*request, refuse(421, "unknown_host", "this listener answers for this machine only, not for `" +
-                                                            *host + "`"));
+    return finish(*request,
+                  refuse(421, "unknown_host", "this listener answers for this machine only, not for `" + *host + "`"));
   if (auto problem = check_origin(request->http)) return finish(*request, std::unexpected(std::move(*problem)));
   auto target = net::parse_target(request->http.target);
   if (!target) return finish(*request, refuse(400, "invalid_target", "the request target is malformed"));
   Match found = match(routes(), request->http.method, target->segments);
   if (!found.route && !found.allow.empty()) {
-    net::HttpResponse response = to_response(
-        {405, "method_not_allowed", "allowed here: " + found.allow, "", 0, 0});
+    net::HttpResponse response = to_response({405, "method_not_allowed", "allowed here: " + found.allow, "", 0, 0});
     response.headers.add("Allow", found.allow);
     return finish(*request, std::move(response));
   }
@@ -154,8 +153,13 @@ std::optional<Problem> Api::check_role(Request& request) const {
   request.call.caller = caller->name;
   if (caller->role >= request.route->role) return std::nullopt;
   if (caller->role == Role::kNone) return Problem{401, "unauthorized", "a token is asked for", "", 0, 0};
-  return Problem{403, "forbidden", "the role `" + std::string(role_text(caller->role)) + "` may not do this; it takes `" +
-                 std::string(role_text(request.route->role)) + "`", "", 0, 0};
+  return Problem{403,
+                 "forbidden",
+                 "the role `" + std::string(role_text(caller->role)) + "` may not do this; it takes `" +
+                     std::string(role_text(request.route->role)) + "`",
+                 "",
+                 0,
+                 0};
 }
 
 void Api::serve(const std::shared_ptr<Request>& request) {
@@ -170,7 +174,8 @@ void Api::finish(const Request& request, Answer answer) {
   response.headers.add("X-Content-Type-Options", "nosniff");
   if (response.status == 401) {
     bool basic = std::ranges::any_of(options_.auth.credentials, [](const Credential& c) { return c.basic; });
-    response.headers.add("WWW-Authenticate", basic ? "Basic realm=\"thalweg\", charset=\"UTF-8\"" : "Bearer realm=\"thalweg\"");
+    response.headers.add("WWW-Authenticate",
+                         basic ? "Basic realm=\"thalweg\", charset=\"UTF-8\"" : "Bearer realm=\"thalweg\"");
   }
   request.reply.send(std::move(response));
 }
@@ -209,7 +214,8 @@ void Api::end_wait(const std::shared_ptr<Wait>& wait, bool reached) {
   wait->reader->unsubscribe(wait->subscription);
   // A reload may have put another table in the place of the one that was waited for.
   if (!reached)
-    if (auto now = table_of(wait->request->call); now && !frontier_less(now->reader->frontier(), wait->wanted)) reached = true;
+    if (auto now = table_of(wait->request->call); now && !frontier_less(now->reader->frontier(), wait->wanted))
+      reached = true;
   if (reached) return serve(wait->request);
   finish(*wait->request, refuse(504, "frontier_not_reached",
                                 "the table did not reach frontier " + frontier_text(wait->wanted) +

@@ -114,8 +114,8 @@ class Api {
   const ApiOptions options_;
   PipelineControl* control_ = nullptr;  // null: `thalweg run`
   std::function<net::HttpServerStats()> server_stats_;
-  std::atomic<std::uint32_t> queries_{0};   // running now
-  std::unique_ptr<RouteCount[]> counts_;  // one per route, and one for requests that fit none
+  std::atomic<std::uint32_t> queries_{0};  // running now
+  std::unique_ptr<RouteCount[]> counts_;   // one per route, and one for requests that fit none
 
   std::mutex mutex_;
   std::unordered_set<std::shared_ptr<Wait>> waits_;  // guarded by mutex_

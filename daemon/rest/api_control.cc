@@ -28,9 +28,13 @@ net::HttpResponse outcome_response(const Outcome& outcome) {
   JsonWriter json(response.body);
   json.begin_object().field("type", "about:blank").field("title", net::reason_phrase(response.status));
   json.field("status", static_cast<std::int64_t>(response.status)).field("code", outcome.code);
-  json.field("detail", outcome.reason).field("result", "failed").field("id", outcome.id).field("pipeline", outcome.pipeline);
+  json.field("detail", outcome.reason)
+      .field("result", "failed")
+      .field("id", outcome.id)
+      .field("pipeline", outcome.pipeline);
   if (outcome.line > 0)
-    json.field("line", static_cast<std::uint64_t>(outcome.line)).field("column", static_cast<std::uint64_t>(outcome.column));
+    json.field("line", static_cast<std::uint64_t>(outcome.line))
+        .field("column", static_cast<std::uint64_t>(outcome.column));
   if (!outcome.diagnostics.empty()) json.field("diagnostics", outcome.diagnostics);
   json.end_object();
   response.body += "\n";
@@ -49,7 +53,9 @@ net::HttpResponse outcomes_response(const std::vector<Outcome>& outcomes, std::s
 }  // namespace
 
 Checked<ChangeOptions> Api::change_options(const Call& call) const {
-  if (!control_) return refuse(409, "not_a_daemon", "this process runs its pipelines by `thalweg run`; `thalweg serve` can change them");
+  if (!control_)
+    return refuse(409, "not_a_daemon",
+                  "this process runs its pipelines by `thalweg run`; `thalweg serve` can change them");
   ChangeOptions options;
   options.caller = call.caller;
   auto dry_run = call.flag("dry_run");

@@ -12,8 +12,9 @@ namespace {
 net::HttpResponse html_response(std::string body) {
   net::HttpResponse response;
   response.headers.add("Content-Type", "text/html; charset=utf-8");
-  response.headers.add("Content-Security-Policy", "default-src 'self'; img-src 'self' data:; style-src 'unsafe-inline'; "
-                                                  "script-src 'unsafe-inline'; frame-ancestors 'none'");
+  response.headers.add("Content-Security-Policy",
+                       "default-src 'self'; img-src 'self' data:; style-src 'unsafe-inline'; "
+                       "script-src 'unsafe-inline'; frame-ancestors 'none'");
   response.body = std::move(body);
   return response;
 }
@@ -22,7 +23,8 @@ void append_run(const ServedPipeline& pipeline, JsonWriter& json) {
   const Run& run = *pipeline.run;
   std::uint64_t rows_in = 0;
   std::uint64_t rows_out = 0;
-  for (const ConnectorStatus& connector : run.connectors()) (connector.is_source ? rows_in : rows_out) += connector.rows;
+  for (const ConnectorStatus& connector : run.connectors())
+    (connector.is_source ? rows_in : rows_out) += connector.rows;
   json.key("frontier");
   append_frontier(run.frontier(), json);
   json.field("lag_seconds", static_cast<double>(run.timings().lag_ns) / 1e9);
@@ -206,7 +208,8 @@ Answer Api::checkpoints(const Call& call) {
 Answer Api::checkpoint(const Call& call) {
   auto status = status_of_call(call);
   if (!status) return std::unexpected(status.error());
-  return refuse(409, "no_persistence", "the state of pipeline `" + status->name + "` is held in memory only: there is nothing to write it to");
+  return refuse(409, "no_persistence",
+                "the state of pipeline `" + status->name + "` is held in memory only: there is nothing to write it to");
 }
 
 Answer Api::connectors(const Call& call) {

@@ -37,7 +37,8 @@ Checked<std::optional<Frontier>> frontier_of(const Json& value) {
 
 Checked<Posted> read_body(const std::string& text) {
   Json body = Json::parse(text, nullptr, false);
-  if (!body.is_object()) return refuse(400, "invalid_body", "the body is a JSON object: {\"pipeline\", \"sql\", \"at\"}");
+  if (!body.is_object())
+    return refuse(400, "invalid_body", "the body is a JSON object: {\"pipeline\", \"sql\", \"at\"}");
   Posted out;
   for (const auto& [name, value] : body.items()) {
     if (name == "pipeline" && value.is_string()) {

@@ -105,8 +105,8 @@ Answer Api::diff(const Call& call) {
   DiffRange range{**from, to->value_or(table->reader->frontier())};
   if (auto problem = check_reached(*table->reader, range.to)) return std::unexpected(std::move(*problem));
   if (frontier_less(range.to, range.from))
-    return refuse(400, "invalid_parameter", "`from` (" + frontier_text(range.from) + ") is beyond `to` (" +
-                                                frontier_text(range.to) + ")");
+    return refuse(400, "invalid_parameter",
+                  "`from` (" + frontier_text(range.from) + ") is beyond `to` (" + frontier_text(range.to) + ")");
   auto changes = table->reader->diff(range.from, range.to);
   if (!changes) return std::unexpected(problem_of(changes.error()));
   return stream_response(

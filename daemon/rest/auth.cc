@@ -20,9 +20,7 @@ std::optional<std::string_view> after_scheme(std::string_view header, std::strin
   return header;
 }
 
-Problem unauthorized(std::string detail) {
-  return Problem{401, "unauthorized", std::move(detail), "", 0, 0};
-}
+Problem unauthorized(std::string detail) { return Problem{401, "unauthorized", std::move(detail), "", 0, 0}; }
 
 }  // namespace
 

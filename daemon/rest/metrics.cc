@@ -69,7 +69,8 @@ void append_run_metrics(const std::vector<PipelineNumbers>& all, MetricsText& te
   for (const auto& n : all) text.sample({{"pipeline", n.name}}, n.pipeline->run->num_commits());
   text.family("thalweg_errors_total", "counter", "Errors: ERROR values, skipped rows, bad records");
   for (const auto& n : all)
-    for (auto [kind, name] : {std::pair(ErrorKind::kValue, "value"), {ErrorKind::kSkipped, "skipped"}, {ErrorKind::kRecord, "record"}})
+    for (auto [kind, name] :
+         {std::pair(ErrorKind::kValue, "value"), {ErrorKind::kSkipped, "skipped"}, {ErrorKind::kRecord, "record"}})
       text.sample({{"pipeline", n.name}, {"kind", name}}, n.pipeline->run->num_errors_of(kind));
   text.family("thalweg_latency_seconds", "histogram", "From the arrival of input until it is visible");
   for (const auto& n : all) text.histogram({{"pipeline", n.name}}, n.timings.latency);
@@ -79,7 +80,8 @@ void append_run_metrics(const std::vector<PipelineNumbers>& all, MetricsText& te
   for (const auto& n : all) text.sample({{"pipeline", n.name}}, static_cast<double>(n.timings.lag_ns) / 1e9);
   text.family("thalweg_frontier_timestamp_seconds", "gauge", "The output frontier as a wall-clock time");
   for (const auto& n : all)
-    if (Frontier f = n.pipeline->run->frontier(); !f.done) text.sample({{"pipeline", n.name}}, static_cast<double>(f.at) / 1e3);
+    if (Frontier f = n.pipeline->run->frontier(); !f.done)
+      text.sample({{"pipeline", n.name}}, static_cast<double>(f.at) / 1e3);
   text.family("thalweg_table_rows", "gauge", "Rows of an exported table");
   for (const auto& n : all)
     for (const auto& reader : n.pipeline->run->exports())
@@ -158,7 +160,7 @@ void append_reload_metrics(const PipelineControl::ChangeCounts& counts, MetricsT
   for (const auto& [result, count] : counts.by_result) text.sample({{"result", result}}, count);
   text.family("thalweg_last_reload_timestamp_seconds", "gauge", "When a change last succeeded; 0: never");
   text.sample({}, static_cast<std::uint64_t>(counts.last_good));
-  struct statvfs disk {};
+  struct statvfs disk{};
   if (counts.state_dir.empty() || ::statvfs(counts.state_dir.c_str(), &disk) != 0) return;
   text.family("thalweg_state_disk_free_bytes", "gauge", "Free space of the disk that holds the state directory");
   text.sample({}, std::uint64_t{disk.f_bavail} * disk.f_frsize);
@@ -166,7 +168,8 @@ void append_reload_metrics(const PipelineControl::ChangeCounts& counts, MetricsT
 
 void append_daemon_metrics(const std::vector<PipelineStatus>& pipelines, MetricsText& text) {
   text.family("thalweg_pipeline_state", "gauge", "1 for the state that a pipeline is in");
-  for (const PipelineStatus& status : pipelines) text.sample({{"pipeline", status.name}, {"state", status.state}}, std::uint64_t{1});
+  for (const PipelineStatus& status : pipelines)
+    text.sample({{"pipeline", status.name}, {"state", status.state}}, std::uint64_t{1});
   text.family("thalweg_pipeline_restarts_total", "counter", "How often a failed pipeline was started again");
   for (const PipelineStatus& status : pipelines) text.sample({{"pipeline", status.name}}, status.restarts);
 }
@@ -188,7 +191,8 @@ void append_process_metrics(MetricsText& text, Disk& disk) {
 
 void append_pipeline_metrics(const std::vector<std::shared_ptr<ServedPipeline>>& pipelines, MetricsText& text) {
   std::vector<PipelineNumbers> all;
-  for (const auto& p : pipelines) all.push_back({p->name, p, p->run->connectors(), p->run->operators(), p->run->timings()});
+  for (const auto& p : pipelines)
+    all.push_back({p->name, p, p->run->connectors(), p->run->operators(), p->run->timings()});
   append_run_metrics(all, text);
   auto rows = [](const ConnectorStatus& c) { return c.rows; };
   auto bytes = [](const ConnectorStatus& c) { return c.bytes; };
@@ -196,10 +200,12 @@ void append_pipeline_metrics(const std::vector<std::shared_ptr<ServedPipeline>>&
   connector_family(all, "thalweg_source_rows_total", "Rows read", true, text, rows);
   connector_family(all, "thalweg_source_bytes_total", "Bytes read", true, text, bytes);
   connector_family(all, "thalweg_source_errors_total", "Bad records read", true, text, errors);
-  connector_family(all, "thalweg_source_queued_bytes", "Bytes read and not yet decoded", true, text,
-                   [](const ConnectorStatus& c) { return c.queued_bytes; }, "gauge");
-  connector_family(all, "thalweg_source_lag_seconds", "Age of the oldest record that waits", true, text,
-                   [](const ConnectorStatus& c) { return static_cast<double>(c.lag_ns) / 1e9; }, "gauge");
+  connector_family(
+      all, "thalweg_source_queued_bytes", "Bytes read and not yet decoded", true, text,
+      [](const ConnectorStatus& c) { return c.queued_bytes; }, "gauge");
+  connector_family(
+      all, "thalweg_source_lag_seconds", "Age of the oldest record that waits", true, text,
+      [](const ConnectorStatus& c) { return static_cast<double>(c.lag_ns) / 1e9; }, "gauge");
   connector_family(all, "thalweg_source_stall_seconds_total", "Time a source was held back by a full queue", true, text,
                    [](const ConnectorStatus& c) { return static_cast<double>(c.stalled_ns) / 1e9; });
   connector_family(all, "thalweg_sink_rows_total", "Rows written", false, text, rows);

@@ -35,7 +35,8 @@ void append_outcome(const Outcome& outcome, JsonWriter& json) {
   if (!outcome.code.empty()) json.field("code", outcome.code);
   if (!outcome.reason.empty()) json.field("reason", outcome.reason);
   if (outcome.line > 0)
-    json.field("line", static_cast<std::uint64_t>(outcome.line)).field("column", static_cast<std::uint64_t>(outcome.column));
+    json.field("line", static_cast<std::uint64_t>(outcome.line))
+        .field("column", static_cast<std::uint64_t>(outcome.column));
   if (!outcome.diagnostics.empty()) json.field("diagnostics", outcome.diagnostics);
   append_notes("kept", outcome.kept, json);
   append_notes("rebuilt", outcome.rebuilt, json);

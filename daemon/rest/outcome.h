@@ -24,7 +24,7 @@ struct Outcome {
   std::int64_t at_wall_ns = 0;
   double seconds = 0;
   Result result = Result::kUnchanged;
-  std::string code;         // of a failure: `invalid_pipeline`, `needs_accept`, `not_caught_up`, …
+  std::string code;  // of a failure: `invalid_pipeline`, `needs_accept`, `not_caught_up`, …
   std::string reason;
   std::string diagnostics;  // of an invalid pipeline, with carets
   std::uint32_t line = 0;   // of its first error; 0: none

@@ -62,10 +62,14 @@ draw(); setInterval(draw, 2000);
 std::string escaped(std::string_view text) {
   std::string out;
   for (char c : text) {
-    if (c == '<') out += "&lt;";
-    else if (c == '>') out += "&gt;";
-    else if (c == '&') out += "&amp;";
-    else out.push_back(c);
+    if (c == '<')
+      out += "&lt;";
+    else if (c == '>')
+      out += "&gt;";
+    else if (c == '&')
+      out += "&amp;";
+    else
+      out.push_back(c);
   }
   return out;
 }
@@ -84,20 +88,21 @@ std::string page(std::string_view title, std::string_view body) {
 
 std::string_view status_page() {
   static const std::string kPage =
-      page("Thalweg", "<h1>Thalweg</h1><main id=\"main\"></main><p class=\"soft\"><a href=\"/docs\">routes</a> · "
-                      "<a href=\"/openapi.json\">OpenAPI</a> · <a href=\"/metrics\">metrics</a></p><script>" +
-                          std::string(kScript) + "</script>");
+      page("Thalweg",
+           "<h1>Thalweg</h1><main id=\"main\"></main><p class=\"soft\"><a href=\"/docs\">routes</a> · "
+           "<a href=\"/openapi.json\">OpenAPI</a> · <a href=\"/metrics\">metrics</a></p><script>" +
+               std::string(kScript) + "</script>");
   return kPage;
 }
 
 std::string docs_page(const std::vector<Route>& routes) {
-  std::string body = "<h1>Routes</h1><p class=\"soft\"><a href=\"/\">pipelines</a> · "
-                     "<a href=\"/openapi.json\">OpenAPI 3.1</a></p>";
+  std::string body =
+      "<h1>Routes</h1><p class=\"soft\"><a href=\"/\">pipelines</a> · "
+      "<a href=\"/openapi.json\">OpenAPI 3.1</a></p>";
   for (const Route& route : routes) {
     body += "<h2><code>" + escaped(route.method) + " " + escaped(route.path) + "</code></h2><p>" +
             escaped(route.summary) + " <span class=\"soft\">(" + escaped(route.content) + ")</span></p>";
-    if (!route.body.empty())
-      body += "<p>Body (" + escaped(route.body) + "): " + escaped(route.body_doc) + "</p>";
+    if (!route.body.empty()) body += "<p>Body (" + escaped(route.body) + "): " + escaped(route.body_doc) + "</p>";
     if (route.query.empty()) continue;
     body += "<table>";
     for (const QueryParameter& parameter : route.query)

@@ -30,7 +30,7 @@ class Succession {
 
  private:
   mutable std::mutex mutex_;
-  std::shared_ptr<ServedPipeline> next_;                   // guarded by mutex_, as is all below
+  std::shared_ptr<ServedPipeline> next_;  // guarded by mutex_, as is all below
   std::map<std::uint64_t, std::function<void()>> waiting_;
   std::uint64_t next_id_ = 1;
 };
@@ -48,9 +48,9 @@ struct ServedPipeline {
 // What is known of a pipeline, whether it runs or not.
 struct PipelineStatus {
   std::string name;
-  std::string state;     // starting, running, paused, stopped, ended, failed
-  std::string failure;   // why it is failed, or was last
-  std::string file;      // where it is defined; empty: unknown
+  std::string state;    // starting, running, paused, stopped, ended, failed
+  std::string failure;  // why it is failed, or was last
+  std::string file;     // where it is defined; empty: unknown
   std::uint64_t restarts = 0;
   bool ready = false;
   std::shared_ptr<ServedPipeline> served;  // null: nothing runs

@@ -14,10 +14,10 @@ namespace thalweg::daemon {
 
 struct Problem {
   unsigned status = 400;
-  std::string code;    // `unknown_parameter`, `no_such_table`, `history_gone` … stable
+  std::string code;  // `unknown_parameter`, `no_such_table`, `history_gone` … stable
   std::string detail;
-  std::string hint;    // `did you mean `limit`?`
-  std::uint32_t line = 0;    // of a text that was sent (`where`, a pipeline); 0: none
+  std::string hint;        // `did you mean `limit`?`
+  std::uint32_t line = 0;  // of a text that was sent (`where`, a pipeline); 0: none
   std::uint32_t column = 0;
 };
 

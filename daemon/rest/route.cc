@@ -22,10 +22,9 @@ std::vector<std::string_view> split_path(std::string_view path) {
 bool is_placeholder(std::string_view part) { return part.starts_with('{'); }
 
 bool fits(const std::vector<std::string_view>& pattern, const std::vector<std::string>& segments) {
-  return std::equal(pattern.begin(), pattern.end(), segments.begin(), segments.end(),
-                    [](std::string_view part, const std::string& segment) {
-                      return is_placeholder(part) || part == segment;
-                    });
+  return std::equal(
+      pattern.begin(), pattern.end(), segments.begin(), segments.end(),
+      [](std::string_view part, const std::string& segment) { return is_placeholder(part) || part == segment; });
 }
 
 const QueryParameter* find_parameter(const Route& route, std::string_view name) {

@@ -43,14 +43,14 @@ struct Call {
 
 struct Route {
   std::string_view method;
-  std::string_view path;       // `/api/v1/pipelines/{p}`
-  std::string_view id;         // operationId
+  std::string_view path;  // `/api/v1/pipelines/{p}`
+  std::string_view id;    // operationId
   std::string_view summary;
-  std::string_view content;    // media type of a good answer
+  std::string_view content;  // media type of a good answer
   std::vector<QueryParameter> query;
   Answer (Api::*handler)(const Call&);
   Role role = Role::kRead;
-  std::string_view body = "";      // media type of what is sent
+  std::string_view body = "";  // media type of what is sent
   std::string_view body_doc = "";
 };
 

@@ -264,7 +264,8 @@ std::optional<Key> index_key(const RowsQuery& query, const std::vector<std::uint
 
 // All rows of an index entry, if they are one page; else the caller goes the long way.
 std::optional<Answer> from_index(const RowsQuery& query, ExportReader& reader) {
-  if (query.at || query.where || query.key || query.after || query.equals.empty() || !query.order_by.empty()) return std::nullopt;
+  if (query.at || query.where || query.key || query.after || query.equals.empty() || !query.order_by.empty())
+    return std::nullopt;
   std::vector<std::uint32_t> columns;
   std::vector<Value> values;
   for (const auto& [column, value] : query.equals) {
@@ -486,9 +487,12 @@ Checked<RowsQuery> parse_rows_query(const Call& call, const Schema& schema) {
 std::optional<Problem> check_reached(const ExportReader& reader, const Frontier& at) {
   Frontier now = reader.frontier();
   if (!frontier_less(now, at)) return std::nullopt;
-  return Problem{409, "frontier_not_reached",
+  return Problem{409,
+                 "frontier_not_reached",
                  "the table is at frontier " + frontier_text(now) + ", not yet at " + frontier_text(at),
-                 "`min_frontier` waits for it", 0, 0};
+                 "`min_frontier` waits for it",
+                 0,
+                 0};
 }
 
 Answer run_rows_query(const RowsQuery& query, ExportReader& reader, const std::vector<std::uint32_t>& key_columns,

@@ -2,7 +2,8 @@
 //
 // A page of rows of one exported table at one frontier: filtered, ordered, cut.
 //
-// Q1  A lookup by key, by all columns that make the key, or by those of an `index:` is answered from the index; pages in key order take what
+// Q1  A lookup by key, by all columns that make the key, or by those of an `index:` is answered from the index; pages
+// in key order take what
 //     they need in growing steps; an order of its own needs one snapshot. All within a time limit.
 // Q2  A cursor holds the frontier of its first page, so all pages show one state.
 #pragma once

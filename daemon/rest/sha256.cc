@@ -51,7 +51,8 @@ std::string sha256_hex(std::string_view bytes) {
   while (padded.size() % 64 != 56) padded.push_back('\0');
   std::uint64_t bits = std::uint64_t{bytes.size()} * 8;
   for (int shift = 56; shift >= 0; shift -= 8) padded.push_back(static_cast<char>(bits >> shift));
-  for (std::size_t at = 0; at < padded.size(); at += 64) mix(state, reinterpret_cast<const unsigned char*>(&padded[at]));
+  for (std::size_t at = 0; at < padded.size(); at += 64)
+    mix(state, reinterpret_cast<const unsigned char*>(&padded[at]));
   std::string out;
   constexpr char kDigits[] = "0123456789abcdef";
   for (std::uint32_t word : state)

@@ -153,8 +153,10 @@ class ChangesStream : public net::BodyStream {
         rows_(reader_->schema(), without_key(options_.row)) {
     // The first look comes after the subscription, so no commit can fall between them.
     subscribe();
-    if (options_.from) at_ = *options_.from;
-    else need_start_ = true;
+    if (options_.from)
+      at_ = *options_.from;
+    else
+      need_start_ = true;
   }
   ~ChangesStream() override { unsubscribe(); }
 
@@ -197,7 +199,8 @@ class ChangesStream : public net::BodyStream {
     const Schema& now = reader_->schema();
     bool same = reader && reader->schema().size() == now.size();
     for (std::size_t i = 0; same && i < now.size(); ++i)
-      same = reader->schema().columns[i].name == now.columns[i].name && reader->schema().columns[i].type == now.columns[i].type;
+      same = reader->schema().columns[i].name == now.columns[i].name &&
+             reader->schema().columns[i].type == now.columns[i].type;
     if (!same) return false;
     unsubscribe();
     pipeline_ = std::move(next);
@@ -341,8 +344,9 @@ std::unique_ptr<net::BodyStream> diff_stream(std::vector<ExportReader::Change> c
   return std::make_unique<DiffStream>(std::move(changes), range, schema, std::move(options), format);
 }
 
-std::unique_ptr<net::BodyStream> changes_stream(std::shared_ptr<ServedPipeline> pipeline, std::shared_ptr<ExportReader> reader,
-                                                ChangesOptions options, std::shared_ptr<net::Waker> waker) {
+std::unique_ptr<net::BodyStream> changes_stream(std::shared_ptr<ServedPipeline> pipeline,
+                                                std::shared_ptr<ExportReader> reader, ChangesOptions options,
+                                                std::shared_ptr<net::Waker> waker) {
   return std::make_unique<ChangesStream>(std::move(pipeline), std::move(reader), std::move(options), std::move(waker));
 }
 

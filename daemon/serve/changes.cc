@@ -26,7 +26,8 @@ std::string message_of(const Error& error, const FileTable* files) {
   std::string where;
   if (files && error.span.known()) {
     LineColumn at = files->locate(error.span);
-    where = std::string(files->name(error.span.file)) + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) + ": ";
+    where = std::string(files->name(error.span.file)) + ":" + std::to_string(at.line) + ":" +
+            std::to_string(at.column) + ": ";
   }
   return where + error.message;
 }
@@ -108,12 +109,15 @@ Outcome Daemon::change(Managed& pipeline, Definition definition, const ChangeOpt
   bool from_now_on = runs && describe_change(*old, *prepared, takeover, outcome);
   if (options.dry_run) {
     outcome.result = Outcome::Result::kPlanned;
-    if (!runs) outcome.reason = "it would be started anew";
-    else if (from_now_on) outcome.reason = "some outputs can only go on from now on: this takes `accept`";
+    if (!runs)
+      outcome.reason = "it would be started anew";
+    else if (from_now_on)
+      outcome.reason = "some outputs can only go on from now on: this takes `accept`";
     return finish(std::move(outcome));
   }
   if (from_now_on && !options.accept) {
-    set_failed(outcome, "needs_accept", "what some outputs got before is not known any more; with `accept` they go on from now on");
+    set_failed(outcome, "needs_accept",
+               "what some outputs got before is not known any more; with `accept` they go on from now on");
     return finish(std::move(outcome));
   }
   std::string before;
@@ -237,7 +241,8 @@ void Daemon::switch_in_place(Managed& pipeline, const std::shared_ptr<Instance>&
 }
 
 // Beside the old plan, from the sources on.
-void Daemon::switch_beside(Managed& pipeline, const std::shared_ptr<Instance>& old, Prepared prepared, Outcome& outcome) {
+void Daemon::switch_beside(Managed& pipeline, const std::shared_ptr<Instance>& old, Prepared prepared,
+                           Outcome& outcome) {
   std::shared_ptr<const FileTable> files = prepared.files;
   auto made = maker_.start(std::move(prepared), old.get());
   if (!made) return set_failed(outcome, "start_failed", message_of(made.error(), files.get()));
@@ -298,7 +303,8 @@ void Daemon::hand_over(Managed& pipeline, const std::shared_ptr<Instance>& old, 
   Result<void> written;
   for (SwitchSink* sink : handover.removed)
     if (auto closed = sink->finish(); !closed)
-      log(LogLevel::kWarning, "an output did not close in order", {{"pipeline", now->prepared.name}, {"reason", closed.error().message}});
+      log(LogLevel::kWarning, "an output did not close in order",
+          {{"pipeline", now->prepared.name}, {"reason", closed.error().message}});
   bool failed = outcome.result == Outcome::Result::kFailed;
   if (!failed) written = open_added(handover, commit);
   for (const auto& [fresh, before] : handover.kept)
@@ -347,12 +353,17 @@ Outcome Daemon::act(const std::string& name, Verb verb, const ChangeOptions& opt
   if (stopping_) {
     set_failed(outcome, "stopping", "the daemon stops");
   } else if (verb == Verb::kPause) {
-    if (!runs) set_failed(outcome, "not_running", "it is " + std::string(managed_state_text(state)));
-    else if (state == Managed::State::kPaused) outcome.result = Outcome::Result::kUnchanged;
-    else if (instance->served->run->pause()) set(Managed::Wanted::kPaused, Managed::State::kPaused);
-    else set_failed(outcome, "not_running", "it has just ended");
+    if (!runs)
+      set_failed(outcome, "not_running", "it is " + std::string(managed_state_text(state)));
+    else if (state == Managed::State::kPaused)
+      outcome.result = Outcome::Result::kUnchanged;
+    else if (instance->served->run->pause())
+      set(Managed::Wanted::kPaused, Managed::State::kPaused);
+    else
+      set_failed(outcome, "not_running", "it has just ended");
   } else if (verb == Verb::kResume) {
-    if (state == Managed::State::kRunning) outcome.result = Outcome::Result::kUnchanged;
+    if (state == Managed::State::kRunning)
+      outcome.result = Outcome::Result::kUnchanged;
     else if (!runs || state != Managed::State::kPaused)
       set_failed(outcome, "not_running", "it is " + std::string(managed_state_text(state)));
     else {
@@ -370,8 +381,10 @@ Outcome Daemon::act(const std::string& name, Verb verb, const ChangeOptions& opt
     remember_stopped(*pipeline, false);
     set(Managed::Wanted::kRunning, Managed::State::kStarting);
     auto prepared = maker_.prepare(definition, outcome);
-    if (prepared) start_fresh(*pipeline, std::move(*prepared), outcome);
-    else fail_pipeline(*pipeline, outcome.reason);
+    if (prepared)
+      start_fresh(*pipeline, std::move(*prepared), outcome);
+    else
+      fail_pipeline(*pipeline, outcome.reason);
   }
   return finish(std::move(outcome));
 }

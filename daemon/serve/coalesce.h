@@ -53,7 +53,7 @@ class Coalescer {
   }
   std::mutex mutex_;
   std::condition_variable changed_;
-  bool running_ = false;           // guarded by mutex_, as is all below
+  bool running_ = false;  // guarded by mutex_, as is all below
   std::shared_ptr<Slot> waiting_;
 };
 

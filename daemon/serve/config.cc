@@ -105,7 +105,8 @@ class Converter {
     if (node.is_null()) return {};
     std::string text = node.text;
     if (lang::has_interpolation(text)) {
-      lang::Interpolated done = lang::interpolate(text, [this](std::string_view name) { return env_.variable(std::string(name)); });
+      lang::Interpolated done =
+          lang::interpolate(text, [this](std::string_view name) { return env_.variable(std::string(name)); });
       if (!done.error.empty()) diagnostics_.error(node.sub_span(done.error_begin, done.error_end), done.error);
       text = done.text;
     }
@@ -135,7 +136,8 @@ class Reader {
     text(all, "pipelines_dir", config.pipelines_dir);
     text(all, "state_dir", config.state_dir);
     text(all, "listen", config.listen);
-    if (config.listen.starts_with("unix:") && !config.listen.starts_with("unix:/")) config.listen = "unix:" + path_in(folder_, config.listen.substr(5));
+    if (config.listen.starts_with("unix:") && !config.listen.starts_with("unix:/"))
+      config.listen = "unix:" + path_in(folder_, config.listen.substr(5));
     number_of(all, "workers", config.workers);
     number_of(all, "memory_limit", config.memory_limit);
     flag(all, "watch", config.watch);
@@ -147,9 +149,11 @@ class Reader {
     if (const Setting* secrets = all.find("secrets")) read_secrets(*secrets);
     if (const Setting* auth = all.find("auth")) read_auth(*auth);
     for (const char* name : {"metrics", "telemetry"})
-      if (const Setting* unused = all.find(name)) out_.diagnostics.warning(unused->span, "`" + std::string(name) + "` has no effect in this version");
+      if (const Setting* unused = all.find(name))
+        out_.diagnostics.warning(unused->span, "`" + std::string(name) + "` has no effect in this version");
     if (const Setting* tls = all.find("tls"))
-      out_.diagnostics.error(tls->span, "this version speaks no TLS; listen on loopback or a unix socket behind a proxy that does");
+      out_.diagnostics.error(
+          tls->span, "this version speaks no TLS; listen on loopback or a unix socket behind a proxy that does");
   }
 
  private:
@@ -157,7 +161,9 @@ class Reader {
     std::vector<Error> errors;
     config::DecodeOptions options;
     options.what = what;
-    options.resolve_path = [this](const Setting& value) { return path_in(folder_, value.as_text() ? *value.as_text() : ""); };
+    options.resolve_path = [this](const Setting& value) {
+      return path_in(folder_, value.as_text() ? *value.as_text() : "");
+    };
     Setting out = config::decode(given, specs, options, errors);
     for (Error& error : errors) out_.diagnostics.report(std::move(error));
     return out;
@@ -230,7 +236,8 @@ class Reader {
   void read_credentials(const Setting& list, bool basic) {
     const Setting::List* items = list.as_list();
     if (!items) {
-      out_.diagnostics.error(list.span, basic ? "expected a list of {user, sha256, role}" : "expected a list of {name, sha256, role}");
+      out_.diagnostics.error(
+          list.span, basic ? "expected a list of {user, sha256, role}" : "expected a list of {name, sha256, role}");
       return;
     }
     for (const Setting& item : *items) {
@@ -250,7 +257,8 @@ class Reader {
       bool hex = credential.sha256.size() == 64 &&
                  credential.sha256.find_first_not_of("0123456789abcdef") == std::string::npos;
       if (!hex && !credential.sha256.empty())
-        out_.diagnostics.error(item.find("sha256")->span, "`sha256` is 64 hexadecimal digits: printf %s TOKEN | sha256sum");
+        out_.diagnostics.error(item.find("sha256")->span,
+                               "`sha256` is 64 hexadecimal digits: printf %s TOKEN | sha256sum");
       if (hex) out_.config.auth.credentials.push_back(std::move(credential));
     }
   }
@@ -267,20 +275,29 @@ const std::vector<OptionSpec>& config_specs() {
       option("pipelines_dir", OptionType::kPath, "every *.yaml in it is a pipeline"),
       option("state_dir", OptionType::kPath, "what the daemon keeps: which pipelines are stopped, earlier definitions"),
       option("listen", OptionType::kText, "HOST:PORT or unix:PATH", std::string(kListenDefault)),
-      section("tls", {option("cert", OptionType::kPath, "certificate chain"), option("key", OptionType::kPath, "private key"),
-                      option("client_ca", OptionType::kPath, "who may connect")}, "TLS of the listener"),
-      section("auth", {option("tokens_file", OptionType::kPath, "a file with the list"), option("tokens", OptionType::kList, "[{name, sha256, role}]"),
-                       option("basic", OptionType::kList, "[{user, sha256, role}]")}, "who may ask; without it only this machine"),
+      section("tls",
+              {option("cert", OptionType::kPath, "certificate chain"), option("key", OptionType::kPath, "private key"),
+               option("client_ca", OptionType::kPath, "who may connect")},
+              "TLS of the listener"),
+      section("auth",
+              {option("tokens_file", OptionType::kPath, "a file with the list"),
+               option("tokens", OptionType::kList, "[{name, sha256, role}]"),
+               option("basic", OptionType::kList, "[{user, sha256, role}]")},
+              "who may ask; without it only this machine"),
       option("require_pipeline_auth", OptionType::kBool, "pipelines that listen themselves need `auth:`"),
       number("workers", 1, 256, "worker threads of pipelines that do not say"),
       number("memory_limit", 0, 1e15, "bytes"),
-      section("log", {choice("level", {"debug", "info", "warning", "error", "off"}, "what is logged"),
-                      choice("format", {"text", "json"}, "one line an event")}, "the log"),
+      section("log",
+              {choice("level", {"debug", "info", "warning", "error", "off"}, "what is logged"),
+               choice("format", {"text", "json"}, "one line an event")},
+              "the log"),
       section("metrics", {}, "reserved", true),
       section("telemetry", {option("otlp_endpoint", OptionType::kText, "where traces go")}, "traces"),
       section("limits", limit_specs(), "bounds of what callers may take"),
-      section("secrets", {option("env", OptionType::kTextList, "environment variables that pipelines may read; default: all"),
-                          option("files_dir", OptionType::kPath, "folder that `!secret.file` reads from")}, "where secrets come from"),
+      section("secrets",
+              {option("env", OptionType::kTextList, "environment variables that pipelines may read; default: all"),
+               option("files_dir", OptionType::kPath, "folder that `!secret.file` reads from")},
+              "where secrets come from"),
       section("llm", {}, "defaults of language-model components", true),
       option("watch", OptionType::kBool, "follow changes of the pipelines' files", "true"),
       option("allow_paths", OptionType::kTextList, "folders that pipelines may read beside their own"),
@@ -315,7 +332,8 @@ Result<std::string> read_text(const std::string& path, std::uint64_t bytes_max, 
   std::unique_ptr<ReadFile> file = TRY(disk.open_read(path));
   FileStat stat = TRY(file->stat());
   if (stat.is_directory) return fail(Code::kInvalidArgument, path + " is a folder");
-  if (stat.size > bytes_max) return fail(Code::kTooLarge, path + " is larger than " + std::to_string(bytes_max) + " bytes");
+  if (stat.size > bytes_max)
+    return fail(Code::kTooLarge, path + " is larger than " + std::to_string(bytes_max) + " bytes");
   std::string text(stat.size, '\0');
   std::size_t have = 0;
   while (have < text.size()) {

@@ -31,9 +31,9 @@ struct ServeLimits {
   std::uint64_t query_bytes = 256ULL << 20;
   std::uint32_t queries = 2;
   std::uint32_t pipelines = 1000;
-  std::int64_t reload_ns = 600'000'000'000;     // how long a new plan may take to catch up
-  std::uint64_t reload_bytes = 64ULL << 20;     // of what an output wrote, kept so that a reload can correct it
-  std::int64_t stop_ns = 60'000'000'000;        // how long pipelines may take to end in order
+  std::int64_t reload_ns = 600'000'000'000;  // how long a new plan may take to catch up
+  std::uint64_t reload_bytes = 64ULL << 20;  // of what an output wrote, kept so that a reload can correct it
+  std::int64_t stop_ns = 60'000'000'000;     // how long pipelines may take to end in order
 };
 
 struct ServeConfig {
@@ -42,11 +42,11 @@ struct ServeConfig {
   std::string listen = std::string(kListenDefault);
   AuthConfig auth;
   bool require_pipeline_auth = false;
-  std::uint32_t workers = 0;        // of pipelines that do not say; 0: one
-  std::uint64_t memory_limit = 0;   // 0: none
+  std::uint32_t workers = 0;       // of pipelines that do not say; 0: one
+  std::uint64_t memory_limit = 0;  // 0: none
   LogLevel log_level = LogLevel::kInfo;
   LogFormat log_format = LogFormat::kText;
-  bool watch = true;                // follow changes of the pipelines' files
+  bool watch = true;  // follow changes of the pipelines' files
   ServeLimits limits;
   std::optional<std::vector<std::string>> secret_names;  // environment variables that pipelines may read; nothing: all
   std::string secrets_dir;                               // where `!secret.file` may read
@@ -66,7 +66,8 @@ struct LoadedConfig {
 [[nodiscard]] const std::vector<config::OptionSpec>& config_specs();
 
 // NAME=VALUE lines, `#` comments, `export` before a name, quotes around a value. The error names the line.
-[[nodiscard]] Result<std::vector<std::pair<std::string, std::string>>> read_env_file(const std::string& path, Disk& disk);
+[[nodiscard]] Result<std::vector<std::pair<std::string, std::string>>> read_env_file(const std::string& path,
+                                                                                     Disk& disk);
 // The whole file, if it is no larger than that.
 [[nodiscard]] Result<std::string> read_text(const std::string& path, std::uint64_t bytes_max, Disk& disk);
 

@@ -17,15 +17,20 @@ std::string key_of_file(const std::string& name) { return name.substr(0, name.rf
 // Names become file names: nothing that could lead elsewhere.
 bool is_good_name(const std::string& name) {
   if (name.empty() || name.size() > 128 || name.front() == '.' || name.front() == '-') return false;
-  return name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") == std::string::npos;
+  return name.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-") ==
+         std::string::npos;
 }
 
 void log_outcome(const Outcome& outcome, const std::string& caller) {
   if (outcome.result == Outcome::Result::kUnchanged || outcome.result == Outcome::Result::kPlanned) return;
   LogLevel level = outcome.result == Outcome::Result::kFailed ? LogLevel::kError : LogLevel::kInfo;
-  log(level, "pipeline changed", {{"pipeline", outcome.pipeline}, {"result", std::string(result_text(outcome.result))},
-                                  {"trigger", outcome.trigger}, {"caller", caller.empty() ? "-" : caller},
-                                  {"id", std::to_string(outcome.id)}, {"reason", outcome.reason.empty() ? "-" : outcome.reason}});
+  log(level, "pipeline changed",
+      {{"pipeline", outcome.pipeline},
+       {"result", std::string(result_text(outcome.result))},
+       {"trigger", outcome.trigger},
+       {"caller", caller.empty() ? "-" : caller},
+       {"id", std::to_string(outcome.id)},
+       {"reason", outcome.reason.empty() ? "-" : outcome.reason}});
 }
 
 }  // namespace
@@ -251,7 +256,8 @@ void Daemon::look_at_files(const std::string& trigger) {
     if (!files->contains(key)) log_outcome(remove_pipeline(pipeline, options, false), "");
   }
   std::erase_if(marks_, [&](const auto& entry) {
-    return !imports_.contains(entry.first) && std::ranges::none_of(*files, [&](const auto& file) { return file.second == entry.first; });
+    return !imports_.contains(entry.first) &&
+           std::ranges::none_of(*files, [&](const auto& file) { return file.second == entry.first; });
   });
 }
 
@@ -379,7 +385,8 @@ Outcome Daemon::apply(const std::string& name, const std::string& text, const Ch
   }
   if (is_new && !is_good_name(name)) {
     refused.code = "invalid_name";
-    refused.reason = "a pipeline's name is made of letters, digits, `_`, `-` and `.`, and does not begin with `.` or `-`";
+    refused.reason =
+        "a pipeline's name is made of letters, digits, `_`, `-` and `.`, and does not begin with `.` or `-`";
     return finish(std::move(refused));
   }
   if (is_new && everything().size() >= config_.limits.pipelines) {

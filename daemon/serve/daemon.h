@@ -28,12 +28,13 @@ class Daemon : public PipelineSet, public PipelineControl {
  public:
   Daemon(const ServeConfig& config, Env env);
   ~Daemon() override;
-  void start();      // reads the folder and starts what it finds
+  void start();                            // reads the folder and starts what it finds
   void begin_stop() { stopping_ = true; }  // changes that are under way give up
-  void stop_all();   // in order, within the limit of the configuration
+  void stop_all();                         // in order, within the limit of the configuration
   // Reads files that changed since the last look; removes pipelines whose files are gone.
   void look_at_files(const std::string& trigger);
-  // Around every reload of everything: at its begin, and at its end with the number of refused changes. Set before start().
+  // Around every reload of everything: at its begin, and at its end with the number of refused changes. Set before
+  // start().
   struct ReloadHooks {
     std::function<void()> begun;
     std::function<void(std::size_t failed)> ended;
@@ -80,11 +81,11 @@ class Daemon : public PipelineSet, public PipelineControl {
   Outcome change(Managed& pipeline, Definition definition, const ChangeOptions& options);
   void start_fresh(Managed& pipeline, Prepared prepared, Outcome& outcome);
   void switch_over(Managed& pipeline, Prepared prepared, const Takeover& takeover, Outcome& outcome);
-  void switch_in_place(Managed& pipeline, const std::shared_ptr<Instance>& old, Prepared prepared, const Takeover& takeover,
-                       Outcome& outcome);
+  void switch_in_place(Managed& pipeline, const std::shared_ptr<Instance>& old, Prepared prepared,
+                       const Takeover& takeover, Outcome& outcome);
   void switch_beside(Managed& pipeline, const std::shared_ptr<Instance>& old, Prepared prepared, Outcome& outcome);
-  void hand_over(Managed& pipeline, const std::shared_ptr<Instance>& old, const std::shared_ptr<Instance>& now, bool old_waits,
-                 Outcome& outcome);
+  void hand_over(Managed& pipeline, const std::shared_ptr<Instance>& old, const std::shared_ptr<Instance>& now,
+                 bool old_waits, Outcome& outcome);
   [[nodiscard]] bool wants_pause(const Managed& pipeline) const;
   [[nodiscard]] bool catch_up(const Run& run, Outcome& outcome);
   void install(Managed& pipeline, std::shared_ptr<Instance> instance);
@@ -116,15 +117,15 @@ class Daemon : public PipelineSet, public PipelineControl {
   std::atomic<bool> started_{false};
   std::atomic<bool> stopping_{false};
   Coalescer<std::vector<Outcome>> reloads_;
-  std::mutex files_mutex_;                       // one look at a time
-  std::map<std::string, FileMark> marks_;        // guarded by files_mutex_
-  std::set<std::string> imports_;                // guarded by files_mutex_; of marks_, those that are no pipelines
+  std::mutex files_mutex_;                 // one look at a time
+  std::map<std::string, FileMark> marks_;  // guarded by files_mutex_
+  std::set<std::string> imports_;          // guarded by files_mutex_; of marks_, those that are no pipelines
 
   mutable std::mutex mutex_;
-  std::map<std::string, Pipeline> pipelines_;    // guarded by mutex_, by key
-  std::deque<Outcome> outcomes_;                 // guarded by mutex_
-  ChangeCounts counts_;                          // guarded by mutex_
-  std::uint64_t next_id_ = 1;                    // guarded by mutex_
+  std::map<std::string, Pipeline> pipelines_;  // guarded by mutex_, by key
+  std::deque<Outcome> outcomes_;               // guarded by mutex_
+  ChangeCounts counts_;                        // guarded by mutex_
+  std::uint64_t next_id_ = 1;                  // guarded by mutex_
   std::condition_variable wake_;
   std::thread supervisor_;
 };

@@ -46,7 +46,8 @@ bool InstanceMaker::path_allowed(const std::string& pipeline_path, const std::st
   std::string folder = std::filesystem::path(pipeline_path).parent_path().string();
   if (is_within(whole, folder.empty() ? "." : folder)) return true;
   if (!config_.secrets_dir.empty() && is_within(whole, config_.secrets_dir)) return true;
-  return std::ranges::any_of(config_.allow_paths, [&](const std::string& allowed) { return is_within(whole, allowed); });
+  return std::ranges::any_of(config_.allow_paths,
+                             [&](const std::string& allowed) { return is_within(whole, allowed); });
 }
 
 std::optional<Prepared> InstanceMaker::prepare(Definition definition, Outcome& outcome) {
@@ -68,7 +69,8 @@ std::optional<Prepared> InstanceMaker::prepare(Definition definition, Outcome& o
     for (const lang::Diagnostic& first : compiled.diagnostics.all()) {
       if (first.severity != lang::Severity::kError) continue;
       LineColumn at = compiled.files->locate(first.span);
-      outcome.reason = definition.path + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) + ": " + first.message;
+      outcome.reason =
+          definition.path + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) + ": " + first.message;
       outcome.line = at.line;
       outcome.column = at.column;
       break;
@@ -95,7 +97,8 @@ RunOptions InstanceMaker::options_of(const Prepared& prepared) {
   RunOptions options;
   options.workers = prepared.workers;
   if (prepared.plan->autocommit_ms > 0) options.autocommit_ms = prepared.plan->autocommit_ms;
-  options.locate = [files = prepared.files](const SourceSpan& span, std::string& file, std::int64_t& line, std::int64_t& column) {
+  options.locate = [files = prepared.files](const SourceSpan& span, std::string& file, std::int64_t& line,
+                                            std::int64_t& column) {
     if (!span.known()) return;
     LineColumn at = files->locate(span);
     file = files->name(span.file);
@@ -139,15 +142,18 @@ std::unique_ptr<Instance> InstanceMaker::make(Prepared prepared, const Instance*
 
 Result<std::unique_ptr<Instance>> InstanceMaker::start(Prepared prepared, const Instance* beside) {
   std::unique_ptr<Instance> instance = make(std::move(prepared), beside);
-  instance->served->run = TRY(Run::start(*instance->prepared.plan, options_of(instance->prepared), *instance->sinks, env_));
+  instance->served->run =
+      TRY(Run::start(*instance->prepared.plan, options_of(instance->prepared), *instance->sinks, env_));
   return instance;
 }
 
-Result<std::unique_ptr<Instance>> InstanceMaker::start_in_place_of(const Instance& old, Prepared prepared, const Takeover& takeover) {
+Result<std::unique_ptr<Instance>> InstanceMaker::start_in_place_of(const Instance& old, Prepared prepared,
+                                                                   const Takeover& takeover) {
   std::unique_ptr<Instance> instance = make(std::move(prepared), &old);
   instance->served->started_wall_ns = old.served->started_wall_ns;
   const plan::Plan& plan = *instance->prepared.plan;
-  instance->served->run = TRY(Run::start_in_place_of(*old.served->run, plan, options_of(instance->prepared), *instance->sinks, env_));
+  instance->served->run =
+      TRY(Run::start_in_place_of(*old.served->run, plan, options_of(instance->prepared), *instance->sinks, env_));
   std::vector<bool> taken(old.sinks->sinks().size());
   for (const plan::Node& node : plan.nodes) {
     const auto* output = std::get_if<plan::Output>(&node.params);
@@ -177,19 +183,27 @@ void describe_operators(const Instance& old, const Prepared& now, const Takeover
     std::size_t id = node.id.value;
     bool same = std::ranges::find(old_prints, new_prints[id]) != old_prints.end();
     if (takeover.possible && takeover.kept[id])
-      outcome.kept.push_back({label_of(node), takeover.filled[id] ? "keeps its state, and tells its rows to what is rebuilt" : "keeps its state"});
-    else if (same && takeover.possible) outcome.kept.push_back({label_of(node), "the same; it holds no state"});
-    else if (same) outcome.rebuilt.push_back({label_of(node), again});
+      outcome.kept.push_back({label_of(node), takeover.filled[id]
+                                                  ? "keeps its state, and tells its rows to what is rebuilt"
+                                                  : "keeps its state"});
+    else if (same && takeover.possible)
+      outcome.kept.push_back({label_of(node), "the same; it holds no state"});
+    else if (same)
+      outcome.rebuilt.push_back({label_of(node), again});
     else if (std::ranges::find(old_labels, label_of(node)) != old_labels.end())
-      outcome.rebuilt.push_back({label_of(node), takeover.possible ? "changed, or what it reads has; filled from what is kept"
-                                                                   : "changed, or what it reads has; filled by reading the sources again"});
-    else outcome.added.push_back({label_of(node), takeover.possible ? "filled from what is kept" : "filled by reading the sources again"});
+      outcome.rebuilt.push_back(
+          {label_of(node), takeover.possible ? "changed, or what it reads has; filled from what is kept"
+                                             : "changed, or what it reads has; filled by reading the sources again"});
+    else
+      outcome.added.push_back(
+          {label_of(node), takeover.possible ? "filled from what is kept" : "filled by reading the sources again"});
   }
   for (const plan::Node& node : old.prepared.plan->nodes) {
     if (is_output(node) || std::holds_alternative<plan::Export>(node.params)) continue;
     std::string label = label_of(node);
-    bool gone = std::ranges::find(new_prints, old_prints[node.id.value]) == new_prints.end() &&
-                std::ranges::none_of(now.plan->nodes, [&](const plan::Node& other) { return label_of(other) == label; });
+    bool gone =
+        std::ranges::find(new_prints, old_prints[node.id.value]) == new_prints.end() &&
+        std::ranges::none_of(now.plan->nodes, [&](const plan::Node& other) { return label_of(other) == label; });
     if (gone) outcome.removed.push_back({label, ""});
   }
 }

@@ -16,7 +16,7 @@
 namespace thalweg::daemon {
 
 struct Definition {
-  std::string key;   // the file's name without its ending
+  std::string key;  // the file's name without its ending
   std::string path;
   std::string text;
 };
@@ -48,7 +48,8 @@ class InstanceMaker {
   // With `beside`: outputs are held until they take over from those of that instance.
   [[nodiscard]] Result<std::unique_ptr<Instance>> start(Prepared prepared, const Instance* beside = nullptr);
   // Paused, filled; `old` has to be ended by the caller. Requires: `old` is paused and the takeover possible.
-  [[nodiscard]] Result<std::unique_ptr<Instance>> start_in_place_of(const Instance& old, Prepared prepared, const Takeover& takeover);
+  [[nodiscard]] Result<std::unique_ptr<Instance>> start_in_place_of(const Instance& old, Prepared prepared,
+                                                                    const Takeover& takeover);
   [[nodiscard]] static RunOptions options_of(const Prepared& prepared);
   [[nodiscard]] Env& env() { return env_; }
   [[nodiscard]] const ServeConfig& config() const { return config_; }
@@ -62,8 +63,9 @@ class InstanceMaker {
   std::unique_ptr<ConnectorFactory> connectors_;
 };
 
-// `kept`, `rebuilt`, `added`, `removed` of operators, and what each output gets. Whether some output can only go on from
-// now on.
-[[nodiscard]] bool describe_change(const Instance& old, const Prepared& now, const Takeover& takeover, Outcome& outcome);
+// `kept`, `rebuilt`, `added`, `removed` of operators, and what each output gets. Whether some output can only go on
+// from now on.
+[[nodiscard]] bool describe_change(const Instance& old, const Prepared& now, const Takeover& takeover,
+                                   Outcome& outcome);
 
 }  // namespace thalweg::daemon

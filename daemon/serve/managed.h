@@ -26,17 +26,17 @@ struct Managed {
   Coalescer<Outcome> reloads;
 
   mutable std::mutex mutex;
-  Definition definition;                // what was last accepted, or last refused where nothing was accepted
-  std::string name;                     // as shown
+  Definition definition;  // what was last accepted, or last refused where nothing was accepted
+  std::string name;       // as shown
   Wanted wanted = Wanted::kRunning;
   State state = State::kStarting;
   std::string failure;
   std::uint64_t restarts = 0;
-  std::uint32_t attempts = 0;           // failures in a row
-  std::int64_t retry_at_ns = 0;         // monotonic; 0: nothing is tried
+  std::uint32_t attempts = 0;    // failures in a row
+  std::int64_t retry_at_ns = 0;  // monotonic; 0: nothing is tried
   std::int64_t running_since_ns = 0;
-  std::shared_ptr<Instance> instance;   // null: nothing runs
-  std::vector<std::string> history;     // earlier definitions, newest last
+  std::shared_ptr<Instance> instance;  // null: nothing runs
+  std::vector<std::string> history;    // earlier definitions, newest last
   bool removed = false;
 };
 

@@ -12,7 +12,8 @@ namespace thalweg::daemon {
 
 Notify::Notify(const Env& env) : env_(env) {
   path_ = env_.variable("NOTIFY_SOCKET").value_or("");
-  bool usable = path_.size() > 1 && path_.size() < sizeof(sockaddr_un::sun_path) && (path_[0] == '/' || path_[0] == '@');
+  bool usable =
+      path_.size() > 1 && path_.size() < sizeof(sockaddr_un::sun_path) && (path_[0] == '/' || path_[0] == '@');
   if (!usable) return;
   fd_ = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   std::string watchdog = env_.variable("WATCHDOG_USEC").value_or("");
@@ -25,9 +26,7 @@ Notify::~Notify() {
   if (fd_ >= 0) ::close(fd_);
 }
 
-void Notify::reloading() {
-  send("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(env_.clock->monotonic_ns() / 1000));
-}
+void Notify::reloading() { send("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(env_.clock->monotonic_ns() / 1000)); }
 
 void Notify::send(const std::string& text) const {
   if (fd_ < 0) return;

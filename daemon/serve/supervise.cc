@@ -14,7 +14,7 @@ constexpr std::int64_t kSecondNs = 1'000'000'000;
 constexpr std::int64_t kRetryNsFirst = kSecondNs;
 constexpr std::int64_t kRetryNsMax = 60 * kSecondNs;
 constexpr std::int64_t kChangeNsMax = 5 * kSecondNs;  // how long a stop waits for a change
-constexpr std::int64_t kGoodNs = 60 * kSecondNs;  // who ran that long starts again with short pauses
+constexpr std::int64_t kGoodNs = 60 * kSecondNs;      // who ran that long starts again with short pauses
 
 }  // namespace
 
@@ -37,7 +37,8 @@ void Daemon::supervise() {
   }
 }
 
-// Above the limit, whoever holds most has to go: it fails, and is tried again like any other, so that the rest can live.
+// Above the limit, whoever holds most has to go: it fails, and is tried again like any other, so that the rest can
+// live.
 void Daemon::keep_memory_limit() {
   std::uint64_t resident = resident_bytes(*env_.disk);
   if (resident <= config_.memory_limit) return;
@@ -53,8 +54,10 @@ void Daemon::keep_memory_limit() {
     most = bytes;
   }
   if (!largest) return;
-  log(LogLevel::kError, "above the memory limit", {{"resident_bytes", std::to_string(resident)}, {"pipeline", largest->prepared.name}});
-  largest->served->run->abort(Error{Code::kTooLarge, "the daemon was above `memory_limit`, and this pipeline held most", {}, {}});
+  log(LogLevel::kError, "above the memory limit",
+      {{"resident_bytes", std::to_string(resident)}, {"pipeline", largest->prepared.name}});
+  largest->served->run->abort(
+      Error{Code::kTooLarge, "the daemon was above `memory_limit`, and this pipeline held most", {}, {}});
   largest->served->run->wait(config_.limits.stop_ns);
 }
 
@@ -105,7 +108,8 @@ void Daemon::fail_pipeline(Managed& pipeline, std::string why) {
     pipeline.retry_at_ns = now + pause;
     name = pipeline.name;
   }
-  log(LogLevel::kError, "pipeline failed", {{"pipeline", name}, {"reason", why}, {"retry_ms", std::to_string(pause / 1'000'000)}});
+  log(LogLevel::kError, "pipeline failed",
+      {{"pipeline", name}, {"reason", why}, {"retry_ms", std::to_string(pause / 1'000'000)}});
 }
 
 void Daemon::retry(const Pipeline& pipeline) {
@@ -124,9 +128,12 @@ void Daemon::retry(const Pipeline& pipeline) {
   options.trigger = "restart";
   Outcome outcome = begin(definition.key, options);
   auto prepared = maker_.prepare(definition, outcome);
-  if (prepared) start_fresh(*pipeline, std::move(*prepared), outcome);
-  else fail_pipeline(*pipeline, outcome.reason);
-  if (outcome.result != Outcome::Result::kFailed) log(LogLevel::kInfo, "pipeline restarted", {{"pipeline", definition.key}});
+  if (prepared)
+    start_fresh(*pipeline, std::move(*prepared), outcome);
+  else
+    fail_pipeline(*pipeline, outcome.reason);
+  if (outcome.result != Outcome::Result::kFailed)
+    log(LogLevel::kInfo, "pipeline restarted", {{"pipeline", definition.key}});
 }
 
 void Daemon::stop_all() {

@@ -124,7 +124,8 @@ Result<void> SwitchSink::write_commit(std::uint64_t commit, const Batch& batch) 
 Result<void> SwitchSink::go_live(std::uint64_t commit) {
   if (!held_) return {};
   if (!contents_.known())
-    return fail(Code::kTooLarge, "output `" + context_.name + "` got more rows than `limits.reload_bytes` while it was prepared");
+    return fail(Code::kTooLarge,
+                "output `" + context_.name + "` got more rows than `limits.reload_bytes` while it was prepared");
   if (!opened_) TRY(inner_->open(context_));
   opened_ = true;
   held_ = false;

@@ -8,14 +8,17 @@
 namespace thalweg::daemon {
 namespace {
 
-constexpr int kQuietMs = 200;     // an editor's steps are over
-constexpr int kLookMs = 5'000;    // without any event
-constexpr std::uint32_t kEvents = IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | IN_ONLYDIR;
+constexpr int kQuietMs = 200;   // an editor's steps are over
+constexpr int kLookMs = 5'000;  // without any event
+constexpr std::uint32_t kEvents =
+    IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ATTRIB | IN_ONLYDIR;
 
 }  // namespace
 
 FolderWatch::FolderWatch(const std::string& folder, std::function<void()> on_change)
-    : on_change_(std::move(on_change)), events_fd_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)), stop_fd_(::eventfd(0, EFD_CLOEXEC)) {
+    : on_change_(std::move(on_change)),
+      events_fd_(::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)),
+      stop_fd_(::eventfd(0, EFD_CLOEXEC)) {
   if (events_fd_ >= 0 && ::inotify_add_watch(events_fd_, folder.c_str(), kEvents) < 0) {
     ::close(events_fd_);
     events_fd_ = -1;

@@ -60,7 +60,8 @@ std::string full_text(const Error& error) {
 
 Failure check_expected_error(const ExpectedError& expected, const lang::Diagnostics& found, const FileTable& files) {
   if (auto bad = bad_pattern(expected.pattern)) return bad;
-  if (!found.has_errors()) return "expected an error that matches `" + expected.pattern + "`, but the pipeline is valid";
+  if (!found.has_errors())
+    return "expected an error that matches `" + expected.pattern + "`, but the pipeline is valid";
   for (const lang::Diagnostic& diagnostic : found.all()) {
     if (diagnostic.severity != lang::Severity::kError) continue;
     if (expected.line && files.locate(diagnostic.span).line != *expected.line) continue;
@@ -153,7 +154,7 @@ Labels labels_of(const TestCase& test) {
 }
 
 Failure run_plan(const TestCase& test, const FileTable& files, const plan::Plan& plan, const TestWorld& world,
-                     std::uint32_t workers) {
+                 std::uint32_t workers) {
   TestConnectors connectors(*world.connectors);
   auto started = Run::start(plan, options_of(test, files, workers), connectors, world.env);
   if (!started) {

@@ -28,8 +28,8 @@ bool near(const NdArray& a, const NdArray& b) {
   const auto* x = std::get_if<std::vector<double>>(&a.data);
   const auto* y = std::get_if<std::vector<double>>(&b.data);
   if (x == nullptr || y == nullptr) return a == b;
-  return a.shape == b.shape && std::equal(x->begin(), x->end(), y->begin(), y->end(),
-                                          [](double p, double q) { return near(p, q); });
+  return a.shape == b.shape &&
+         std::equal(x->begin(), x->end(), y->begin(), y->end(), [](double p, double q) { return near(p, q); });
 }
 
 // An array as the nested tuples it is written like: in a column of type any an expectation cannot tell the two apart.
@@ -50,7 +50,8 @@ Value as_tuples(const Value& value) {
 
 bool near(const Value& a, const Value& b) {
   const bool mixed = (a.tag() == Value::Tag::kArray) != (b.tag() == Value::Tag::kArray);
-  if (mixed && (a.tag() == Value::Tag::kTuple || b.tag() == Value::Tag::kTuple)) return near(as_tuples(a), as_tuples(b));
+  if (mixed && (a.tag() == Value::Tag::kTuple || b.tag() == Value::Tag::kTuple))
+    return near(as_tuples(a), as_tuples(b));
   if (a.tag() != b.tag()) return false;
   if (a.tag() == Value::Tag::kFloat) return near(a.as_float(), b.as_float());
   if (a.tag() == Value::Tag::kArray) return near(a.as_array(), b.as_array());
@@ -117,8 +118,10 @@ class Comparison {
       std::vector<Item>& items = out[bucket_of(change)];
       auto same = std::find_if(items.begin(), items.end(),
                                [&](const Item& item) { return item.change->cells == change.cells; });
-      if (same == items.end()) items.push_back({&change, change.diff});
-      else same->left += change.diff;
+      if (same == items.end())
+        items.push_back({&change, change.diff});
+      else
+        same->left += change.diff;
     }
   }
 

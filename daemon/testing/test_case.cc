@@ -45,8 +45,7 @@ void refuse_others(const Node& mapping, std::span<const std::string_view> known,
     bool is_known = false;
     for (std::string_view name : known) is_known = is_known || name == entry.key;
     if (is_known) continue;
-    lang::Diagnostic& found =
-        problems.error(entry.span, "unknown key `" + entry.key + "` " + std::string(where));
+    lang::Diagnostic& found = problems.error(entry.span, "unknown key `" + entry.key + "` " + std::string(where));
     lang::suggest(found, entry.key, std::vector<std::string>(known.begin(), known.end()));
   }
 }
@@ -62,15 +61,19 @@ void read_pipeline(const Node& node, const ast::NodePtr& shared, TestCase& test)
 void read_env(const Node& node, TestCase& test) {
   if (!expect_mapping(node, "`env`", test.problems)) return;
   for (const Entry& entry : node.entries)
-    if (entry.value->is_scalar()) test.env[entry.key] = entry.value->text;
-    else test.problems.error(entry.value->span, "`env." + entry.key + "` must be text");
+    if (entry.value->is_scalar())
+      test.env[entry.key] = entry.value->text;
+    else
+      test.problems.error(entry.value->span, "`env." + entry.key + "` must be text");
 }
 
 void read_workers(const Node& node, TestCase& test) {
   auto add = [&](const Node& item) {
     auto count = read_number<std::uint32_t>(item);
-    if (count && *count >= 1 && *count <= kWorkersMax) test.workers.push_back(*count);
-    else test.problems.error(item.whole_span(), "`workers` are numbers from 1 to " + std::to_string(kWorkersMax));
+    if (count && *count >= 1 && *count <= kWorkersMax)
+      test.workers.push_back(*count);
+    else
+      test.problems.error(item.whole_span(), "`workers` are numbers from 1 to " + std::to_string(kWorkersMax));
   };
   test.workers.clear();
   if (node.is_sequence()) {
@@ -131,13 +134,17 @@ void read_clock(const Node& node, TestCase& test) {
   static constexpr std::array<std::string_view, 2> kKnown = {"start", "per_time"};
   refuse_others(node, kKnown, "of `clock`", test.problems);
   if (const Entry* start = node.find("start")) {
-    if (auto at = datetime_from_text(start->value->text)) test.clock_start_ns = at->ns;
-    else test.problems.error(start->value->span, "`start` must be a datetime");
+    if (auto at = datetime_from_text(start->value->text))
+      test.clock_start_ns = at->ns;
+    else
+      test.problems.error(start->value->span, "`start` must be a datetime");
   }
   if (const Entry* per_time = node.find("per_time")) {
     auto step = duration_from_text(per_time->value->text);
-    if (step && *step >= 0) test.clock_per_time_ns = *step;
-    else test.problems.error(per_time->value->span, "`per_time` must be a duration that is not negative");
+    if (step && *step >= 0)
+      test.clock_per_time_ns = *step;
+    else
+      test.problems.error(per_time->value->span, "`per_time` must be a duration that is not negative");
   }
 }
 
@@ -146,8 +153,10 @@ void read_timeout(const Node& node, TestCase& test) {
   if (!seconds) {
     if (auto span = duration_from_text(node.text)) seconds = static_cast<double>(*span) / 1e9;
   }
-  if (seconds && *seconds > 0 && *seconds <= kTimeoutMaxS) test.timeout_s = *seconds;
-  else test.problems.error(node.whole_span(), "`timeout` must be a number of seconds, at most 3600");
+  if (seconds && *seconds > 0 && *seconds <= kTimeoutMaxS)
+    test.timeout_s = *seconds;
+  else
+    test.problems.error(node.whole_span(), "`timeout` must be a number of seconds, at most 3600");
 }
 
 struct KeyReader {
@@ -157,7 +166,8 @@ struct KeyReader {
 
 // The keys of a test. `source`, `departs` and `tags` are notes for readers.
 constexpr std::array kKeys = {
-    KeyReader{"name", [](const Entry& e, TestCase& t) {
+    KeyReader{"name",
+              [](const Entry& e, TestCase& t) {
                 if (auto name = read_text(*e.value, "`name`", t.problems)) t.name = *name;
               }},
     KeyReader{"pipeline", [](const Entry& e, TestCase& t) { read_pipeline(*e.value, e.value, t); }},
@@ -173,10 +183,12 @@ constexpr std::array kKeys = {
     KeyReader{"expect_failure", [](const Entry& e, TestCase& t) { read_expect_failure(*e.value, t); }},
     KeyReader{"clock", [](const Entry& e, TestCase& t) { read_clock(*e.value, t); }},
     KeyReader{"timeout", [](const Entry& e, TestCase& t) { read_timeout(*e.value, t); }},
-    KeyReader{"restart", [](const Entry&, TestCase& t) {
+    KeyReader{"restart",
+              [](const Entry&, TestCase& t) {
                 if (!t.skip) t.skip = "`restart` needs durable state, which this version does not have";
               }},
-    KeyReader{"skip", [](const Entry& e, TestCase& t) {
+    KeyReader{"skip",
+              [](const Entry& e, TestCase& t) {
                 t.skip = e.value->is_scalar() && !e.value->text.empty() ? e.value->text : "no reason given";
               }},
     KeyReader{"source", [](const Entry&, TestCase&) {}},

@@ -38,8 +38,8 @@ struct ExpectedError {
 struct TestCase {
   std::string name;
   SourceSpan span;
-  ast::NodePtr inline_pipeline;                // a mapping, or
-  std::optional<std::string> pipeline_file;    // a path relative to the test's file, or neither: the file itself
+  ast::NodePtr inline_pipeline;              // a mapping, or
+  std::optional<std::string> pipeline_file;  // a path relative to the test's file, or neither: the file itself
   std::map<std::string, std::string> env;
   std::vector<std::uint32_t> workers = {1, 2};
   std::vector<NamedText> inputs;
@@ -50,14 +50,14 @@ struct TestCase {
   std::int64_t clock_per_time_ns = 1'000'000;
   double timeout_s = 30;
   std::optional<std::string> skip;
-  lang::Diagnostics problems;          // of the test itself
+  lang::Diagnostics problems;           // of the test itself
   lang::Diagnostics pipeline_problems;  // of the text of the inline pipeline: duplicate keys and their like
 };
 
 struct TestFile {
   std::string path;
   std::shared_ptr<FileTable> files = std::make_shared<FileTable>();
-  ast::NodePtr tree;       // null if the file is no YAML
+  ast::NodePtr tree;         // null if the file is no YAML
   bool is_pipeline = false;  // it has keys beside `tests:`
   lang::Diagnostics problems;
   std::vector<TestCase> cases;

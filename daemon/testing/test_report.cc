@@ -101,9 +101,10 @@ std::string json_document(const std::vector<CaseResult>& results) {
                                 counts.failed, counts.skipped);
   for (std::size_t i = 0; i < results.size(); ++i) {
     const CaseResult& result = results[i];
-    out += fmt::format("{}\n{{\"file\":{},\"line\":{},\"name\":{},\"result\":\"{}\",\"seconds\":{:.3f},\"message\":{}}}",
-                       i == 0 ? "" : ",", json_quoted(result.file), result.line, json_quoted(result.name),
-                       verdict_text(result.verdict), result.seconds, json_quoted(result.message));
+    out +=
+        fmt::format("{}\n{{\"file\":{},\"line\":{},\"name\":{},\"result\":\"{}\",\"seconds\":{:.3f},\"message\":{}}}",
+                    i == 0 ? "" : ",", json_quoted(result.file), result.line, json_quoted(result.name),
+                    verdict_text(result.verdict), result.seconds, json_quoted(result.message));
   }
   return out + "\n]}\n";
 }

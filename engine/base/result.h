@@ -66,11 +66,11 @@ inline void take(std::expected<void, Error>&) {}
 }  // namespace detail
 
 // The value of a Result, or return its error from the enclosing function.
-#define TRY(expression)                                                                     \
-  __extension__({                                                                           \
-    auto try_result_ = (expression);                                                        \
-    if (!try_result_) return std::unexpected(std::move(try_result_).error());               \
-    ::thalweg::detail::take(try_result_);                                                   \
+#define TRY(expression)                                                       \
+  __extension__({                                                             \
+    auto try_result_ = (expression);                                          \
+    if (!try_result_) return std::unexpected(std::move(try_result_).error()); \
+    ::thalweg::detail::take(try_result_);                                     \
   })
 
 }  // namespace thalweg

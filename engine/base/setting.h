@@ -49,9 +49,9 @@ class Setting {
 
  public:
   SourceSpan span;
-  std::string spelling; // of a scalar that is no text: as it was written (`0x1F`), for whoever wants the text
-  std::string tag;      // component name for a tagged map (`!io.postgres.PasswordSecret`), else empty
-  bool secret = false;  // prints as *** everywhere
+  std::string spelling;  // of a scalar that is no text: as it was written (`0x1F`), for whoever wants the text
+  std::string tag;       // component name for a tagged map (`!io.postgres.PasswordSecret`), else empty
+  bool secret = false;   // prints as *** everywhere
 };
 
 }  // namespace thalweg

@@ -6,8 +6,23 @@ namespace thalweg::expr {
 namespace {
 
 enum Mark : std::uint8_t {
-  kMarkNone = 0x00, kMarkBool, kMarkInt, kMarkFloat, kMarkPointer, kMarkStr, kMarkBytes, kMarkTuple, kMarkIntArray,
-  kMarkFloatArray, kMarkNaive, kMarkUtc, kMarkDuration, kMarkJson, kMarkUuid, kMarkError, kMarkPending,
+  kMarkNone = 0x00,
+  kMarkBool,
+  kMarkInt,
+  kMarkFloat,
+  kMarkPointer,
+  kMarkStr,
+  kMarkBytes,
+  kMarkTuple,
+  kMarkIntArray,
+  kMarkFloatArray,
+  kMarkNaive,
+  kMarkUtc,
+  kMarkDuration,
+  kMarkJson,
+  kMarkUuid,
+  kMarkError,
+  kMarkPending,
 };
 
 std::uint64_t u64_at(std::string_view bytes, std::size_t at) {

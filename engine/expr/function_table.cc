@@ -13,19 +13,9 @@ namespace {
 
 // A file of functions is known to the language by its line here.
 constexpr std::span<const FunctionRow> (*kFamilies[])() = {
-    arith_functions,
-    array_functions,
-    cast_functions,
-    compare_functions,
-    datetime_functions,
-    json_functions,
-    key_functions,
-    lazy_functions,
-    math_functions,
-    regex_functions,
-    sql_functions,
-    text_functions,
-    tuple_functions,
+    arith_functions, array_functions, cast_functions,  compare_functions, datetime_functions,
+    json_functions,  key_functions,   lazy_functions,  math_functions,    regex_functions,
+    sql_functions,   text_functions,  tuple_functions,
 };
 
 struct Table {
@@ -72,8 +62,9 @@ Result<Bound> bind(const FunctionRow& row, const std::vector<Param>& params, boo
   std::size_t positional = 0;
   while (positional < args.size() && args[positional].name.empty()) ++positional;
   if (!variadic && positional > params.size())
-    return fail(Code::kInvalidPipeline, fmt::format("`{}` takes at most {} argument{}, {} given: {}", row.name, params.size(),
-                                                    params.size() == 1 ? "" : "s", positional, row.signature));
+    return fail(Code::kInvalidPipeline,
+                fmt::format("`{}` takes at most {} argument{}, {} given: {}", row.name, params.size(),
+                            params.size() == 1 ? "" : "s", positional, row.signature));
   // Slot of param i: i, or for the named ones of a variadic row behind the positional arguments.
   if (variadic && positional == 0 && params[0].required)
     return fail(Code::kInvalidPipeline, fmt::format("`{}` needs at least one argument: {}", row.name, row.signature));
@@ -83,10 +74,12 @@ Result<Bound> bind(const FunctionRow& row, const std::vector<Param>& params, boo
   for (std::size_t i = 0; i < positional; ++i) bound.order[i] = static_cast<int>(i);
   for (std::size_t i = positional; i < args.size(); ++i) {
     if (args[i].name.empty())
-      return fail(Code::kInvalidPipeline, fmt::format("`{}`: an argument without a name follows one with a name", row.name));
+      return fail(Code::kInvalidPipeline,
+                  fmt::format("`{}`: an argument without a name follows one with a name", row.name));
     auto it = std::ranges::find(params, args[i].name, [](const Param& p) { return std::string_view(p.name); });
     if (it == params.end() || (variadic && it == params.begin()))
-      return fail(Code::kInvalidPipeline, fmt::format("`{}` has no argument named `{}`: {}", row.name, args[i].name, row.signature));
+      return fail(Code::kInvalidPipeline,
+                  fmt::format("`{}` has no argument named `{}`: {}", row.name, args[i].name, row.signature));
     int& slot = bound.order[slot_of(static_cast<std::size_t>(it - params.begin()))];
     if (slot >= 0)
       return fail(Code::kInvalidPipeline, fmt::format("`{}`: argument `{}` is given twice", row.name, args[i].name));
@@ -94,7 +87,8 @@ Result<Bound> bind(const FunctionRow& row, const std::vector<Param>& params, boo
   }
   for (std::size_t i = variadic ? 1 : 0; i < params.size(); ++i)
     if (bound.order[slot_of(i)] < 0 && params[i].required)
-      return fail(Code::kInvalidPipeline, fmt::format("`{}` misses its argument `{}`: {}", row.name, params[i].name, row.signature));
+      return fail(Code::kInvalidPipeline,
+                  fmt::format("`{}` misses its argument `{}`: {}", row.name, params[i].name, row.signature));
   return bound;
 }
 
@@ -156,9 +150,10 @@ Result<Resolved> resolve_overloads(const FunctionRow& row, std::span<const Argum
   if (fits_without_none) {
     for (const Argument& arg : args)
       if (arg.type.admits_none())
-        return fail(Code::kInvalidPipeline,
-                    fmt::format("`{}` takes no None, and an argument is `{}`; use `unwrap(x)` or `coalesce(x, ...)` first",
-                                row.name, arg.type.to_text()));
+        return fail(
+            Code::kInvalidPipeline,
+            fmt::format("`{}` takes no None, and an argument is `{}`; use `unwrap(x)` or `coalesce(x, ...)` first",
+                        row.name, arg.type.to_text()));
   }
   bool wrong_shape = first_error && row.overloads.size() == 1;
   if (wrong_shape) return fail(std::move(*first_error));

@@ -68,20 +68,20 @@ struct Argument {
 
 struct Resolved {
   Type result;
-  std::vector<Type> params;           // what each argument is to be coerced to, after reordering
-  std::vector<int> order;             // params[i] takes argument order[i]; -1: take defaults[i]
+  std::vector<Type> params;  // what each argument is to be coerced to, after reordering
+  std::vector<int> order;    // params[i] takes argument order[i]; -1: take defaults[i]
   std::vector<Value> defaults;
-  std::string function;               // canonical name to put into plan::Expr
+  std::string function;  // canonical name to put into plan::Expr
 };
 
 struct FunctionDoc {
-  std::string name;                    // `str.lower`
+  std::string name;  // `str.lower`
   std::vector<std::string> aliases;
-  std::string signature;               // `str.lower(x: str) -> str`
+  std::string signature;  // `str.lower(x: str) -> str`
   std::string doc;
-  std::string example;                 // an expression; a test evaluates it
+  std::string example;  // an expression; a test evaluates it
   std::string example_result;
-  bool is_method = false;              // usually written x.name()
+  bool is_method = false;  // usually written x.name()
 };
 
 // Typing of a call, or an error that says what would fit (no span; the caller has it).
@@ -96,6 +96,7 @@ struct KernelInfo {
   // Compiles constant arguments once; null if there is nothing to compile. An error here is a check-time error.
   std::function<Result<std::shared_ptr<const void>>(std::span<const Value* const> constants)> prepare;
 };
-[[nodiscard]] const KernelInfo* find_kernel(std::string_view function, std::span<const Type> params, const Type& result);
+[[nodiscard]] const KernelInfo* find_kernel(std::string_view function, std::span<const Type> params,
+                                            const Type& result);
 
 }  // namespace thalweg::expr

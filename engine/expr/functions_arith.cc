@@ -158,7 +158,9 @@ Answer<std::int64_t> whole(double ns) {
   if (!(ns >= -9223372036854775808.0 && ns < 9223372036854775808.0)) return no_answer("duration out of range");
   return static_cast<std::int64_t>(ns);
 }
-Answer<std::int64_t> duration_times(std::int64_t ns, double factor) { return whole(std::trunc(static_cast<double>(ns) * factor)); }
+Answer<std::int64_t> duration_times(std::int64_t ns, double factor) {
+  return whole(std::trunc(static_cast<double>(ns) * factor));
+}
 Answer<std::int64_t> times_duration(double factor, std::int64_t ns) { return duration_times(ns, factor); }
 Answer<std::int64_t> duration_by(std::int64_t ns, double divisor) {
   if (divisor == 0) return no_answer(std::string(kDivisionByZero));
@@ -277,7 +279,8 @@ std::vector<FunctionRow> sums() {
        .example_result = "ababab",
        .overloads = {overload2(kInt, kInt, kInt, checked<Mul>), overload2(kFloat, kFloat, kFloat, mul_floats),
                      overload2(kStr, kInt, kStr, map<repeat>), overload2(kInt, kStr, kStr, map<repeat_turned>),
-                     overload2(kDuration, kInt, kDuration, checked<Mul>), overload2(kInt, kDuration, kDuration, checked<Mul>),
+                     overload2(kDuration, kInt, kDuration, checked<Mul>),
+                     overload2(kInt, kDuration, kDuration, checked<Mul>),
                      overload2(kDuration, kFloat, kDuration, map<duration_times>),
                      overload2(kFloat, kDuration, kDuration, map<times_duration>)}},
       {.name = "neg",

@@ -28,7 +28,8 @@ Answer<Shape> shape_of(const NdArray& a, const NdArray& b) {
   Shape shape{1, a.shape.back(), 1, {}};
   if (a.shape.size() == 2) shape.result.push_back(shape.rows = a.shape[0]);
   if (b.shape.size() == 2) shape.result.push_back(shape.columns = b.shape[1]);
-  if (static_cast<std::uint64_t>(shape.rows) * static_cast<std::uint64_t>(shape.columns) > kProductCellsMax) return no_answer("array too large");
+  if (static_cast<std::uint64_t>(shape.rows) * static_cast<std::uint64_t>(shape.columns) > kProductCellsMax)
+    return no_answer("array too large");
   return shape;
 }
 
@@ -87,7 +88,8 @@ Column matmul(const KernelCall& call) {
     Value b = call.args[1].value(call.arg_types[1], i);
     Answer<Value> c = product(a.as_array(), b.as_array());
     bool number = c && c->tag() != Value::Tag::kArray;
-    if (c && call.result.is(Kind::kFloat) && c->tag() == Value::Tag::kInt) c = Value::of(static_cast<double>(c->as_int()));
+    if (c && call.result.is(Kind::kFloat) && c->tag() == Value::Tag::kInt)
+      c = Value::of(static_cast<double>(c->as_int()));
     if (c && (number || call.result.is_encoded())) {
       out.push_value(call.result, *c);
     } else {
@@ -106,14 +108,17 @@ Result<Typed> type_matmul(std::span<const Argument> args) {
   const Type& a = args[0].type;
   const Type& b = args[1].type;
   if (!a.is_plain(Kind::kArray) || !b.is_plain(Kind::kArray))
-    return fail(Code::kInvalidPipeline, fmt::format("`@` multiplies arrays, not `{}` and `{}`", a.to_text(), b.to_text()));
+    return fail(Code::kInvalidPipeline,
+                fmt::format("`@` multiplies arrays, not `{}` and `{}`", a.to_text(), b.to_text()));
   Kind x = a.args().empty() ? Kind::kAny : a.args()[0].kind();
   Kind y = b.args().empty() ? Kind::kAny : b.args()[0].kind();
-  Kind element = x == Kind::kInt && y == Kind::kInt ? Kind::kInt
-                 : x == Kind::kFloat || y == Kind::kFloat ? Kind::kFloat : Kind::kAny;
+  Kind element = x == Kind::kInt && y == Kind::kInt       ? Kind::kInt
+                 : x == Kind::kFloat || y == Kind::kFloat ? Kind::kFloat
+                                                          : Kind::kAny;
   bool known = a.dims() >= 0 && b.dims() >= 0;
   if (known && (a.dims() < 1 || a.dims() > 2 || b.dims() < 1 || b.dims() > 2))
-    return fail(Code::kInvalidPipeline, fmt::format("`@` multiplies arrays of one or two dimensions, not `{}` and `{}`", a.to_text(), b.to_text()));
+    return fail(Code::kInvalidPipeline, fmt::format("`@` multiplies arrays of one or two dimensions, not `{}` and `{}`",
+                                                    a.to_text(), b.to_text()));
   if (!known) return Typed{{a, b}, a.dims() == 2 || b.dims() == 2 ? Type::array(element) : Type(Kind::kAny), {}, {}};
   int dims = a.dims() + b.dims() - 2;
   return Typed{{a, b}, dims == 0 ? Type(element) : Type::array(element, dims), {}, {}};

@@ -138,7 +138,8 @@ Column any_to_text(const KernelCall& call) {
 Answer<Value> convert(const Value& value, const Type& to);
 
 Answer<Value> convert_elements(const Value& value, const Type& to) {
-  if (value.tag() != Value::Tag::kTuple) return no_answer(fmt::format("cannot cast to {} from {}", to.to_text(), value.to_text()));
+  if (value.tag() != Value::Tag::kTuple)
+    return no_answer(fmt::format("cannot cast to {} from {}", to.to_text(), value.to_text()));
   const auto& elements = value.as_tuple();
   if (to.is(Kind::kTuple) && !to.args().empty() && to.args().size() != elements.size())
     return no_answer(fmt::format("cannot cast to {} from a tuple of {}", to.to_text(), elements.size()));
@@ -413,8 +414,9 @@ std::span<const FunctionRow> cast_functions() {
   static const std::vector<FunctionRow> rows = {
       {.name = "cast",
        .signature = "cast(type, x) -> type",
-       .doc = "x as another type. A float is truncated toward zero; a text is trimmed and read; what does not fit is an "
-              "ERROR. `cast(bool, text)` is whether the text is not empty, `cast(str, x)` is `x.to_string()`.",
+       .doc =
+           "x as another type. A float is truncated toward zero; a text is trimmed and read; what does not fit is an "
+           "ERROR. `cast(bool, text)` is whether the text is not empty, `cast(str, x)` is `x.to_string()`.",
        .example = "cast(int, ' 42 ')",
        .example_result = "42",
        .params = {{"type", Kind::kStr}, {"x", Kind::kAny}},

@@ -15,8 +15,8 @@ namespace {
 // ---------------------------------------------------------------- typing
 
 std::unexpected<Error> not_comparable(const Type& a, const Type& b, std::string_view why = "") {
-  return fail(Code::kInvalidPipeline,
-              fmt::format("`{}` and `{}` cannot be compared{}{}", a.to_text(), b.to_text(), why.empty() ? "" : ": ", why));
+  return fail(Code::kInvalidPipeline, fmt::format("`{}` and `{}` cannot be compared{}{}", a.to_text(), b.to_text(),
+                                                  why.empty() ? "" : ": ", why));
 }
 
 bool has_order(const Type& type) {
@@ -50,7 +50,8 @@ Result<void> check_elements(const Type& a, const Type& b, bool order) {
       const Type& y = b.args()[i];
       if ((x.admits_none() && !x.is(Kind::kAny)) || (y.admits_none() && !y.is(Kind::kAny)))
         return not_comparable(a, b, "an element of the tuple may be None");
-      if (!common_supertype(x, y) || (order && !has_order(x))) return not_comparable(a, b, "of the elements of the tuples");
+      if (!common_supertype(x, y) || (order && !has_order(x)))
+        return not_comparable(a, b, "of the elements of the tuples");
       TRY(check_elements(x, y, order));
     }
   }
@@ -68,7 +69,8 @@ Result<Typed> type_equality(std::span<const Argument> args) {
   bool optional = args[0].type.admits_none() || args[1].type.admits_none();
   TRY(check_elements(a, b, false));
   std::optional<Type> common = common_supertype(a, b);
-  if (!common || (common->is(Kind::kAny) && !a.is(Kind::kAny) && !b.is(Kind::kAny))) return not_comparable(args[0].type, args[1].type);
+  if (!common || (common->is(Kind::kAny) && !a.is(Kind::kAny) && !b.is(Kind::kAny)))
+    return not_comparable(args[0].type, args[1].type);
   Type type = common->without_optional();
   if (optional) type = type.as_optional();
   return Typed{{type, type}, Kind::kBool, {}};
@@ -91,37 +93,49 @@ Result<Typed> type_order(std::span<const Argument> args) {
 
 struct Eq {
   template <class T>
-  static bool holds(const T& a, const T& b) { return a == b; }
+  static bool holds(const T& a, const T& b) {
+    return a == b;
+  }
   static bool by_order(int order) { return order == 0; }
   static constexpr bool kEquality = true, kNegated = false;
 };
 struct Ne {
   template <class T>
-  static bool holds(const T& a, const T& b) { return !(a == b); }
+  static bool holds(const T& a, const T& b) {
+    return !(a == b);
+  }
   static bool by_order(int order) { return order != 0; }
   static constexpr bool kEquality = true, kNegated = true;
 };
 struct Lt {
   template <class T>
-  static bool holds(const T& a, const T& b) { return a < b; }
+  static bool holds(const T& a, const T& b) {
+    return a < b;
+  }
   static bool by_order(int order) { return order < 0; }
   static constexpr bool kEquality = false;
 };
 struct Le {
   template <class T>
-  static bool holds(const T& a, const T& b) { return a <= b; }
+  static bool holds(const T& a, const T& b) {
+    return a <= b;
+  }
   static bool by_order(int order) { return order <= 0; }
   static constexpr bool kEquality = false;
 };
 struct Gt {
   template <class T>
-  static bool holds(const T& a, const T& b) { return a > b; }
+  static bool holds(const T& a, const T& b) {
+    return a > b;
+  }
   static bool by_order(int order) { return order > 0; }
   static constexpr bool kEquality = false;
 };
 struct Ge {
   template <class T>
-  static bool holds(const T& a, const T& b) { return a >= b; }
+  static bool holds(const T& a, const T& b) {
+    return a >= b;
+  }
   static bool by_order(int order) { return order >= 0; }
   static constexpr bool kEquality = false;
 };
@@ -245,8 +259,9 @@ Result<Typed> type_extreme(std::span<const Argument> args) {
   Type type = args[0].type;
   for (const Argument& arg : args) {
     if (arg.type.optional() || arg.type.is(Kind::kNone))
-      return fail(Code::kInvalidPipeline, fmt::format("an argument is `{}`; None has no order: use `unwrap(x)` or `coalesce(x, ...)`",
-                                                      arg.type.to_text()));
+      return fail(Code::kInvalidPipeline,
+                  fmt::format("an argument is `{}`; None has no order: use `unwrap(x)` or `coalesce(x, ...)`",
+                              arg.type.to_text()));
     std::optional<Type> common = common_supertype(type, arg.type);
     if (!common || !has_order(*common)) return not_comparable(type, arg.type);
     type = *common;

@@ -22,21 +22,29 @@ constexpr string_view kDurationOutOfRange = "duration out of range (about 292 ye
 
 // ---------------------------------------------------------------- texts that say how: units, formats, zones, lengths
 
-Result<DatetimeFormat> read_format(string_view text) { return DatetimeFormat::compile(text, DatetimeFormat::Use::kRead); }
-Result<DatetimeFormat> write_format(string_view text) { return DatetimeFormat::compile(text, DatetimeFormat::Use::kWrite); }
+Result<DatetimeFormat> read_format(string_view text) {
+  return DatetimeFormat::compile(text, DatetimeFormat::Use::kRead);
+}
+Result<DatetimeFormat> write_format(string_view text) {
+  return DatetimeFormat::compile(text, DatetimeFormat::Use::kWrite);
+}
 Result<std::shared_ptr<const TimeZone>> zone_named(string_view name) {
   auto zone = find_time_zone(name);
-  if (!zone) return fail(Code::kInvalidArgument, fmt::format("unknown time zone `{}`; write an IANA name or `+02:00`", name));
+  if (!zone)
+    return fail(Code::kInvalidArgument, fmt::format("unknown time zone `{}`; write an IANA name or `+02:00`", name));
   return zone;
 }
 Result<int64_t> length_of(string_view text) {
   auto ns = parse_duration(text);
-  if (!ns) return fail(Code::kInvalidArgument, fmt::format("`{}` is no duration; write it like `1h30m`, `2 days` or `PT5M`", text));
+  if (!ns)
+    return fail(Code::kInvalidArgument,
+                fmt::format("`{}` is no duration; write it like `1h30m`, `2 days` or `PT5M`", text));
   return *ns;
 }
 Result<int64_t> unit_of(string_view text) {
   auto ns = duration_unit(text);
-  if (!ns) return fail(Code::kInvalidArgument, fmt::format("unknown unit of time `{}`; units are w d h m s ms us ns", text));
+  if (!ns)
+    return fail(Code::kInvalidArgument, fmt::format("unknown unit of time `{}`; units are w d h m s ms us ns", text));
   return *ns;
 }
 Result<int64_t> timestamp_unit(string_view text) {
@@ -99,9 +107,12 @@ Column with_text(const KernelCall& call) {
       continue;
     }
     auto answer = Compute(in[row], *parsed);
-    if (!answer) out.fail(row, answer.error());
-    else if constexpr (std::same_as<Out, string_view>) out.set_text(row, *answer);
-    else out.set(row, *answer);
+    if (!answer)
+      out.fail(row, answer.error());
+    else if constexpr (std::same_as<Out, string_view>)
+      out.set_text(row, *answer);
+    else
+      out.set(row, *answer);
   }
   return out.finish();
 }
@@ -127,7 +138,9 @@ int64_t weekday(int64_t ns) { return weekday_from_ns(ns); }
 int64_t timestamp_ns(int64_t ns) { return ns; }
 
 template <int64_t Unit>
-int64_t total(int64_t ns) { return ns / Unit; }
+int64_t total(int64_t ns) {
+  return ns / Unit;
+}
 
 // ---------------------------------------------------------------- one cell and one text
 
@@ -198,8 +211,10 @@ Column in_zone(const KernelCall& call) {
       continue;
     }
     Answer<int64_t> answer = Compute(a[row], b[row], **zone);
-    if (answer) out.set(row, *answer);
-    else out.fail(row, answer.error());
+    if (answer)
+      out.set(row, *answer);
+    else
+      out.fail(row, answer.error());
   }
   return out.finish();
 }
@@ -230,9 +245,9 @@ Column strptime(const KernelCall& call) {
 Result<Typed> type_strptime(std::span<const Argument> args) {
   for (std::size_t i = 0; i < 2; ++i)
     if (!args[i].type.is_plain(Kind::kStr))
-      return fail(Code::kInvalidPipeline, fmt::format("`dt.strptime` reads `str` with a format of `str`, not `{}`{}",
-                                                      args[i].type.to_text(),
-                                                      args[i].type.admits_none() ? "; use `unwrap(x)` or `coalesce(x, ...)` first" : ""));
+      return fail(Code::kInvalidPipeline,
+                  fmt::format("`dt.strptime` reads `str` with a format of `str`, not `{}`{}", args[i].type.to_text(),
+                              args[i].type.admits_none() ? "; use `unwrap(x)` or `coalesce(x, ...)` first" : ""));
   const Value* flag = args[2].constant;
   if (!flag || (!flag->is_none() && flag->tag() != Value::Tag::kBool))
     return fail(Code::kInvalidPipeline, "`contains_timezone` of `dt.strptime` must be True, False or left out");
@@ -259,8 +274,10 @@ Column datetime_of(const KernelCall& call) {
   for (std::size_t row = 0; row < call.rows; ++row) {
     if (out.skips(row)) continue;
     auto ns = utc ? parse_datetime_utc(texts[row]) : parse_datetime_naive(texts[row]);
-    if (ns) out.set(row, *ns);
-    else out.fail(row, fmt::format("parse error: cannot parse date \"{}\"", texts[row].substr(0, 100)));
+    if (ns)
+      out.set(row, *ns);
+    else
+      out.fail(row, fmt::format("parse error: cannot parse date \"{}\"", texts[row].substr(0, 100)));
   }
   return out.finish();
 }
@@ -272,8 +289,9 @@ Result<Typed> type_datetime(std::span<const Argument> args) {
   if (args[0].constant) {
     auto parsed = parse_datetime(args[0].constant->as_text());
     if (!parsed)
-      return fail(Code::kInvalidPipeline, fmt::format("`{}` is no datetime; write it like `2024-01-31T12:30:00` or `2024-01-31T12:30:00Z`",
-                                                      args[0].constant->as_text()));
+      return fail(Code::kInvalidPipeline,
+                  fmt::format("`{}` is no datetime; write it like `2024-01-31T12:30:00` or `2024-01-31T12:30:00Z`",
+                              args[0].constant->as_text()));
     if (parsed->has_offset) kind = Kind::kDateTimeUtc;
   }
   return Typed{{Kind::kStr}, kind, {}};
@@ -289,13 +307,16 @@ Column duration_of(const KernelCall& call) {
   Writer<int64_t> out(call);
   for (std::size_t row = 0; row < call.rows; ++row) {
     if (out.skips(row)) continue;
-    if (const int64_t* ns = lengths.at(row)) out.set(row, *ns);
-    else out.fail(row, lengths.why());
+    if (const int64_t* ns = lengths.at(row))
+      out.set(row, *ns);
+    else
+      out.fail(row, lengths.why());
   }
   return out.finish();
 }
 
-constexpr int64_t kTimedeltaUnits[] = {kNsPerDay, kNsPerSecond, 1000, 1'000'000, kNsPerMinute, kNsPerHour, kNsPerWeek, 1};
+constexpr int64_t kTimedeltaUnits[] = {kNsPerDay,    kNsPerSecond, 1000,       1'000'000,
+                                       kNsPerMinute, kNsPerHour,   kNsPerWeek, 1};
 
 Column timedelta(const KernelCall& call) {
   Writer<int64_t> out(call);
@@ -307,8 +328,10 @@ Column timedelta(const KernelCall& call) {
   }
   for (std::size_t row = 0; row < call.rows; ++row) {
     if (out.skips(row)) continue;
-    if (std::fabs(sums[row]) < 9.2233720368547758e18L) out.set(row, static_cast<int64_t>(std::roundl(sums[row])));
-    else out.fail(row, kDurationOutOfRange);
+    if (std::fabs(sums[row]) < 9.2233720368547758e18L)
+      out.set(row, static_cast<int64_t>(std::roundl(sums[row])));
+    else
+      out.fail(row, kDurationOutOfRange);
   }
   return out.finish();
 }
@@ -360,12 +383,13 @@ void add_parts(std::vector<FunctionRow>& rows) {
 }
 
 void add_timestamps(std::vector<FunctionRow>& rows) {
-  FunctionRow timestamp{.name = "dt.timestamp",
-                        .signature = "dt.timestamp(x: datetime, unit: str) -> float; dt.timestamp(x) -> int",
-                        .doc = "Time since 1970 in s, ms, us or ns; without unit whole nanoseconds. Naive counts as UTC.",
-                        .example = "datetime(\"1970-01-01T00:00:01.5\").dt.timestamp(\"ms\")",
-                        .example_result = "1500.0",
-                        .is_method = true};
+  FunctionRow timestamp{
+      .name = "dt.timestamp",
+      .signature = "dt.timestamp(x: datetime, unit: str) -> float; dt.timestamp(x) -> int",
+      .doc = "Time since 1970 in s, ms, us or ns; without unit whole nanoseconds. Naive counts as UTC.",
+      .example = "datetime(\"1970-01-01T00:00:01.5\").dt.timestamp(\"ms\")",
+      .example_result = "1500.0",
+      .is_method = true};
   for (Kind kind : kDatetimes) {
     timestamp.overloads.push_back({{{"x", kind}}, Kind::kInt, {.kernel = map<timestamp_ns>}});
     timestamp.overloads.push_back({{{"x", kind}, {"unit", Kind::kStr}},
@@ -414,9 +438,10 @@ FunctionRow stepped(string_view name, string_view doc, string_view result) {
                   .is_method = true};
   for (Kind kind : kDatetimes) {
     row.overloads.push_back({{{"x", kind}, {"duration", Kind::kDuration}}, kind, {.kernel = map<Compute>}});
-    row.overloads.push_back({{{"x", kind}, {"duration", Kind::kStr}},
-                             kind,
-                             {.kernel = with_text<length_of, int64_t, int64_t, Compute>, .prepare = prepare_text<length_of, 1>}});
+    row.overloads.push_back(
+        {{{"x", kind}, {"duration", Kind::kStr}},
+         kind,
+         {.kernel = with_text<length_of, int64_t, int64_t, Compute>, .prepare = prepare_text<length_of, 1>}});
   }
   return row;
 }
@@ -436,15 +461,16 @@ void add_texts(std::vector<FunctionRow>& rows) {
                                  Kind::kStr,
                                  {.kernel = with_text<write_format, int64_t, string_view, format_utc>,
                                   .prepare = prepare_text<write_format, 1>}}}});
-  rows.push_back({.name = "dt.strptime",
-                  .signature = "dt.strptime(x: str, fmt: str, contains_timezone: bool = None) -> datetime_naive | datetime_utc",
-                  .doc = "Text read by a format; with `%z` the result is UTC. `%f` stands after a dot and takes 1 to 9 digits.",
-                  .example = "\"2024-01-31 12:34\".dt.strptime(\"%Y-%m-%d %H:%M\")",
-                  .example_result = "2024-01-31T12:34:00.000000000",
-                  .is_method = true,
-                  .params = {{"x", Kind::kStr}, {"fmt", Kind::kStr}, {"contains_timezone", Kind::kBool, false, Value::none()}},
-                  .typing = type_strptime,
-                  .choose = choose_strptime});
+  rows.push_back(
+      {.name = "dt.strptime",
+       .signature = "dt.strptime(x: str, fmt: str, contains_timezone: bool = None) -> datetime_naive | datetime_utc",
+       .doc = "Text read by a format; with `%z` the result is UTC. `%f` stands after a dot and takes 1 to 9 digits.",
+       .example = "\"2024-01-31 12:34\".dt.strptime(\"%Y-%m-%d %H:%M\")",
+       .example_result = "2024-01-31T12:34:00.000000000",
+       .is_method = true,
+       .params = {{"x", Kind::kStr}, {"fmt", Kind::kStr}, {"contains_timezone", Kind::kBool, false, Value::none()}},
+       .typing = type_strptime,
+       .choose = choose_strptime});
   rows.push_back({.name = "datetime",
                   .signature = "datetime(text: str) -> datetime_naive | datetime_utc",
                   .doc = "ISO text as a datetime: UTC if it has an offset, else naive.",
@@ -453,31 +479,33 @@ void add_texts(std::vector<FunctionRow>& rows) {
                   .params = {{"text", Kind::kStr}},
                   .typing = type_datetime,
                   .choose = choose_datetime});
-  rows.push_back({.name = "duration",
-                  .signature = "duration(text: str) -> duration",
-                  .doc = "A length of time: `1h30m`, `2 days`, `-5s`, `PT5M`.",
-                  .example = "duration(\"90m\")",
-                  .example_result = "1h 30m",
-                  .overloads = {{{{"text", Kind::kStr}},
-                                 Kind::kDuration,
-                                 {.kernel = duration_of, .prepare = prepare_text<length_of, 0>}}}});
+  rows.push_back(
+      {.name = "duration",
+       .signature = "duration(text: str) -> duration",
+       .doc = "A length of time: `1h30m`, `2 days`, `-5s`, `PT5M`.",
+       .example = "duration(\"90m\")",
+       .example_result = "1h 30m",
+       .overloads = {
+           {{{"text", Kind::kStr}}, Kind::kDuration, {.kernel = duration_of, .prepare = prepare_text<length_of, 0>}}}});
   FunctionRow delta{.name = "timedelta",
                     .aliases = {"Duration"},
-                    .signature = "timedelta(days=0, seconds=0, microseconds=0, milliseconds=0, minutes=0, hours=0, weeks=0, "
-                                 "nanoseconds=0) -> duration",
+                    .signature =
+                        "timedelta(days=0, seconds=0, microseconds=0, milliseconds=0, minutes=0, hours=0, weeks=0, "
+                        "nanoseconds=0) -> duration",
                     .doc = "A length of time from numbers of its units.",
                     .example = "timedelta(hours=1, minutes=30)",
                     .example_result = "1h 30m"};
   std::vector<Param> params;
-  for (string_view name : {"days", "seconds", "microseconds", "milliseconds", "minutes", "hours", "weeks", "nanoseconds"})
+  for (string_view name :
+       {"days", "seconds", "microseconds", "milliseconds", "minutes", "hours", "weeks", "nanoseconds"})
     params.push_back({std::string(name), Kind::kFloat, false, Value::of(0.0)});
   delta.overloads.push_back({std::move(params), Kind::kDuration, {.kernel = timedelta}});
   rows.push_back(std::move(delta));
 }
 
 template <auto Compute>
-FunctionRow zoned(string_view name, string_view doc, string_view what, Kind second_kind, Kind result, string_view example,
-                  string_view example_result) {
+FunctionRow zoned(string_view name, string_view doc, string_view what, Kind second_kind, Kind result,
+                  string_view example, string_view example_result) {
   return {.name = fmt::format("dt.{}", name),
           .signature = fmt::format("dt.{}(x: datetime_naive, {}: {}, timezone: str) -> {}", name, what,
                                    kind_name(second_kind), kind_name(result)),
@@ -491,16 +519,18 @@ FunctionRow zoned(string_view name, string_view doc, string_view what, Kind seco
 }
 
 void add_zones(std::vector<FunctionRow>& rows) {
-  rows.push_back({.name = "dt.to_utc",
-                  .signature = "dt.to_utc(x: datetime_naive, from_timezone: str) -> datetime_utc",
-                  .doc = "A local time of a zone in UTC. One that does not exist is the first instant after the gap, an "
-                         "ambiguous one the later reading.",
-                  .example = "datetime(\"2024-07-01T12:00:00\").dt.to_utc(\"Europe/Warsaw\")",
-                  .example_result = "2024-07-01T10:00:00.000000000+0000",
-                  .is_method = true,
-                  .overloads = {{{{"x", Kind::kDateTimeNaive}, {"from_timezone", Kind::kStr}},
-                                 Kind::kDateTimeUtc,
-                                 {.kernel = with_text<zone_named, int64_t, int64_t, to_utc>, .prepare = prepare_text<zone_named, 1>}}}});
+  rows.push_back(
+      {.name = "dt.to_utc",
+       .signature = "dt.to_utc(x: datetime_naive, from_timezone: str) -> datetime_utc",
+       .doc = "A local time of a zone in UTC. One that does not exist is the first instant after the gap, an "
+              "ambiguous one the later reading.",
+       .example = "datetime(\"2024-07-01T12:00:00\").dt.to_utc(\"Europe/Warsaw\")",
+       .example_result = "2024-07-01T10:00:00.000000000+0000",
+       .is_method = true,
+       .overloads = {
+           {{{"x", Kind::kDateTimeNaive}, {"from_timezone", Kind::kStr}},
+            Kind::kDateTimeUtc,
+            {.kernel = with_text<zone_named, int64_t, int64_t, to_utc>, .prepare = prepare_text<zone_named, 1>}}}});
   rows.push_back({.name = "dt.to_naive_in_timezone",
                   .signature = "dt.to_naive_in_timezone(x: datetime_utc, timezone: str) -> datetime_naive",
                   .doc = "What clocks in a zone show at that time.",
@@ -509,18 +539,22 @@ void add_zones(std::vector<FunctionRow>& rows) {
                   .is_method = true,
                   .overloads = {{{{"x", Kind::kDateTimeUtc}, {"timezone", Kind::kStr}},
                                  Kind::kDateTimeNaive,
-                                 {.kernel = with_text<zone_named, int64_t, int64_t, to_local>, .prepare = prepare_text<zone_named, 1>}}}});
-  rows.push_back(zoned<add_in>("add_duration_in_timezone", "Later by a duration, as clocks of a zone show it.", "duration",
-                               Kind::kDuration, Kind::kDateTimeNaive,
-                               "datetime(\"2024-03-31T01:30:00\").dt.add_duration_in_timezone(duration(\"1h\"), \"Europe/Warsaw\")",
-                               "2024-03-31T03:30:00.000000000"));
-  rows.push_back(zoned<subtract_in>("subtract_duration_in_timezone", "Earlier by a duration, as clocks of a zone show it.", "duration",
-                                    Kind::kDuration, Kind::kDateTimeNaive,
-                                    "datetime(\"2024-03-31T03:30:00\").dt.subtract_duration_in_timezone(duration(\"1h\"), \"Europe/Warsaw\")",
-                                    "2024-03-31T01:30:00.000000000"));
-  rows.push_back(zoned<between_in>("subtract_date_time_in_timezone", "The time between two local times of a zone.", "date_time",
-                                   Kind::kDateTimeNaive, Kind::kDuration,
-                                   "datetime(\"2024-03-31T03:30:00\").dt.subtract_date_time_in_timezone(datetime(\"2024-03-31T01:30:00\"), \"Europe/Warsaw\")",
+                                 {.kernel = with_text<zone_named, int64_t, int64_t, to_local>,
+                                  .prepare = prepare_text<zone_named, 1>}}}});
+  rows.push_back(zoned<add_in>(
+      "add_duration_in_timezone", "Later by a duration, as clocks of a zone show it.", "duration", Kind::kDuration,
+      Kind::kDateTimeNaive,
+      "datetime(\"2024-03-31T01:30:00\").dt.add_duration_in_timezone(duration(\"1h\"), \"Europe/Warsaw\")",
+      "2024-03-31T03:30:00.000000000"));
+  rows.push_back(zoned<subtract_in>(
+      "subtract_duration_in_timezone", "Earlier by a duration, as clocks of a zone show it.", "duration",
+      Kind::kDuration, Kind::kDateTimeNaive,
+      "datetime(\"2024-03-31T03:30:00\").dt.subtract_duration_in_timezone(duration(\"1h\"), \"Europe/Warsaw\")",
+      "2024-03-31T01:30:00.000000000"));
+  rows.push_back(zoned<between_in>("subtract_date_time_in_timezone", "The time between two local times of a zone.",
+                                   "date_time", Kind::kDateTimeNaive, Kind::kDuration,
+                                   "datetime(\"2024-03-31T03:30:00\").dt.subtract_date_time_in_timezone(datetime("
+                                   "\"2024-03-31T01:30:00\"), \"Europe/Warsaw\")",
                                    "1h"));
 }
 
@@ -531,8 +565,10 @@ std::span<const FunctionRow> datetime_functions() {
     std::vector<FunctionRow> built;
     add_parts(built);
     add_timestamps(built);
-    built.push_back(stepped<floor_to>("floor", "The last multiple of a duration since 1970 that is not later.", "2024-01-31T12:00:00.000000000"));
-    built.push_back(stepped<round_to>("round", "The nearest multiple of a duration since 1970; a half goes up.", "2024-01-31T13:00:00.000000000"));
+    built.push_back(stepped<floor_to>("floor", "The last multiple of a duration since 1970 that is not later.",
+                                      "2024-01-31T12:00:00.000000000"));
+    built.push_back(stepped<round_to>("round", "The nearest multiple of a duration since 1970; a half goes up.",
+                                      "2024-01-31T13:00:00.000000000"));
     add_texts(built);
     add_zones(built);
     return built;

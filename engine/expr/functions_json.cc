@@ -39,7 +39,8 @@ Failure append_json_float(double v, std::string& out) {
 }
 
 template <class T>
-Failure append_json_array(const NdArray& array, const std::vector<T>& data, std::size_t dim, std::size_t& at, std::string& out) {
+Failure append_json_array(const NdArray& array, const std::vector<T>& data, std::size_t dim, std::size_t& at,
+                          std::string& out) {
   if (dim == array.shape.size()) {
     if constexpr (std::same_as<T, double>) return append_json_float(data[at++], out);
     out += std::to_string(data[at++]);
@@ -175,7 +176,8 @@ Result<Typed> type_object(std::span<const Argument> args) {
   if (args.size() % 2 != 0) return fail(Code::kInvalidPipeline, "`json.object` takes keys and values in turn");
   for (std::size_t i = 0; i < args.size(); i += 2)
     if (!args[i].type.is_plain(Kind::kStr))
-      return fail(Code::kInvalidPipeline, fmt::format("a key of a json object must be `str`, not `{}`", args[i].type.to_text()));
+      return fail(Code::kInvalidPipeline,
+                  fmt::format("a key of a json object must be `str`, not `{}`", args[i].type.to_text()));
   return type_array(args);
 }
 
@@ -271,18 +273,24 @@ Result<Typed> type_as(std::span<const Argument> args) {
   const Type json = args[0].type;
   const Type& fallback = args[1].type;
   if (!json.is(Kind::kJson))
-    return fail(Code::kInvalidPipeline, fmt::format("`as_{}` takes `json`, not `{}`; use `cast`", kind_name(kKind), json.to_text()));
+    return fail(Code::kInvalidPipeline,
+                fmt::format("`as_{}` takes `json`, not `{}`; use `cast`", kind_name(kKind), json.to_text()));
   if (!is_subtype(fallback, Type(kKind, true)))
-    return fail(Code::kInvalidPipeline, fmt::format("`as_{}`: the default must be `{}`, it is `{}`", kind_name(kKind), kind_name(kKind), fallback.to_text()));
+    return fail(Code::kInvalidPipeline, fmt::format("`as_{}`: the default must be `{}`, it is `{}`", kind_name(kKind),
+                                                    kind_name(kKind), fallback.to_text()));
   const Value* unwrap = args[2].constant;
-  if (!unwrap || unwrap->tag() != Value::Tag::kBool) return fail(Code::kInvalidPipeline, "`unwrap` must be True or False");
+  if (!unwrap || unwrap->tag() != Value::Tag::kBool)
+    return fail(Code::kInvalidPipeline, "`unwrap` must be True or False");
   bool optional = !unwrap->as_bool() && fallback.admits_none();
   return Typed{{json, Type(kKind, fallback.admits_none())}, Type(kKind, optional), {0, 1}};
 }
 template <class T, class Value_, std::optional<Value_> (*Read)(std::string_view)>
 const KernelInfo* choose_as(std::span<const Type> params, const Type& result) {
   static const KernelInfo kernel{.kernel = read_as<T, Value_, Read>, .sees_none = true};
-  return params.size() == 2 && params[0].is(Kind::kJson) && (params[1].phys() == result.phys() || params[1].is(Kind::kNone)) ? &kernel : nullptr;
+  return params.size() == 2 && params[0].is(Kind::kJson) &&
+                 (params[1].phys() == result.phys() || params[1].is(Kind::kNone))
+             ? &kernel
+             : nullptr;
 }
 
 template <Kind kKind, class T, class Value_, std::optional<Value_> (*Read)(std::string_view)>
@@ -373,12 +381,13 @@ std::span<const FunctionRow> json_functions() {
           "A json number without a point as int. None and null give the default; of another kind an ERROR.",
           "as_int(json(42))", "42"),
       as_row<Kind::kFloat, double, double, read_float>(
-          "A json number as float. None and null give the default; of another kind an ERROR.", "as_float(json(1))", "1.0"),
+          "A json number as float. None and null give the default; of another kind an ERROR.", "as_float(json(1))",
+          "1.0"),
       as_row<Kind::kStr, std::string_view, std::string, read_str>(
           "A json text as str. None and null give the default; of another kind an ERROR.", "as_str(json('a'))", "a"),
       as_row<Kind::kBool, bool, bool, read_bool>(
-          "A json true or false as bool. None and null give the default; of another kind an ERROR.", "as_bool(json(True))",
-          "True"),
+          "A json true or false as bool. None and null give the default; of another kind an ERROR.",
+          "as_bool(json(True))", "True"),
   };
   return rows;
 }

@@ -92,8 +92,9 @@ std::span<const FunctionRow> key_functions() {
   static const std::vector<FunctionRow> rows = {
       {.name = "pointer_from",
        .signature = "pointer_from(value, ..., instance=None, optional=False) -> pointer",
-       .doc = "The key of a row with these values as primary key. With an instance, rows of one instance stay together. "
-              "With `optional=True` None if a value is None.",
+       .doc =
+           "The key of a row with these values as primary key. With an instance, rows of one instance stay together. "
+           "With `optional=True` None if a value is None.",
        .example = "pointer_from(1, 'a') == pointer_from(1, 'a')",
        .example_result = "True",
        .params = {{"value", Kind::kAny, false},

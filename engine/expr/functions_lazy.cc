@@ -25,9 +25,10 @@ Result<Typed> type_if_else(std::span<const Argument> args) {
 Result<Typed> type_logic(std::span<const Argument> args) {
   for (const Argument& arg : args)
     if (!arg.type.is_plain(Kind::kBool))
-      return fail(Code::kInvalidPipeline, fmt::format("`and`, `or`, `&` and `|` between `{}` and `{}`: both must be `bool`{}",
-                                                      args[0].type.to_text(), args[1].type.to_text(),
-                                                      arg.type.admits_none() ? "; use `coalesce(x, False)` or `unwrap(x)`" : ""));
+      return fail(Code::kInvalidPipeline,
+                  fmt::format("`and`, `or`, `&` and `|` between `{}` and `{}`: both must be `bool`{}",
+                              args[0].type.to_text(), args[1].type.to_text(),
+                              arg.type.admits_none() ? "; use `coalesce(x, False)` or `unwrap(x)`" : ""));
   return Typed{{Kind::kBool, Kind::kBool}, Kind::kBool, {}};
 }
 

@@ -37,7 +37,7 @@ Answer<double> log10_float(double x) {
 
 // ---------------------------------------------------------------- round, half to even
 
-constexpr int kDecimalsMax = 323;     // beyond it every double is unchanged
+constexpr int kDecimalsMax = 323;  // beyond it every double is unchanged
 constexpr int kIntDigits = 19;
 
 // As Python: the nearest decimal to the exact binary value, so 2.675 rounds to 2.67.
@@ -90,7 +90,8 @@ Column fill_na(const KernelCall& call) {
   ColumnBuilder out(call.result, call.rows);
   bool floats = call.args[0].phys() == Phys::kF64;
   for (std::size_t i = 0; i < call.rows; ++i) {
-    bool absent = call.args[0].tag(i) == CellTag::kNone || (floats && call.args[0].is_value(i) && std::isnan(call.args[0].f64()[i]));
+    bool absent = call.args[0].tag(i) == CellTag::kNone ||
+                  (floats && call.args[0].is_value(i) && std::isnan(call.args[0].f64()[i]));
     if (call.skip && call.skip[i] != CellTag::kValue)
       out.push_tagged(call.skip[i]);
     else
@@ -173,7 +174,8 @@ std::span<const FunctionRow> math_functions() {
       float_function("sqrt", "Square root; of a negative number an ERROR.", "sqrt(9)", "3.0", map<sqrt_float>),
       float_function("exp", "e to the power of x.", "exp(0)", "1.0", map<exp_float>),
       float_function("ln", "Natural logarithm; of what is not positive an ERROR.", "ln(1)", "0.0", map<ln_float>),
-      float_function("log10", "Logarithm to base 10; of what is not positive an ERROR.", "log10(1000)", "3.0", map<log10_float>),
+      float_function("log10", "Logarithm to base 10; of what is not positive an ERROR.", "log10(1000)", "3.0",
+                     map<log10_float>),
   };
   return rows;
 }

@@ -27,7 +27,8 @@ Result<std::shared_ptr<const void>> prepare_pattern(std::span<const Value* const
   if (constants.size() < 2 || !constants[1] || constants[1]->tag() != Value::Tag::kStr) return nullptr;
   auto pattern = std::make_shared<const RE2>(constants[1]->as_text(), options());
   if (!pattern->ok())
-    return fail(Code::kInvalidPipeline, fmt::format("bad regular expression '{}': {}", constants[1]->as_text(), pattern->error()));
+    return fail(Code::kInvalidPipeline,
+                fmt::format("bad regular expression '{}': {}", constants[1]->as_text(), pattern->error()));
   return pattern;
 }
 
@@ -39,7 +40,8 @@ class Patterns {
   const RE2* at(std::size_t row) {
     if (fixed_) return fixed_;
     std::string_view text = texts_[row];
-    if (!last_ || last_->pattern() != text) last_ = std::make_unique<RE2>(re2::StringPiece(text.data(), text.size()), options());
+    if (!last_ || last_->pattern() != text)
+      last_ = std::make_unique<RE2>(re2::StringPiece(text.data(), text.size()), options());
     return last_->ok() ? last_.get() : nullptr;
   }
   [[nodiscard]] std::string error() const { return fmt::format("bad regular expression: {}", last_->error()); }
@@ -143,8 +145,9 @@ std::span<const FunctionRow> regex_functions() {
        .overloads = {{{{"x", str}, {"pattern", str}}, Kind::kBool, {.kernel = matches, .prepare = prepare_pattern}}}},
       {.name = "str.extract",
        .signature = "x.str.extract(pattern, group=None) -> str | None",
-       .doc = "What a group of the regular expression matches (0 is the whole match; by default the first group, if there "
-              "is one), or None.",
+       .doc =
+           "What a group of the regular expression matches (0 is the whole match; by default the first group, if there "
+           "is one), or None.",
        .example = R"('order 17 of 20'.str.extract('([0-9]+) of ([0-9]+)', 2))",
        .example_result = "20",
        .is_method = true,
@@ -157,7 +160,9 @@ std::span<const FunctionRow> regex_functions() {
        .example = R"('a1b22'.str.replace_re('[0-9]+', '#'))",
        .example_result = "a#b#",
        .is_method = true,
-       .overloads = {{{{"x", str}, {"pattern", str}, {"with", str}}, str, {.kernel = replace_re, .prepare = prepare_replace}}}},
+       .overloads = {{{{"x", str}, {"pattern", str}, {"with", str}},
+                      str,
+                      {.kernel = replace_re, .prepare = prepare_replace}}}},
   };
   return rows;
 }

@@ -118,7 +118,8 @@ Answer<string> replace(string_view text, string_view from, string_view to) {
 
 Answer<string> repeat(string_view text, int64_t times) {
   string out;
-  if (times > 0 && text.size() > kTextMax / static_cast<std::size_t>(times)) return no_answer("REPEAT makes a text of more than 64 MiB");
+  if (times > 0 && text.size() > kTextMax / static_cast<std::size_t>(times))
+    return no_answer("REPEAT makes a text of more than 64 MiB");
   for (int64_t i = 0; i < times; ++i) out += text;
   return out;
 }
@@ -181,8 +182,8 @@ bool like_matches(const LikePattern& pattern, string_view text) {
       retry_at = at;
       continue;
     }
-    bool fits = item < items.size() && (items[item].kind == LikePattern::Item::Kind::kOne ||
-                                        text.substr(at).starts_with(items[item].text));
+    bool fits = item < items.size() &&
+                (items[item].kind == LikePattern::Item::Kind::kOne || text.substr(at).starts_with(items[item].text));
     if (fits) {
       at += items[item].kind == LikePattern::Item::Kind::kOne ? next(at) : items[item].text.size();
       ++item;
@@ -216,8 +217,10 @@ Column like(const KernelCall& call) {
       continue;
     }
     Answer<LikePattern> pattern = compile_like(patterns[row], escapes[row]);
-    if (pattern) out.set(row, like_matches(*pattern, texts[row]));
-    else out.fail(row, pattern.error());
+    if (pattern)
+      out.set(row, like_matches(*pattern, texts[row]));
+    else
+      out.fail(row, pattern.error());
   }
   return out.finish();
 }
@@ -268,7 +271,9 @@ Answer<bool> to_bool(string_view text) {
     if (lower == no) return false;
   return no_answer(fmt::format("'{}' does not read as bool", shown(text)));
 }
-Answer<int64_t> to_naive(string_view text) { return read_or(parse_datetime_naive(stripped(text)), text, "datetime_naive"); }
+Answer<int64_t> to_naive(string_view text) {
+  return read_or(parse_datetime_naive(stripped(text)), text, "datetime_naive");
+}
 Answer<int64_t> to_utc(string_view text) { return read_or(parse_datetime_utc(stripped(text)), text, "datetime_utc"); }
 Answer<int64_t> to_duration(string_view text) { return read_or(parse_duration(stripped(text)), text, "duration"); }
 Answer<Key> to_uuid(string_view text) { return read_or(uuid_from_text(stripped(text)), text, "uuid"); }
@@ -387,7 +392,8 @@ std::vector<FunctionRow> text_rows() {
       row("sql.to_int", "sql.to_int(text: str) -> int", "SQL's CAST of text.", {overload({kStr}, kInt, map<to_int>)}),
       row("sql.to_float", "sql.to_float(text: str) -> float", "SQL's CAST of text.",
           {overload({kStr}, kFloat, map<to_float>)}),
-      row("sql.to_bool", "sql.to_bool(text: str) -> bool", "SQL's CAST of text: true, t, yes, on, 1 and their opposites.",
+      row("sql.to_bool", "sql.to_bool(text: str) -> bool",
+          "SQL's CAST of text: true, t, yes, on, 1 and their opposites.",
           {overload({kStr}, Kind::kBool, map<to_bool>)}),
       row("sql.to_datetime_naive", "sql.to_datetime_naive(text: str) -> datetime_naive", "SQL's CAST of text.",
           {overload({kStr}, kNaive, map<to_naive>)}),
@@ -414,7 +420,8 @@ std::vector<FunctionRow> number_rows() {
 
 std::vector<FunctionRow> time_rows() {
   std::vector<FunctionRow> rows{
-      row("sql.date_trunc", "sql.date_trunc(unit: str, time)", "SQL's DATE_TRUNC: second to year, weeks begin on Monday.",
+      row("sql.date_trunc", "sql.date_trunc(unit: str, time)",
+          "SQL's DATE_TRUNC: second to year, weeks begin on Monday.",
           {overload({kStr, kNaive}, kNaive, map<date_trunc>), overload({kStr, kUtc}, kUtc, map<date_trunc>)}),
       row("sql.second", "sql.second(time) -> float", "SQL's EXTRACT(SECOND …), with its fraction.",
           of_datetime(kFloat, map<second_of>)),
@@ -422,7 +429,8 @@ std::vector<FunctionRow> time_rows() {
       row("sql.isodow", "sql.isodow(time) -> int", "SQL's EXTRACT(ISODOW …): Monday is 1.",
           of_datetime(kInt, map<iso_day_of_week>)),
       row("sql.doy", "sql.doy(time) -> int", "SQL's EXTRACT(DOY …), from 1.", of_datetime(kInt, map<day_in_year>)),
-      row("sql.quarter", "sql.quarter(time) -> int", "SQL's EXTRACT(QUARTER …), from 1.", of_datetime(kInt, map<quarter_of>)),
+      row("sql.quarter", "sql.quarter(time) -> int", "SQL's EXTRACT(QUARTER …), from 1.",
+          of_datetime(kInt, map<quarter_of>)),
       row("sql.week", "sql.week(time) -> int", "SQL's EXTRACT(WEEK …) of ISO 8601.", of_datetime(kInt, map<iso_week>)),
   };
   std::vector<Overload> epoch = of_datetime(kFloat, map<epoch_of>);

@@ -60,7 +60,8 @@ void append_lower_at(std::string_view text, std::size_t at, char32_t c, std::str
 }
 
 std::string lower(std::string_view text) {
-  return change_case(text, ascii_lower, [&](char32_t c, std::size_t at, std::string& out) { append_lower_at(text, at, c, out); });
+  return change_case(text, ascii_lower,
+                     [&](char32_t c, std::size_t at, std::string& out) { append_lower_at(text, at, c, out); });
 }
 std::string upper(std::string_view text) {
   return change_case(text, ascii_upper, [](char32_t c, std::size_t, std::string& out) { append_upper(c, out); });
@@ -214,7 +215,9 @@ Answer<std::string> replace(std::string_view text, std::string_view old, std::st
   return out;
 }
 
-std::string_view slice(std::string_view text, std::int64_t start, std::int64_t end) { return slice_text(text, start, end); }
+std::string_view slice(std::string_view text, std::int64_t start, std::int64_t end) {
+  return slice_text(text, start, end);
+}
 
 Answer<std::string> padding(std::string_view text, std::int64_t width, std::string_view fill) {
   if (count_code_points(fill) != 1) return no_answer("`fill` must be one character");
@@ -243,7 +246,8 @@ struct Window {
   std::string_view part;
   std::int64_t start;
 };
-std::optional<Window> window_of(std::string_view text, std::optional<std::int64_t> start, std::optional<std::int64_t> end) {
+std::optional<Window> window_of(std::string_view text, std::optional<std::int64_t> start,
+                                std::optional<std::int64_t> end) {
   std::int64_t count = count_code_points(text);
   auto bound = [&](std::int64_t v) { return v < 0 ? std::max<std::int64_t>(0, v + count) : v; };
   std::int64_t from = start ? bound(*start) : 0;
@@ -402,14 +406,16 @@ Column parse_bool(const KernelCall& call) {
 Result<Typed> type_parse(std::span<const Argument> args, Type result) {
   const Argument& optional = args.back();
   if (!args[0].type.is_plain(Kind::kStr))
-    return fail(Code::kInvalidPipeline, fmt::format("parsing takes `str`, not `{}`{}", args[0].type.to_text(),
-                                                    args[0].type.optional() ? "; use `unwrap(x)` or `coalesce(x, ...)` first" : ""));
+    return fail(Code::kInvalidPipeline,
+                fmt::format("parsing takes `str`, not `{}`{}", args[0].type.to_text(),
+                            args[0].type.optional() ? "; use `unwrap(x)` or `coalesce(x, ...)` first" : ""));
   if (!optional.constant || optional.constant->tag() != Value::Tag::kBool)
     return fail(Code::kInvalidPipeline, "`optional` must be True or False");
   Typed typed{{Kind::kStr}, optional.constant->as_bool() ? result.as_optional() : result, {0}};
   for (std::size_t i = 1; i + 1 < args.size(); ++i) {
     if (!is_subtype(args[i].type, Type::list(Kind::kStr)))
-      return fail(Code::kInvalidPipeline, fmt::format("`{}` must be a list of `str`, not `{}`", args[i].name, args[i].type.to_text()));
+      return fail(Code::kInvalidPipeline,
+                  fmt::format("`{}` must be a list of `str`, not `{}`", args[i].name, args[i].type.to_text()));
     typed.params.push_back(Type::list(Kind::kStr));
     typed.keep.push_back(static_cast<int>(i));
   }
@@ -459,13 +465,16 @@ Param left_out(std::string name, Type type, Value fallback = Value::none()) {
 
 std::vector<FunctionRow> case_rows() {
   return {
-      method("lower", "lower() -> str", "In lower case.", "'AbC'.str.lower()", "abc", {}, kStr, {map_case<ascii_lower, lower>}),
-      method("upper", "upper() -> str", "In upper case.", "'abç'.str.upper()", "ABÇ", {}, kStr, {map_case<ascii_upper, upper>}),
-      method("swapcase", "swapcase() -> str", "Upper case for lower and the other way round.", "'aB'.str.swapcase()", "Ab", {},
-             kStr, {map<swapcase>}),
-      method("title", "title() -> str", "Words with a capital.", "'the end'.str.title()", "The End", {}, kStr, {map<title>}),
-      method("reversed", "reversed() -> str", "Code points from the last to the first.", "'añb'.str.reversed()", "bña", {}, kStr,
-             {map<reversed>}),
+      method("lower", "lower() -> str", "In lower case.", "'AbC'.str.lower()", "abc", {}, kStr,
+             {map_case<ascii_lower, lower>}),
+      method("upper", "upper() -> str", "In upper case.", "'abç'.str.upper()", "ABÇ", {}, kStr,
+             {map_case<ascii_upper, upper>}),
+      method("swapcase", "swapcase() -> str", "Upper case for lower and the other way round.", "'aB'.str.swapcase()",
+             "Ab", {}, kStr, {map<swapcase>}),
+      method("title", "title() -> str", "Words with a capital.", "'the end'.str.title()", "The End", {}, kStr,
+             {map<title>}),
+      method("reversed", "reversed() -> str", "Code points from the last to the first.", "'añb'.str.reversed()", "bña",
+             {}, kStr, {map<reversed>}),
       method("len", "len() -> int", "Number of code points.", "'añb'.str.len()", "3", {}, kInt, {map<length>}),
   };
 }
@@ -473,7 +482,8 @@ std::vector<FunctionRow> case_rows() {
 std::vector<FunctionRow> strip_rows() {
   return {
       method("strip", "strip(chars=None) -> str", "Without these characters (blanks, if none are given) at both ends.",
-             "'  a b '.str.strip()", "a b", {left_out("chars", kOptionalStr)}, kStr, {.kernel = strip<Side::kBoth>, .sees_none = true}),
+             "'  a b '.str.strip()", "a b", {left_out("chars", kOptionalStr)}, kStr,
+             {.kernel = strip<Side::kBoth>, .sees_none = true}),
       method("lstrip", "lstrip(chars=None) -> str", "As strip, at the beginning only.", "'xxa'.str.lstrip('x')", "a",
              {left_out("chars", kOptionalStr)}, kStr, {.kernel = strip<Side::kLeft>, .sees_none = true}),
       method("rstrip", "rstrip(chars=None) -> str", "As strip, at the end only.", "'a, ,'.str.rstrip(', ')", "a",
@@ -494,30 +504,33 @@ std::vector<FunctionRow> strip_rows() {
 std::vector<FunctionRow> edit_rows() {
   return {
       method("replace", "replace(old, new, count=-1) -> str", "Every occurrence (or the first `count`) replaced.",
-             "'aXbXc'.str.replace('X', '-', 1)", "a-bXc", {{"old", kStr}, {"new", kStr}, left_out("count", kInt, Value::of(std::int64_t{-1}))},
-             kStr, {map<replace>}),
+             "'aXbXc'.str.replace('X', '-', 1)", "a-bXc",
+             {{"old", kStr}, {"new", kStr}, left_out("count", kInt, Value::of(std::int64_t{-1}))}, kStr,
+             {map<replace>}),
       method("slice", "slice(start, end) -> str", "Code points from start up to end, negative ones from the end.",
              "'abcdef'.str.slice(1, -2)", "bcd", {{"start", kInt}, {"end", kInt}}, kStr, {map<slice>}),
-      method("pad_left", "pad_left(width, fill=' ') -> str", "Filled on the left up to a width.", "'7'.str.pad_left(3, '0')",
-             "007", {{"width", kInt}, left_out("fill", kStr, Value::str(" "))}, kStr, {map<pad_left>}),
-      method("pad_right", "pad_right(width, fill=' ') -> str", "Filled on the right up to a width.", "'7'.str.pad_right(3, '.')",
-             "7..", {{"width", kInt}, left_out("fill", kStr, Value::str(" "))}, kStr, {map<pad_right>}),
+      method("pad_left", "pad_left(width, fill=' ') -> str", "Filled on the left up to a width.",
+             "'7'.str.pad_left(3, '0')", "007", {{"width", kInt}, left_out("fill", kStr, Value::str(" "))}, kStr,
+             {map<pad_left>}),
+      method("pad_right", "pad_right(width, fill=' ') -> str", "Filled on the right up to a width.",
+             "'7'.str.pad_right(3, '.')", "7..", {{"width", kInt}, left_out("fill", kStr, Value::str(" "))}, kStr,
+             {map<pad_right>}),
       method("split", "split(sep=None, maxsplit=-1) -> list[str]", "Parts between separators; without one, words.",
              "'a,b,,c'.str.split(',')", "('a', 'b', '', 'c')",
              {left_out("sep", kOptionalStr), left_out("maxsplit", kInt, Value::of(std::int64_t{-1}))}, Type::list(kStr),
              {.kernel = split, .sees_none = true}),
-      method("join", "join(list) -> str", "The texts of a list with x between them.", "', '.str.join(['a', 'b'])", "a, b",
-             {{"list", Type::list(kStr)}}, kStr, {map<join>}),
+      method("join", "join(list) -> str", "The texts of a list with x between them.", "', '.str.join(['a', 'b'])",
+             "a, b", {{"list", Type::list(kStr)}}, kStr, {map<join>}),
   };
 }
 
 std::vector<FunctionRow> search_rows() {
   std::vector<Param> params{{"sub", kStr}, left_out("start", kOptionalInt), left_out("end", kOptionalInt)};
   return {
-      method("find", "find(sub, start=None, end=None) -> int", "Position of the first occurrence, or -1.", "'abcabc'.str.find('ca')",
-             "2", params, kInt, {.kernel = search<find_first, -1>, .sees_none = true}),
-      method("rfind", "rfind(sub, start=None, end=None) -> int", "Position of the last occurrence, or -1.", "'abcabc'.str.rfind('b')",
-             "4", params, kInt, {.kernel = search<find_last, -1>, .sees_none = true}),
+      method("find", "find(sub, start=None, end=None) -> int", "Position of the first occurrence, or -1.",
+             "'abcabc'.str.find('ca')", "2", params, kInt, {.kernel = search<find_first, -1>, .sees_none = true}),
+      method("rfind", "rfind(sub, start=None, end=None) -> int", "Position of the last occurrence, or -1.",
+             "'abcabc'.str.rfind('b')", "4", params, kInt, {.kernel = search<find_last, -1>, .sees_none = true}),
       method("count", "count(sub, start=None, end=None) -> int", "Number of occurrences that do not overlap.",
              "'banana'.str.count('an')", "2", params, kInt, {.kernel = search<count_in, 0>, .sees_none = true}),
   };
@@ -548,8 +561,9 @@ std::vector<FunctionRow> parse_rows() {
        .choose = choose_parse_float},
       {.name = "str.parse_bool",
        .aliases = {"parse_bool"},
-       .signature = "x.str.parse_bool(true_values=['on', 'true', 'yes', '1'], false_values=['off', 'false', 'no', '0'], "
-                    "optional=False) -> bool",
+       .signature =
+           "x.str.parse_bool(true_values=['on', 'true', 'yes', '1'], false_values=['off', 'false', 'no', '0'], "
+           "optional=False) -> bool",
        .doc = "Reads one of these words, in any case; what is none is an ERROR, or None if optional.",
        .example = "'Yes'.str.parse_bool()",
        .example_result = "True",

@@ -42,8 +42,9 @@ Result<Typed> type_make_list(std::span<const Argument> args) {
   for (const Argument& arg : args) {
     std::optional<Type> common = common_supertype(element, arg.type);
     if (!common)
-      return fail(Code::kInvalidPipeline, fmt::format("a list of `{}` and `{}`: its elements need a common type; write a tuple `( , )`",
-                                                      element.to_text(), arg.type.to_text()));
+      return fail(Code::kInvalidPipeline,
+                  fmt::format("a list of `{}` and `{}`: its elements need a common type; write a tuple `( , )`",
+                              element.to_text(), arg.type.to_text()));
     element = *common;
   }
   return Typed{std::vector<Type>(args.size(), element), Type::list(element), {}};
@@ -52,18 +53,19 @@ Result<Typed> type_make_list(std::span<const Argument> args) {
 // ---------------------------------------------------------------- x[i] and x.get(i, default): typing
 
 struct Access {
-  bool get = false;            // else []
+  bool get = false;  // else []
   const Type& container;
   const Argument& index;
-  const Argument* fallback;    // of get
+  const Argument* fallback;  // of get
   [[nodiscard]] Type fallback_type() const { return fallback ? fallback->type : Type(Kind::kNone); }
 };
 
 Result<Type> with_fallback(const Type& element, const Access& access) {
   std::optional<Type> common = common_supertype(element, access.fallback_type());
   if (common) return *common;
-  return fail(Code::kInvalidPipeline, fmt::format("`get`: the default is `{}`, the elements are `{}`; they have no common type",
-                                                  access.fallback_type().to_text(), element.to_text()));
+  return fail(Code::kInvalidPipeline,
+              fmt::format("`get`: the default is `{}`, the elements are `{}`; they have no common type",
+                          access.fallback_type().to_text(), element.to_text()));
 }
 
 Result<Typed> finish(const Access& access, Type result) {
@@ -93,7 +95,8 @@ Result<Typed> type_tuple_access(const Access& access) {
 
 Result<Typed> type_json_access(const Access& access) {
   if (!access.index.type.is_plain(Kind::kInt) && !access.index.type.is_plain(Kind::kStr))
-    return fail(Code::kInvalidPipeline, fmt::format("json is indexed by `str` or `int`, not `{}`", access.index.type.to_text()));
+    return fail(Code::kInvalidPipeline,
+                fmt::format("json is indexed by `str` or `int`, not `{}`", access.index.type.to_text()));
   Typed typed{{access.container, access.index.type}, Type(Kind::kJson, true), {}};
   if (!access.get) return typed;
   typed.params.push_back(access.fallback_type());
@@ -107,18 +110,23 @@ Result<Typed> type_access(const Access& access) {
   if (container.is(Kind::kStr))
     return fail(Code::kInvalidPipeline, "text is not indexed; use `.str.slice(start, end)`");
   if (container.optional())
-    return fail(Code::kInvalidPipeline,
-                fmt::format("`{}` may be None; use `unwrap(x)` or `coalesce(x, ...)` before an index", container.to_text()));
-  bool indexable = container.is(Kind::kTuple) || container.is(Kind::kList) || container.is(Kind::kArray) || container.is(Kind::kAny);
+    return fail(
+        Code::kInvalidPipeline,
+        fmt::format("`{}` may be None; use `unwrap(x)` or `coalesce(x, ...)` before an index", container.to_text()));
+  bool indexable =
+      container.is(Kind::kTuple) || container.is(Kind::kList) || container.is(Kind::kArray) || container.is(Kind::kAny);
   if (!indexable) return fail(Code::kInvalidPipeline, fmt::format("`{}` has no elements", container.to_text()));
   if (container.is(Kind::kAny)) return finish(access, Kind::kAny);
   if (!access.index.type.is_plain(Kind::kInt))
-    return fail(Code::kInvalidPipeline, fmt::format("`{}` is indexed by `int`, not `{}`", container.to_text(), access.index.type.to_text()));
+    return fail(Code::kInvalidPipeline,
+                fmt::format("`{}` is indexed by `int`, not `{}`", container.to_text(), access.index.type.to_text()));
   if (container.is(Kind::kTuple)) return type_tuple_access(access);
   Type element = container.element();
   return finish(access, access.get ? TRY(with_fallback(element, access)) : element);
 }
-Result<Typed> type_get_item(std::span<const Argument> args) { return type_access({false, args[0].type, args[1], nullptr}); }
+Result<Typed> type_get_item(std::span<const Argument> args) {
+  return type_access({false, args[0].type, args[1], nullptr});
+}
 Result<Typed> type_get(std::span<const Argument> args) { return type_access({true, args[0].type, args[1], &args[2]}); }
 
 // ---------------------------------------------------------------- x[i] and x.get(i, default): kernels
@@ -179,7 +187,8 @@ std::optional<Value> array_element(const NdArray& array, std::int64_t index) {
         if (array.shape.size() == 1) return Value::of(data[static_cast<std::size_t>(index)]);
         auto stride = static_cast<std::int64_t>(data.size()) / count;
         NdArray part{{array.shape.begin() + 1, array.shape.end()}, {}};
-        part.data = std::remove_cvref_t<decltype(data)>(data.begin() + index * stride, data.begin() + (index + 1) * stride);
+        part.data =
+            std::remove_cvref_t<decltype(data)>(data.begin() + index * stride, data.begin() + (index + 1) * stride);
         return Value::array(std::move(part));
       },
       array.data);
@@ -208,7 +217,8 @@ Column access_value(const KernelCall& call) {
   ColumnBuilder out(call.result, call.rows);
   for (std::size_t i = 0; i < call.rows; ++i) {
     if (pushed_skip(call, i, out)) continue;
-    std::optional<Value> element = element_of(call.args[0].value(call.arg_types[0], i), call.args[1].value(call.arg_types[1], i));
+    std::optional<Value> element =
+        element_of(call.args[0].value(call.arg_types[0], i), call.args[1].value(call.arg_types[1], i));
     if (!element)
       push_missing(call, i, out);
     else if (!push_encoded(call.result, encode(*element), out)) {
@@ -316,7 +326,8 @@ Result<Typed> type_contains(std::span<const Argument> args) {
     }
   }
   std::string hint = container.optional() ? "; use `unwrap(x)` or `coalesce(x, ...)` first" : "";
-  return fail(Code::kInvalidPipeline, fmt::format("`in`: no `{}` is in a `{}`{}", item.to_text(), container.to_text(), hint));
+  return fail(Code::kInvalidPipeline,
+              fmt::format("`in`: no `{}` is in a `{}`{}", item.to_text(), container.to_text(), hint));
 }
 const KernelInfo* choose_contains(std::span<const Type> params, const Type&) {
   static const KernelInfo text{.kernel = map<text_contains>};
@@ -373,8 +384,10 @@ Column json_length_or_error(const KernelCall& call) {
 Result<Typed> type_len(std::span<const Argument> args) {
   const Type& type = args[0].type;
   if (type.optional() && !type.is(Kind::kJson))
-    return fail(Code::kInvalidPipeline, fmt::format("`len` of `{}`; use `unwrap(x)` or `coalesce(x, ...)` first", type.to_text()));
-  if (type.phys() != Phys::kView) return fail(Code::kInvalidPipeline, fmt::format("`{}` has no length", type.to_text()));
+    return fail(Code::kInvalidPipeline,
+                fmt::format("`len` of `{}`; use `unwrap(x)` or `coalesce(x, ...)` first", type.to_text()));
+  if (type.phys() != Phys::kView)
+    return fail(Code::kInvalidPipeline, fmt::format("`{}` has no length", type.to_text()));
   return Typed{{type}, Kind::kInt, {}};
 }
 const KernelInfo* choose_len(std::span<const Type> params, const Type&) {
@@ -419,8 +432,9 @@ std::span<const FunctionRow> tuple_functions() {
        .choose = choose_sequence},
       {.name = "get_item",
        .signature = "x[i]: tuple, list, array by int; json by str or int",
-       .doc = "An element. Out of range is an ERROR for tuples, lists and arrays, where a negative index counts from the "
-              "end; json gives None for whatever is missing, so that chains are safe.",
+       .doc =
+           "An element. Out of range is an ERROR for tuples, lists and arrays, where a negative index counts from the "
+           "end; json gives None for whatever is missing, so that chains are safe.",
        .example = "(10, 20, 30)[-1]",
        .example_result = "30",
        .params = {{"x", Kind::kAny}, {"index", Kind::kAny}},

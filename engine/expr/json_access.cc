@@ -157,8 +157,14 @@ bool objects_equal(std::string_view a, std::string_view b) {
 
 bool arrays_equal(std::string_view a, std::string_view b) {
   std::vector<std::string_view> left, right;
-  each_element(a, [&](std::string_view e) { left.push_back(e); return true; });
-  each_element(b, [&](std::string_view e) { right.push_back(e); return true; });
+  each_element(a, [&](std::string_view e) {
+    left.push_back(e);
+    return true;
+  });
+  each_element(b, [&](std::string_view e) {
+    right.push_back(e);
+    return true;
+  });
   if (left.size() != right.size()) return false;
   for (std::size_t i = 0; i < left.size(); ++i)
     if (!json_equal(left[i], right[i])) return false;
@@ -199,7 +205,9 @@ std::optional<std::string_view> json_element(std::string_view json, std::int64_t
   return found;
 }
 
-void json_each(std::string_view array, const std::function<bool(std::string_view)>& visit) { each_element(array, visit); }
+void json_each(std::string_view array, const std::function<bool(std::string_view)>& visit) {
+  each_element(array, visit);
+}
 
 void json_each_member(std::string_view object, const std::function<bool(std::string_view, std::string_view)>& visit) {
   each_member(object, [&](std::string_view raw, std::string_view value) {
@@ -210,8 +218,14 @@ void json_each_member(std::string_view object, const std::function<bool(std::str
 
 std::size_t json_size(std::string_view json) {
   std::size_t count = 0;
-  each_element(json, [&](std::string_view) { ++count; return true; });
-  each_member(json, [&](std::string_view, std::string_view) { ++count; return true; });
+  each_element(json, [&](std::string_view) {
+    ++count;
+    return true;
+  });
+  each_member(json, [&](std::string_view, std::string_view) {
+    ++count;
+    return true;
+  });
   return count;
 }
 

@@ -22,7 +22,8 @@ enum class JsonKind : std::uint8_t { kNull, kBool, kNumber, kString, kArray, kOb
 // Each element of an array. `visit` returns false to stop.
 void json_each(std::string_view array, const std::function<bool(std::string_view element)>& visit);
 // Each member of an object, the key without quotes and escapes.
-void json_each_member(std::string_view object, const std::function<bool(std::string_view key, std::string_view value)>& visit);
+void json_each_member(std::string_view object,
+                      const std::function<bool(std::string_view key, std::string_view value)>& visit);
 [[nodiscard]] std::size_t json_size(std::string_view json);  // of an array or an object
 // The text of a JSON string, escapes resolved.
 [[nodiscard]] std::string json_unquoted(std::string_view json);

@@ -13,8 +13,10 @@ bool for_each_json_element(std::string_view json, const std::function<void(std::
   for (std::size_t i = 0; i < inside.size(); ++i) {
     char c = inside[i];
     if (in_text) {
-      if (c == '\\') ++i;
-      else if (c == '"') in_text = false;
+      if (c == '\\')
+        ++i;
+      else if (c == '"')
+        in_text = false;
     } else if (c == '"') {
       in_text = true;
     } else if (c == '[' || c == '{') {

@@ -201,7 +201,9 @@ struct Returns {
 template <>
 struct Returns<std::string> {
   using cell = std::string_view;
-  static void put(Writer<std::string_view>& out, std::size_t row, const std::string& value) { out.set_text(row, value); }
+  static void put(Writer<std::string_view>& out, std::size_t row, const std::string& value) {
+    out.set_text(row, value);
+  }
 };
 template <class R>
 struct Returns<std::optional<R>> {

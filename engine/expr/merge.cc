@@ -54,8 +54,8 @@ Column Merge::finish() {
 namespace {
 
 template <class T>
-Column select_cells(const Cells<std::uint8_t>& choice, const Cells<T>& yes, const Cells<T>& no, Phys phys, std::size_t rows,
-                    std::vector<CellTag> tags, std::vector<HeapRef> heaps) {
+Column select_cells(const Cells<std::uint8_t>& choice, const Cells<T>& yes, const Cells<T>& no, Phys phys,
+                    std::size_t rows, std::vector<CellTag> tags, std::vector<HeapRef> heaps) {
   std::vector<T> data(rows);
   for (std::size_t i = 0; i < rows; ++i) data[i] = choice[i] ? yes[i] : no[i];
   return Column::from_vector<T>(phys, std::move(data), std::move(tags), std::move(heaps));
@@ -81,7 +81,8 @@ Column select(const Cells<std::uint8_t>& choice, const Column& yes, const Column
     case Phys::kI64: return select_cells(choice, yes.i64(), no.i64(), phys, rows, std::move(tags), std::move(heaps));
     case Phys::kF64: return select_cells(choice, yes.f64(), no.f64(), phys, rows, std::move(tags), std::move(heaps));
     case Phys::kU128: return select_cells(choice, yes.u128(), no.u128(), phys, rows, std::move(tags), std::move(heaps));
-    case Phys::kView: return select_cells(choice, yes.views(), no.views(), phys, rows, std::move(tags), std::move(heaps));
+    case Phys::kView:
+      return select_cells(choice, yes.views(), no.views(), phys, rows, std::move(tags), std::move(heaps));
   }
   UNREACHABLE();
 }

@@ -37,6 +37,7 @@ class Merge {
 };
 
 // Cell by cell: that of `yes` where choice[row] is not 0, else that of `no`. Both have all rows, and layout `phys`.
-[[nodiscard]] Column select(const Cells<std::uint8_t>& choice, const Column& yes, const Column& no, Phys phys, std::size_t rows);
+[[nodiscard]] Column select(const Cells<std::uint8_t>& choice, const Column& yes, const Column& no, Phys phys,
+                            std::size_t rows);
 
 }  // namespace thalweg::expr

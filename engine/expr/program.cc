@@ -24,16 +24,16 @@ struct Block;
 // One step computes one register of its block. `import` is a register of the enclosing block, for the rows of this one.
 struct Step {
   enum class Kind : std::uint8_t { kImport, kColumn, kKey, kLiteral, kCall, kLazy } kind = Kind::kLiteral;
-  int node = 0;             // which expression; for reporting an error once
-  ExprKind form{};          // kLazy
+  int node = 0;     // which expression; for reporting an error once
+  ExprKind form{};  // kLazy
   Type type;
   SourceSpan span;
   std::uint32_t column = 0;  // kColumn; kImport: register of the parent
   Column constant;           // kLiteral, one row
   const KernelInfo* kernel = nullptr;
   std::shared_ptr<const void> prepared;
-  plan::UserFunctionPtr user;             // kCall: instead of a kernel
-  std::vector<int> args;  // registers
+  plan::UserFunctionPtr user;  // kCall: instead of a kernel
+  std::vector<int> args;       // registers
   std::vector<Type> arg_types;
   std::vector<std::unique_ptr<Block>> blocks;  // kLazy: what is evaluated over some rows only
 };
@@ -50,9 +50,9 @@ struct Block {
 
 // Functions that cost about what picking a row costs. Where only some rows need them they are computed for all, and
 // errors of the other rows are dropped: kernels are pure (F3).
-constexpr std::string_view kCheap[] = {"add", "sub", "mul",    "truediv", "floordiv", "mod",     "neg",         "eq",  "ne",  "lt",
-                                       "le",  "gt",  "ge",     "not",     "bit_and",  "bit_or",  "bit_xor",     "bit_not", "is_none",
-                                       "is_not_none", "cast", "abs"};
+constexpr std::string_view kCheap[] = {
+    "add", "sub", "mul", "truediv", "floordiv", "mod",     "neg",     "eq",      "ne",          "lt",   "le",
+    "gt",  "ge",  "not", "bit_and", "bit_or",   "bit_xor", "bit_not", "is_none", "is_not_none", "cast", "abs"};
 
 bool is_cheap(const Expr& call) {
   for (const ExprPtr& arg : call.args)
@@ -70,7 +70,7 @@ struct RunContext {
 
 struct Frame {
   std::size_t rows = 0;
-  const Rows* origin = nullptr;  // rows of the batch, null: all of them
+  const Rows* origin = nullptr;                       // rows of the batch, null: all of them
   const std::vector<std::uint8_t>* needed = nullptr;  // rows whose errors count, null: all of them
   std::vector<Column> registers;
 };
@@ -139,7 +139,9 @@ const KernelInfo& shape_of(const plan::UserFunction& user) {
 Column call_user(const plan::UserFunction& user, std::span<const Column> args, std::span<const Type> types,
                  const Type& result, std::size_t rows, CellErrors& errors) {
   std::vector<CellTag> skip = skip_mask(args, rows, shape_of(user));
-  const std::function<void(std::size_t, std::string_view)> failed = [&](std::size_t row, std::string_view why) { errors.report(row, why); };
+  const std::function<void(std::size_t, std::string_view)> failed = [&](std::size_t row, std::string_view why) {
+    errors.report(row, why);
+  };
   return user.call({args, types, result, rows, skip.empty() ? nullptr : skip.data(), failed});
 }
 
@@ -164,7 +166,8 @@ Result<const KernelInfo*> kernel_of(const Expr& call) {
   if (kernel && kernel->kernel) return kernel;
   std::string text;
   for (const Type& type : types) text += (text.empty() ? "" : ", ") + type.to_text();
-  return fail(Code::kInvalidPipeline, fmt::format("`{}` does not take ({}) to give `{}`", call.function, text, call.type.to_text()), call.span);
+  return fail(Code::kInvalidPipeline,
+              fmt::format("`{}` does not take ({}) to give `{}`", call.function, text, call.type.to_text()), call.span);
 }
 
 // ---------------------------------------------------------------- constants
@@ -227,7 +230,8 @@ class Compiler {
     std::vector<int> args;
     for (const ExprPtr& arg : expr->args) args.push_back(intern(arg));
     uses_key_ = uses_key_ || expr->kind == ExprKind::kKey;
-    std::string identity = fmt::format("{} {} {} {}", static_cast<int>(expr->kind), expr->column, expr->function, expr->type.to_text());
+    std::string identity =
+        fmt::format("{} {} {} {}", static_cast<int>(expr->kind), expr->column, expr->function, expr->type.to_text());
     if (expr->user) identity += fmt::format(" {}", static_cast<const void*>(expr->user.get()));
     for (int arg : args) identity += fmt::format(" {}", arg);
     if (expr->kind == ExprKind::kLiteral) encode(expr->literal, identity);
@@ -350,7 +354,8 @@ class Compiler {
 
   bool runs_whole(const Block& block) const {
     return std::ranges::all_of(block.steps, [&](const Step& step) {
-      return step.kind == Step::Kind::kCall ? is_cheap(*nodes_[static_cast<std::size_t>(step.node)].expr) : step.kind != Step::Kind::kLazy;
+      return step.kind == Step::Kind::kCall ? is_cheap(*nodes_[static_cast<std::size_t>(step.node)].expr)
+                                            : step.kind != Step::Kind::kLazy;
     });
   }
 
@@ -513,7 +518,8 @@ class Runner {
       if (count == 0) return run_block(otherwise, frame, nullptr);
       Column a = run_whole(then, frame, yes);
       Column b = run_whole(otherwise, frame, no);
-      if (a.phys() == step.type.phys() && b.phys() == step.type.phys()) return select(holds, a, b, step.type.phys(), frame.rows);
+      if (a.phys() == step.type.phys() && b.phys() == step.type.phys())
+        return select(holds, a, b, step.type.phys(), frame.rows);
     }
     auto [yes, no] = partition(holds, frame.rows);
     if (no.empty()) return run_block(then, frame, nullptr);
@@ -615,12 +621,14 @@ class Runner {
     if (step.blocks.size() == 1 && step.blocks[0]->whole && !frame.needed) {
       Column second = run_whole(*step.blocks[0], frame, absent);
       Phys phys = step.type.phys();
-      if (first.phys() == phys && second.phys() == phys) return select({absent.data(), ~std::size_t{0}}, second, first, phys, frame.rows);
+      if (first.phys() == phys && second.phys() == phys)
+        return select({absent.data(), ~std::size_t{0}}, second, first, phys, frame.rows);
     }
     auto [missing, given] = partition({absent.data(), ~std::size_t{0}}, frame.rows);
     Merge merge(step.type.phys(), frame.rows);
     merge.pick(given, first);
-    for (std::size_t i = 0; i < step.blocks.size() && !missing.empty(); ++i) missing = fill_missing(merge, *step.blocks[i], frame, missing);
+    for (std::size_t i = 0; i < step.blocks.size() && !missing.empty(); ++i)
+      missing = fill_missing(merge, *step.blocks[i], frame, missing);
     for (std::uint32_t row : missing) merge.tag(row, CellTag::kNone);
     return merge.finish();
   }

@@ -25,14 +25,16 @@ struct PointRange {
 
 template <class Range, std::size_t N>
 const Range* find_range(const Range (&ranges)[N], char32_t c) {
-  auto it = std::upper_bound(std::begin(ranges), std::end(ranges), c, [](char32_t v, const Range& r) { return v < r.first; });
+  auto it =
+      std::upper_bound(std::begin(ranges), std::end(ranges), c, [](char32_t v, const Range& r) { return v < r.first; });
   if (it == std::begin(ranges)) return nullptr;
   --it;
   return c <= it->last && (c - it->first) % it->step == 0 ? it : nullptr;
 }
 template <std::size_t N>
 const char* find_text(const CaseText (&texts)[N], char32_t c) {
-  auto it = std::lower_bound(std::begin(texts), std::end(texts), c, [](const CaseText& t, char32_t v) { return t.from < v; });
+  auto it =
+      std::lower_bound(std::begin(texts), std::end(texts), c, [](const CaseText& t, char32_t v) { return t.from < v; });
   return it != std::end(texts) && it->from == c ? it->to : nullptr;
 }
 

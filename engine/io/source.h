@@ -29,7 +29,7 @@ struct BadRecord {
   std::string position;  // `orders.csv:17:3`, `topic/0@42`
   // kRecord: dropped. kValue: its row is delivered with an ERROR cell, unless the cell is part of the key.
   enum class Kind : std::uint8_t { kRecord, kValue } kind = Kind::kRecord;
-  bool fatal = false;    // `on_bad_row: fail`: the run fails with this message
+  bool fatal = false;  // `on_bad_row: fail`: the run fails with this message
   static constexpr std::size_t kRawBytesMax = 64 * 1024;
 };
 

@@ -17,8 +17,13 @@ namespace {
 
 class Deduplicate : public Operator {
  public:
-  Deduplicate(const plan::Node& node, const plan::Deduplicate& params, const Schema& input, std::shared_ptr<const expr::Program> acceptor)
-      : params_(params), input_(input), span_(node.span), acceptor_(std::move(acceptor)), rows_(types_of(input), true) {}
+  Deduplicate(const plan::Node& node, const plan::Deduplicate& params, const Schema& input,
+              std::shared_ptr<const expr::Program> acceptor)
+      : params_(params),
+        input_(input),
+        span_(node.span),
+        acceptor_(std::move(acceptor)),
+        rows_(types_of(input), true) {}
 
   void push(std::size_t, Batch batch, OperatorContext&) override {
     batch.materialise_keys();
@@ -70,7 +75,8 @@ class Deduplicate : public Operator {
 
   void offer(const Batch& batch, std::uint32_t row, OperatorContext& context) {
     if (has_error(batch, row, params_.instance)) {
-      context.report(ErrorKind::kSkipped, "Error value encountered in deduplicate instance, skipping the row", span_, batch.keys[row]);
+      context.report(ErrorKind::kSkipped, "Error value encountered in deduplicate instance, skipping the row", span_,
+                     batch.keys[row]);
       return;
     }
     if (has_error(batch, row, params_.value)) return;
@@ -96,7 +102,8 @@ class Deduplicate : public Operator {
 
   bool accepts(const Batch& batch, std::uint32_t row, std::uint32_t current, OperatorContext& context) {
     if (!acceptor_) return params_.keep_last;
-    bool none = std::ranges::all_of(params_.value, [&](std::uint32_t c) { return rows_.tag(c, current) == CellTag::kNone; });
+    bool none =
+        std::ranges::all_of(params_.value, [&](std::uint32_t c) { return rows_.tag(c, current) == CellTag::kNone; });
     if (none && !params_.value.empty()) return true;
     Batch pair;
     pair.num_rows = 1;
@@ -126,9 +133,9 @@ class Deduplicate : public Operator {
   const Schema input_;
   const SourceSpan span_;
   const std::shared_ptr<const expr::Program> acceptor_;
-  RowStore rows_;                               // the accepted row of every instance, under the instance's key
+  RowStore rows_;  // the accepted row of every instance, under the instance's key
   HashIndex index_;
-  std::unordered_map<Key, Batch> changed_;      // of this commit: the row from before it, if any
+  std::unordered_map<Key, Batch> changed_;  // of this commit: the row from before it, if any
   std::vector<Batch> staged_;
 };
 
@@ -147,6 +154,7 @@ std::vector<Route> routes(const plan::Node& node) {
 
 }  // namespace
 
-const OperatorDescriptor kDeduplicate{.name = "deduplicate", .routes = routes, .output_route = spread_unknown, .make = make};
+const OperatorDescriptor kDeduplicate{
+    .name = "deduplicate", .routes = routes, .output_route = spread_unknown, .make = make};
 
 }  // namespace thalweg::operators

@@ -23,8 +23,10 @@ class Filter : public Operator {
       if (tag == CellTag::kValue && cells[row]) kept.push_back(row);
       if (tag == CellTag::kError && batch.diff(row) > 0) skip(batch, row, context);
     }
-    if (kept.size() == batch.num_rows) context.emit(std::move(batch));
-    else if (!kept.empty()) context.emit(batch.gather(kept));
+    if (kept.size() == batch.num_rows)
+      context.emit(std::move(batch));
+    else if (!kept.empty())
+      context.emit(batch.gather(kept));
   }
 
  private:
@@ -51,8 +53,10 @@ class RemoveErrors : public Operator {
     std::vector<std::uint32_t> kept;
     for (std::uint32_t row = 0; row < batch.num_rows; ++row)
       if (!batch.row_has_error(row)) kept.push_back(row);
-    if (kept.size() == batch.num_rows) context.emit(std::move(batch));
-    else if (!kept.empty()) context.emit(batch.gather(kept));
+    if (kept.size() == batch.num_rows)
+      context.emit(std::move(batch));
+    else if (!kept.empty())
+      context.emit(batch.gather(kept));
   }
 };
 

@@ -13,7 +13,10 @@ namespace {
 class Flatten : public Operator {
  public:
   Flatten(const plan::Node& node, const plan::Flatten& params, const Schema& input)
-      : params_(params), type_(input.columns[params.column].type), element_(node.schema.columns[params.column].type), span_(node.span) {}
+      : params_(params),
+        type_(input.columns[params.column].type),
+        element_(node.schema.columns[params.column].type),
+        span_(node.span) {}
 
   void push(std::size_t, Batch batch, OperatorContext& context) override {
     batch.materialise_keys();
@@ -73,8 +76,10 @@ class Flatten : public Operator {
     for (std::size_t at = 0; at < text.size();) {
       std::size_t end = at + 1;
       while (end < text.size() && (static_cast<unsigned char>(text[end]) & 0xC0U) == 0x80U) ++end;
-      if (element_.is(Kind::kAny)) out.push_value(element_, Value::str(std::string(text.substr(at, end - at))));
-      else out.push_text(text.substr(at, end - at));
+      if (element_.is(Kind::kAny))
+        out.push_value(element_, Value::str(std::string(text.substr(at, end - at))));
+      else
+        out.push_text(text.substr(at, end - at));
       at = end;
     }
   }

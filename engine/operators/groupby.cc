@@ -26,7 +26,12 @@ constexpr std::size_t kPrefetchFromGroups = 8192;  // smaller tables are in the 
 class GroupBy : public Operator {
  public:
   GroupBy(const plan::Node& node, const plan::GroupBy& params, const Schema& input, ReducerSet reducers)
-      : params_(params), schema_(node.schema), span_(node.span), keys_needed_(node.keys_needed), group_columns_(params.by), reducers_(std::move(reducers)),
+      : params_(params),
+        schema_(node.schema),
+        span_(node.span),
+        keys_needed_(node.keys_needed),
+        group_columns_(params.by),
+        reducers_(std::move(reducers)),
         groups_(group_types(params, input), false) {
     if (params.instance) group_columns_.push_back(*params.instance);
   }
@@ -64,13 +69,13 @@ class GroupBy : public Operator {
 
   RowStore groups_;
   HashIndex index_;
-  std::vector<std::uint64_t> hashes_;                   // of the running chunk
-  std::vector<std::uint8_t> touched_flag_;              // by group: touched in this commit
+  std::vector<std::uint64_t> hashes_;       // of the running chunk
+  std::vector<std::uint8_t> touched_flag_;  // by group: touched in this commit
   std::vector<std::uint32_t> touched_;
-  std::vector<std::uint32_t> old_groups_;               // touched groups that had a result at the start of the commit
-  std::vector<Batch> old_rows_;                         // theirs, in that order
-  std::vector<std::uint32_t> position_;                 // scratch of close, by group; kNoRow between commits
-  bool emitted_nothing_row_ = false;                    // always_one_row: the row over no rows is out
+  std::vector<std::uint32_t> old_groups_;  // touched groups that had a result at the start of the commit
+  std::vector<Batch> old_rows_;            // theirs, in that order
+  std::vector<std::uint32_t> position_;    // scratch of close, by group; kNoRow between commits
+  bool emitted_nothing_row_ = false;       // always_one_row: the row over no rows is out
 };
 
 Batch GroupBy::without_group_errors(Batch batch, OperatorContext& context) {
@@ -78,7 +83,8 @@ Batch GroupBy::without_group_errors(Batch batch, OperatorContext& context) {
   if (!tagged) return batch;
   std::vector<std::uint32_t> kept;
   for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
-    bool error = std::ranges::any_of(group_columns_, [&](std::uint32_t c) { return batch.columns[c].tag(row) == CellTag::kError; });
+    bool error = std::ranges::any_of(group_columns_,
+                                     [&](std::uint32_t c) { return batch.columns[c].tag(row) == CellTag::kError; });
     if (!error) {
       kept.push_back(row);
     } else if (batch.diff(row) > 0) {
@@ -112,7 +118,8 @@ void GroupBy::find_groups(const Batch& batch, std::vector<std::uint32_t>& group_
   bool prefetch = index_.size() > kPrefetchFromGroups && !columns.empty();
   for (std::size_t row = 0; row < n; ++row) {
     if (prefetch) prefetch_groups(row, group_of);
-    std::uint32_t group = index_.find(hashes_[row], [&](std::uint32_t g) { return groups_.row_equals(g, columns, row); });
+    std::uint32_t group =
+        index_.find(hashes_[row], [&](std::uint32_t g) { return groups_.row_equals(g, columns, row); });
     if (group == HashIndex::kNoRow) group = add_group(columns, row, hashes_[row]);
     group_of[row] = group;
   }
@@ -190,10 +197,12 @@ void GroupBy::close(OperatorContext& context) {
   std::vector<std::uint32_t> present;
   for (std::uint32_t group : touched_)
     if (reducers_.has_result(group)) present.push_back(group);
-  if (old_groups_.empty() && !params_.always_one_row) {  // all are new: nothing to compare, no need to hold them at once
+  if (old_groups_.empty() &&
+      !params_.always_one_row) {  // all are new: nothing to compare, no need to hold them at once
     for (std::size_t begin = 0; begin < present.size(); begin += kChunkRows) {
       std::size_t end = std::min(begin + kChunkRows, present.size());
-      std::vector<std::uint32_t> chunk(present.begin() + static_cast<std::ptrdiff_t>(begin), present.begin() + static_cast<std::ptrdiff_t>(end));
+      std::vector<std::uint32_t> chunk(present.begin() + static_cast<std::ptrdiff_t>(begin),
+                                       present.begin() + static_cast<std::ptrdiff_t>(end));
       context.emit(results(chunk, &context));
     }
     return drop_empty_groups();
@@ -213,8 +222,10 @@ void GroupBy::close(OperatorContext& context) {
       bool equal = at != HashIndex::kNoRow;
       for (std::size_t c = group_columns_.size(); equal && c < before.columns.size(); ++c)
         equal = Column::cells_equal(before.columns[c], i, now.columns[c], at);
-      if (equal) same[at] = true;
-      else old_kept.push_back(i);
+      if (equal)
+        same[at] = true;
+      else
+        old_kept.push_back(i);
     }
     for (std::uint32_t i = 0; i < present.size(); ++i) {
       position_[present[i]] = HashIndex::kNoRow;

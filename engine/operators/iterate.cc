@@ -77,13 +77,15 @@ bool is_plain_groupby(const plan::Params& params) {
 
 class Iterate : public Operator {
  public:
-  Iterate(const plan::Node& node, const plan::Iterate& params) : params_(params), body_(growing_nowhere(*params.body)), span_(node.span) {
+  Iterate(const plan::Node& node, const plan::Iterate& params)
+      : params_(params), body_(growing_nowhere(*params.body)), span_(node.span) {
     inputs_.resize(node.inputs.size());
     nodes_.resize(body_.nodes.size());
     readers_.resize(body_.nodes.size());
     for (const plan::Node& inner : body_.nodes) outputs_.emplace_back(*this, inner.id);
     for (const plan::Node& inner : body_.nodes)
-      for (std::uint32_t port = 0; port < inner.inputs.size(); ++port) readers_[inner.inputs[port].value].push_back({inner.id, port});
+      for (std::uint32_t port = 0; port < inner.inputs.size(); ++port)
+        readers_[inner.inputs[port].value].push_back({inner.id, port});
   }
 
   Result<void> build();
@@ -133,16 +135,16 @@ class Iterate : public Operator {
   const plan::Iterate params_;
   const plan::Plan body_;
   const SourceSpan span_;
-  std::vector<std::unique_ptr<LoopNode>> nodes_;       // null for inputs and for rows written in the body
-  std::deque<Output> outputs_;                         // by node
+  std::vector<std::unique_ptr<LoopNode>> nodes_;  // null for inputs and for rows written in the body
+  std::deque<Output> outputs_;                    // by node
   std::vector<std::vector<Reader>> readers_;
   std::uint64_t round_ = 0;
-  std::vector<std::vector<Batch>> inputs_;             // staged, by port
-  std::vector<Batch> constants_round_;                 // by port: what LoopInput gives in the round to run
-  std::vector<Batch> variables_;                       // by variable: its difference in the round to run
-  std::vector<bool> distinct_;                         // by variable: its next value gives no row twice in a round
-  std::vector<std::vector<Batch>> results_;            // by variable: of `next` in the round just run
-  std::vector<Batch> total_;                           // differences of the output variable, all rounds
+  std::vector<std::vector<Batch>> inputs_;   // staged, by port
+  std::vector<Batch> constants_round_;       // by port: what LoopInput gives in the round to run
+  std::vector<Batch> variables_;             // by variable: its difference in the round to run
+  std::vector<bool> distinct_;               // by variable: its next value gives no row twice in a round
+  std::vector<std::vector<Batch>> results_;  // by variable: of `next` in the round just run
+  std::vector<Batch> total_;                 // differences of the output variable, all rounds
   bool first_commit_ = true;
 };
 
@@ -152,10 +154,14 @@ Result<void> Iterate::build() {
     const OperatorDescriptor* descriptor = find_operator(plan::operator_name(inner.params));
     if (!descriptor) continue;
     auto& mine = nodes_[inner.id.value];
-    if (is_row_by_row(inner.params)) mine = make_loop_stateless(TRY(descriptor->make(inner, body_)));
-    else if (is_bilinear(inner.params)) mine = make_loop_join(inner, body_);
-    else if (is_plain_groupby(inner.params)) mine = TRY(make_loop_reduce(inner, body_));
-    else mine = make_loop_grouped(inner, body_, *descriptor);
+    if (is_row_by_row(inner.params))
+      mine = make_loop_stateless(TRY(descriptor->make(inner, body_)));
+    else if (is_bilinear(inner.params))
+      mine = make_loop_join(inner, body_);
+    else if (is_plain_groupby(inner.params))
+      mine = TRY(make_loop_reduce(inner, body_));
+    else
+      mine = make_loop_grouped(inner, body_, *descriptor);
   }
   return {};
 }
@@ -167,7 +173,9 @@ void Iterate::deliver(NodeId from, Batch batch) {
   const std::vector<Reader>& readers = readers_[from.value];
   for (std::size_t i = 0; i < readers.size(); ++i) {
     LoopNode* node = nodes_[readers[i].node.value].get();
-    if (node) node->push(readers[i].port, i + 1 < readers.size() ? batch : std::move(batch), round_, outputs_[readers[i].node.value]);
+    if (node)
+      node->push(readers[i].port, i + 1 < readers.size() ? batch : std::move(batch), round_,
+                 outputs_[readers[i].node.value]);
   }
 }
 
@@ -249,8 +257,10 @@ void Iterate::close(OperatorContext& context) {
     if (context.stopping()) return;
     if (*round > kRoundsMax) {
       context.fail(Error{Code::kDataError,
-                         "iterate did not reach a fixpoint in " + std::to_string(kRoundsMax) + " rounds; set `limit:` or mend the body",
-                         span_, {}});
+                         "iterate did not reach a fixpoint in " + std::to_string(kRoundsMax) +
+                             " rounds; set `limit:` or mend the body",
+                         span_,
+                         {}});
       return;
     }
     run_round(*round);
@@ -275,7 +285,9 @@ Result<std::unique_ptr<Operator>> make(const plan::Node& node, const plan::Plan&
   return iterate;
 }
 
-std::vector<Route> routes(const plan::Node& node) { return std::vector<Route>(node.inputs.size(), Route{Route::By::kOne, {}}); }
+std::vector<Route> routes(const plan::Node& node) {
+  return std::vector<Route>(node.inputs.size(), Route{Route::By::kOne, {}});
+}
 Route spread(const plan::Node&) { return {Route::By::kOne, {}}; }
 
 }  // namespace

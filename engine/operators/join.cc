@@ -39,13 +39,13 @@ struct JoinSpec {
   std::array<std::vector<Type>, 2> kept_types;
   Schema schema;
   SourceSpan span;
-  std::array<bool, 2> pads{};          // rows of this side without partner appear
+  std::array<bool, 2> pads{};  // rows of this side without partner appear
   bool none_matches = true;
   JoinKey key = JoinKey::kPair;
-  bool by_right_key = false;           // ix: the right side is found by its row key
-  bool misses_are_errors = false;      // ix: a miss is ERROR, not None
-  bool with_keys = true;               // row keys of the inputs are stored
-  bool keys_needed = true;             // results have keys
+  bool by_right_key = false;       // ix: the right side is found by its row key
+  bool misses_are_errors = false;  // ix: a miss is ERROR, not None
+  bool with_keys = true;           // row keys of the inputs are stored
+  bool keys_needed = true;         // results have keys
 };
 
 JoinSpec spec_of(const plan::Columns& emit, const std::vector<bool>& used, const Schema& left, const Schema& right) {
@@ -69,7 +69,8 @@ JoinSpec spec_of(const plan::Columns& emit, const std::vector<bool>& used, const
       out.kept = static_cast<std::size_t>(at - kept.begin());
       if (at == kept.end()) {
         kept.push_back(column);
-        spec.kept_types[static_cast<std::size_t>(out.side)].push_back(schemas[static_cast<std::size_t>(out.side)]->columns[column].type);
+        spec.kept_types[static_cast<std::size_t>(out.side)].push_back(
+            schemas[static_cast<std::size_t>(out.side)]->columns[column].type);
       }
     }
     spec.out.push_back(out);
@@ -79,8 +80,7 @@ JoinSpec spec_of(const plan::Columns& emit, const std::vector<bool>& used, const
 
 class Join : public Operator {
  public:
-  explicit Join(JoinSpec spec)
-      : spec_(std::move(spec)), index_(spec_.key_types, spec_.kept_types, spec_.with_keys) {
+  explicit Join(JoinSpec spec) : spec_(std::move(spec)), index_(spec_.key_types, spec_.kept_types, spec_.with_keys) {
     std::vector<Type> types;
     for (const ColumnSpec& column : spec_.schema.columns) types.push_back(column.type);
     if (spec_.key != JoinKey::kPair && !spec_.by_right_key) keyed_.emplace(types);
@@ -114,15 +114,18 @@ class Join : public Operator {
   std::vector<const Column*> kept_columns(int side, const Batch& batch) const;
   [[nodiscard]] bool can_match(std::span<const Column* const> key, std::uint32_t row, bool& error) const;
   void take(int side, Batch batch, OperatorContext& context);
-  std::vector<std::uint32_t> find_matching(std::span<const Column* const> key, const Batch& batch, OperatorContext& context);
+  std::vector<std::uint32_t> find_matching(std::span<const Column* const> key, const Batch& batch,
+                                           OperatorContext& context);
   void touch(std::uint32_t entry);
   void match(int side, const Batch& batch, std::span<const std::uint32_t> entries, OperatorContext& context);
   void store(int side, const Batch& batch, std::span<const std::uint32_t> entries);
   void flush_matches(int side, const Batch& batch, OperatorContext& context);
-  Batch assemble(int side, const Batch& batch, std::span<const std::uint32_t> rows, std::span<const std::uint32_t> partners) const;
+  Batch assemble(int side, const Batch& batch, std::span<const std::uint32_t> rows,
+                 std::span<const std::uint32_t> partners) const;
   Column missing_cells(const Type& type, const Batch& batch, std::span<const std::uint32_t> rows) const;
   void emit(Batch batch, OperatorContext& context);
-  void pad_rows(int side, const Batch& batch, const std::vector<std::uint32_t>& rows, std::vector<Diff> diffs, OperatorContext& context);
+  void pad_rows(int side, const Batch& batch, const std::vector<std::uint32_t>& rows, std::vector<Diff> diffs,
+                OperatorContext& context);
   void pad_side(int side, OperatorContext& context);
   Batch stored_rows(int side, std::span<const std::uint32_t> ids) const;
   void settle_lookup(OperatorContext& context);
@@ -130,8 +133,8 @@ class Join : public Operator {
 
   const JoinSpec spec_;
   JoinIndex index_;
-  std::optional<KeyedRows> keyed_;    // J4
-  std::optional<KeyedRows> lookup_;   // ix: the table looked into
+  std::optional<KeyedRows> keyed_;   // J4
+  std::optional<KeyedRows> lookup_;  // ix: the table looked into
   std::vector<Batch> right_staged_;
 
   // Of the running commit:
@@ -191,14 +194,16 @@ bool Join::can_match(std::span<const Column* const> key, std::uint32_t row, bool
 }
 
 void Join::touch(std::uint32_t entry) {
-  if (entry >= touched_at_.size()) touched_at_.resize(std::max<std::size_t>(entry + 1, touched_at_.size() * 2), JoinIndex::kNone);
+  if (entry >= touched_at_.size())
+    touched_at_.resize(std::max<std::size_t>(entry + 1, touched_at_.size() * 2), JoinIndex::kNone);
   if (touched_at_[entry] != JoinIndex::kNone) return;
   touched_at_[entry] = static_cast<std::uint32_t>(touched_.size());
   touched_.push_back({entry, {index_.count(0, entry), index_.count(1, entry)}});
 }
 
 // The entry of each row's join key; kNone where it matches nothing.
-std::vector<std::uint32_t> Join::find_matching(std::span<const Column* const> key, const Batch& batch, OperatorContext& context) {
+std::vector<std::uint32_t> Join::find_matching(std::span<const Column* const> key, const Batch& batch,
+                                               OperatorContext& context) {
   std::size_t n = batch.num_rows;
   hashes_.assign(n, 0);
   for (const Column* column : key) column->hash_into(hashes_);
@@ -210,7 +215,8 @@ std::vector<std::uint32_t> Join::find_matching(std::span<const Column* const> ke
       if (!error || batch.diff(row) < 0 || spec_.by_right_key) continue;
       std::optional<Key> of_row;
       if (!batch.keys.absent()) of_row = batch.keys.materialised(n)[row];
-      context.report(ErrorKind::kSkipped, "Error value encountered in join condition, skipping the row", spec_.span, of_row);
+      context.report(ErrorKind::kSkipped, "Error value encountered in join condition, skipping the row", spec_.span,
+                     of_row);
     }
   }
   std::vector<std::uint32_t> entries = std::move(entries_);
@@ -248,8 +254,10 @@ void Join::match(int side, const Batch& batch, std::span<const std::uint32_t> en
   int other = 1 - side;
   std::size_t n = entries.size();
   for (std::uint32_t row = 0; row < n; ++row) {
-    if (row + kEntryAhead < n && entries[row + kEntryAhead] != JoinIndex::kNone) index_.prefetch_entry(entries[row + kEntryAhead]);
-    if (row + kHeadAhead < n && entries[row + kHeadAhead] != JoinIndex::kNone) index_.prefetch_head(other, entries[row + kHeadAhead]);
+    if (row + kEntryAhead < n && entries[row + kEntryAhead] != JoinIndex::kNone)
+      index_.prefetch_entry(entries[row + kEntryAhead]);
+    if (row + kHeadAhead < n && entries[row + kHeadAhead] != JoinIndex::kNone)
+      index_.prefetch_head(other, entries[row + kHeadAhead]);
     if (entries[row] == JoinIndex::kNone) continue;
     for (std::uint32_t id = index_.head(other, entries[row]); id != JoinIndex::kNone; id = index_.next(other, id)) {
       match_rows_.push_back(row);
@@ -265,8 +273,10 @@ void Join::store(int side, const Batch& batch, std::span<const std::uint32_t> en
   std::vector<const Column*> kept = kept_columns(side, batch);
   std::size_t n = entries.size();
   for (std::uint32_t row = 0; row < n; ++row) {
-    if (row + kEntryAhead < n && entries[row + kEntryAhead] != JoinIndex::kNone) index_.prefetch_entry(entries[row + kEntryAhead]);
-    if (row + kHeadAhead < n && entries[row + kHeadAhead] != JoinIndex::kNone) index_.prefetch_head(side, entries[row + kHeadAhead]);
+    if (row + kEntryAhead < n && entries[row + kEntryAhead] != JoinIndex::kNone)
+      index_.prefetch_entry(entries[row + kEntryAhead]);
+    if (row + kHeadAhead < n && entries[row + kHeadAhead] != JoinIndex::kNone)
+      index_.prefetch_head(side, entries[row + kHeadAhead]);
     if (entries[row] == JoinIndex::kNone) continue;
     Diff diff = batch.diff(row);
     index_.change(side, entries[row], kept, row, spec_.with_keys ? &batch.keys[row] : nullptr, diff);
@@ -297,7 +307,8 @@ Column Join::missing_cells(const Type& type, const Batch& batch, std::span<const
 }
 
 // Rows of `batch` (side `side`) beside stored rows of the other side; without partners the other side is None or ERROR.
-Batch Join::assemble(int side, const Batch& batch, std::span<const std::uint32_t> rows, std::span<const std::uint32_t> partners) const {
+Batch Join::assemble(int side, const Batch& batch, std::span<const std::uint32_t> rows,
+                     std::span<const std::uint32_t> partners) const {
   int other = 1 - side;
   bool padded = partners.empty();
   Batch out;
@@ -314,12 +325,14 @@ Batch Join::assemble(int side, const Batch& batch, std::span<const std::uint32_t
     if (from.unread) {
       out.columns.push_back(Column::constant(type, Value::none(), rows.size()));
     } else if (from.side == side) {
-      out.columns.push_back(from.is_key ? own_keys.as_column(rows.size())
-                                        : batch.columns[spec_.kept[static_cast<std::size_t>(side)][from.kept]].gather(rows));
+      out.columns.push_back(from.is_key
+                                ? own_keys.as_column(rows.size())
+                                : batch.columns[spec_.kept[static_cast<std::size_t>(side)][from.kept]].gather(rows));
     } else if (padded) {
       out.columns.push_back(missing_cells(type, batch, rows));
     } else {
-      out.columns.push_back(from.is_key ? other_keys.as_column(rows.size()) : index_.rows(other).gather(from.kept, partners));
+      out.columns.push_back(from.is_key ? other_keys.as_column(rows.size())
+                                        : index_.rows(other).gather(from.kept, partners));
     }
   }
   if (!spec_.keys_needed) return out;
@@ -340,17 +353,21 @@ Batch Join::assemble(int side, const Batch& batch, std::span<const std::uint32_t
 }
 
 void Join::emit(Batch batch, OperatorContext& context) {
-  if (keyed_) keyed_->stage(std::move(batch));
-  else context.emit(std::move(batch));
+  if (keyed_)
+    keyed_->stage(std::move(batch));
+  else
+    context.emit(std::move(batch));
 }
 
-void Join::pad_rows(int side, const Batch& batch, const std::vector<std::uint32_t>& rows, std::vector<Diff> diffs, OperatorContext& context) {
+void Join::pad_rows(int side, const Batch& batch, const std::vector<std::uint32_t>& rows, std::vector<Diff> diffs,
+                    OperatorContext& context) {
   Batch out = assemble(side, batch, rows, {});
   if (spec_.misses_are_errors) {
     for (std::size_t i = 0; i < rows.size(); ++i) {
       const Column& pointer = batch.columns[spec_.on[0][0]];
       if (diffs[i] > 0 && pointer.is_value(rows[i]))
-        context.report(ErrorKind::kValue, "key missing in output table: " + to_text(pointer.u128()[rows[i]]), spec_.span, out.keys[i]);
+        context.report(ErrorKind::kValue, "key missing in output table: " + to_text(pointer.u128()[rows[i]]),
+                       spec_.span, out.keys[i]);
     }
   }
   out.set_diffs(std::move(diffs));
@@ -422,16 +439,16 @@ void Join::pad_side(int side, OperatorContext& context) {
   if (spec_.misses_are_errors)
     for (std::uint32_t i = 0; i < all.num_rows; ++i)
       if (all.diff(i) > 0)
-        context.report(ErrorKind::kValue, "key missing in output table, for the row " + to_text(all.keys[i]), spec_.span, all.keys[i]);
+        context.report(ErrorKind::kValue, "key missing in output table, for the row " + to_text(all.keys[i]),
+                       spec_.span, all.keys[i]);
   if (!all.empty()) emit(std::move(all), context);
 }
 
 void Join::settle_lookup(OperatorContext& context) {
   if (right_staged_.empty()) return;
   for (Batch& batch : std::exchange(right_staged_, {})) lookup_->stage(std::move(batch));
-  Batch delta = lookup_->settle([&](const Key& key) {
-    context.report(ErrorKind::kValue, "duplicate key: " + to_text(key), spec_.span, key);
-  });
+  Batch delta = lookup_->settle(
+      [&](const Key& key) { context.report(ErrorKind::kValue, "duplicate key: " + to_text(key), spec_.span, key); });
   if (!delta.empty()) take(1, std::move(delta), context);
 }
 
@@ -441,13 +458,13 @@ void Join::close(OperatorContext& context) {
     if (spec_.pads[static_cast<std::size_t>(side)]) pad_side(side, context);
   end_commit();
   if (!keyed_ || !keyed_->has_staged()) return;
-  Batch delta = keyed_->settle([&](const Key& key) {
-    context.report(ErrorKind::kValue, "duplicate key: " + to_text(key), spec_.span, key);
-  });
+  Batch delta = keyed_->settle(
+      [&](const Key& key) { context.report(ErrorKind::kValue, "duplicate key: " + to_text(key), spec_.span, key); });
   if (!delta.empty()) context.emit(std::move(delta));
 }
 
-// Rows without a partner that can never have one are not held, so a padded join cannot tell its rows unless it keeps them.
+// Rows without a partner that can never have one are not held, so a padded join cannot tell its rows unless it keeps
+// them.
 bool Join::replay(OperatorContext& context) {
   if (keyed_) {
     const RowStore& rows = keyed_->rows();
@@ -465,7 +482,8 @@ bool Join::replay(OperatorContext& context) {
     std::vector<std::uint32_t> ids;
     std::vector<std::uint32_t> rows;
     for (std::uint32_t id = index_.head(0, entry); id != JoinIndex::kNone; id = index_.next(0, id)) {
-      for (std::uint32_t partner = index_.head(1, entry); partner != JoinIndex::kNone; partner = index_.next(1, partner)) {
+      for (std::uint32_t partner = index_.head(1, entry); partner != JoinIndex::kNone;
+           partner = index_.next(1, partner)) {
         rows.push_back(static_cast<std::uint32_t>(ids.size()));
         match_partners_.push_back(partner);
         match_diffs_.push_back(index_.row_count(0, id) * index_.row_count(1, partner));

@@ -22,7 +22,10 @@ std::vector<Type> types_of(const Schema& schema) {
 class Keyed : public Operator {
  public:
   Keyed(const plan::Node& node, const plan::Keyed& params, const Schema& left, const Schema& right)
-      : params_(params), schema_(node.schema), span_(node.span), sides_{KeyedRows(types_of(left)), KeyedRows(types_of(right))} {}
+      : params_(params),
+        schema_(node.schema),
+        span_(node.span),
+        sides_{KeyedRows(types_of(left)), KeyedRows(types_of(right))} {}
 
   void push(std::size_t port, Batch batch, OperatorContext&) override { sides_[port].stage(std::move(batch)); }
 
@@ -73,7 +76,8 @@ class Keyed : public Operator {
     std::vector<Diff> diffs;
   };
 
-  void append(Rows& out, const Key& key, const KeyedDelta& left, Ref l, const KeyedDelta& right, Ref r, Diff diff) const {
+  void append(Rows& out, const Key& key, const KeyedDelta& left, Ref l, const KeyedDelta& right, Ref r,
+              Diff diff) const {
     bool from_right = params_.kind == plan::KeyedKind::kUpdateRows && r;
     bool present = false;
     switch (params_.kind) {
@@ -85,10 +89,15 @@ class Keyed : public Operator {
     }
     if (!present) return;
     for (std::size_t c = 0; c < out.builders.size(); ++c) {
-      std::int32_t other = params_.kind == plan::KeyedKind::kUpdateCells && r && c < params_.from_other.size() ? params_.from_other[c] : -1;
-      if (from_right) right.append_cell(c, *r, out.builders[c]);
-      else if (other >= 0) right.append_cell(static_cast<std::size_t>(other), *r, out.builders[c]);
-      else left.append_cell(c, *l, out.builders[c]);
+      std::int32_t other = params_.kind == plan::KeyedKind::kUpdateCells && r && c < params_.from_other.size()
+                               ? params_.from_other[c]
+                               : -1;
+      if (from_right)
+        right.append_cell(c, *r, out.builders[c]);
+      else if (other >= 0)
+        right.append_cell(static_cast<std::size_t>(other), *r, out.builders[c]);
+      else
+        left.append_cell(c, *l, out.builders[c]);
     }
     out.keys.push_back(key);
     out.diffs.push_back(diff);

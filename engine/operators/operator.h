@@ -40,7 +40,7 @@ struct DataError {
   ErrorKind kind = ErrorKind::kValue;
   std::string message;
   NodeId node;
-  SourceSpan span;           // the expression or tag where it arose
+  SourceSpan span;  // the expression or tag where it arose
   std::optional<Key> key;
   Commit commit = 0;
   std::shared_ptr<const BadRecord> record;  // of a source whose rejected records somebody reads
@@ -88,12 +88,12 @@ class Operator {
 // How the rows of a port must be spread over the workers.
 struct Route {
   enum class By : std::uint8_t {
-    kAny,        // stays where it is
-    kKey,        // by row key
-    kColumns,    // by hash of `columns`
-    kPointer,    // by the pointer in columns[0], as if it were the key
-    kOne,        // all to worker 0
-    kAll,        // to every worker
+    kAny,      // stays where it is
+    kKey,      // by row key
+    kColumns,  // by hash of `columns`
+    kPointer,  // by the pointer in columns[0], as if it were the key
+    kOne,      // all to worker 0
+    kAll,      // to every worker
   };
   By by = By::kAny;
   plan::Columns columns;

@@ -14,11 +14,13 @@ Route spread_by_key(const plan::Node&) { return {Route::By::kKey, {}}; }
 namespace {
 
 const OperatorDescriptor* const kAll[] = {
-    &kProject, &kFilter, &kRekey,  &kFlatten, &kRemoveErrors, &kAssertAppendOnly, &kFilterForgetting, &kUpsert,
-    &kKeyed,   &kIx,     &kConcat, &kGroupBy, &kDeduplicate,  &kTopK,             &kJoin,             &kToStream,
-    &kIterate, &kRemember,
-    &kStreamToTable, &kSort, &kOrderedDiff, &kInterpolate, &kTimeGate, &kWindowAssign, &kSlidingGroupBy, &kSessionAssign,
-    &kIntervalJoin, &kAsofJoin, &kAsofNowJoin, &kUtcNow, &kInactivity, &kUpdateTimestamp,
+    &kProject,          &kFilter,           &kRekey,       &kFlatten,       &kRemoveErrors,
+    &kAssertAppendOnly, &kFilterForgetting, &kUpsert,      &kKeyed,         &kIx,
+    &kConcat,           &kGroupBy,          &kDeduplicate, &kTopK,          &kJoin,
+    &kToStream,         &kIterate,          &kRemember,    &kStreamToTable, &kSort,
+    &kOrderedDiff,      &kInterpolate,      &kTimeGate,    &kWindowAssign,  &kSlidingGroupBy,
+    &kSessionAssign,    &kIntervalJoin,     &kAsofJoin,    &kAsofNowJoin,   &kUtcNow,
+    &kInactivity,       &kUpdateTimestamp,
 };
 
 // The keyed operators are one implementation with a kind, and so are the gates of event time.

@@ -42,8 +42,8 @@ extern const OperatorDescriptor kInactivity;
 extern const OperatorDescriptor kUpdateTimestamp;
 
 // Routes that many share.
-std::vector<Route> route_any(const plan::Node& node);      // every port stays
-std::vector<Route> route_by_key(const plan::Node& node);   // every port by row key
+std::vector<Route> route_any(const plan::Node& node);     // every port stays
+std::vector<Route> route_by_key(const plan::Node& node);  // every port by row key
 Route spread_unknown(const plan::Node& node);
 Route spread_by_key(const plan::Node& node);
 

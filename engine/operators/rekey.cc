@@ -25,7 +25,8 @@ class Rekey : public Operator {
       } else if (batch.diff(row) > 0) {
         std::optional<Key> key;
         if (batch.keys.written()) key = batch.keys[row];
-        context.report(ErrorKind::kSkipped, "Error value encountered in reindex as new id, skipping the row", span_, key);
+        context.report(ErrorKind::kSkipped, "Error value encountered in reindex as new id, skipping the row", span_,
+                       key);
       }
     }
     if (kept.empty()) return;

@@ -26,8 +26,13 @@ struct Answers {
 
 class Remember : public Operator {
  public:
-  Remember(std::shared_ptr<const expr::Program> program, std::vector<Type> types, plan::Columns reads, Schema input, bool keeps)
-      : program_(std::move(program)), types_(std::move(types)), reads_(std::move(reads)), input_(std::move(input)), keeps_(keeps) {}
+  Remember(std::shared_ptr<const expr::Program> program, std::vector<Type> types, plan::Columns reads, Schema input,
+           bool keeps)
+      : program_(std::move(program)),
+        types_(std::move(types)),
+        reads_(std::move(reads)),
+        input_(std::move(input)),
+        keeps_(keeps) {}
 
   void push(std::size_t, Batch batch, OperatorContext& context) override {
     if (batch.empty()) return;
@@ -70,7 +75,7 @@ class Remember : public Operator {
   void answer_kept(Batch batch, OperatorContext& context) {
     std::vector<Entry*> of_row;
     of_row.reserve(batch.num_rows);
-    std::vector<std::uint32_t> fresh;                 // rows to ask about
+    std::vector<std::uint32_t> fresh;                       // rows to ask about
     std::unordered_map<const Answers*, std::size_t> asked;  // their places in `fresh`
     std::string identity;
     for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
@@ -95,7 +100,8 @@ class Remember : public Operator {
     context.emit(std::move(batch));
   }
 
-  void ask(const Batch& batch, const std::vector<std::uint32_t>& fresh, const std::vector<Entry*>& of_row, OperatorContext& context) {
+  void ask(const Batch& batch, const std::vector<std::uint32_t>& fresh, const std::vector<Entry*>& of_row,
+           OperatorContext& context) {
     if (fresh.empty()) return;
     Batch questions = batch.gather(fresh);
     ExpressionErrors errors(questions, context);
@@ -151,11 +157,13 @@ Result<std::unique_ptr<Operator>> make(const plan::Node& node, const plan::Plan&
   for (std::uint32_t c = 0; c < used.size(); ++c)
     if (used[c]) reads.push_back(c);
   auto program = TRY(expr::Program::compile(std::move(exprs)));
-  return std::make_unique<Remember>(std::move(program), std::move(types), std::move(reads), input.schema, !input.append_only);
+  return std::make_unique<Remember>(std::move(program), std::move(types), std::move(reads), input.schema,
+                                    !input.append_only);
 }
 
 }  // namespace
 
-const OperatorDescriptor kRemember{.name = "remember", .routes = route_by_key, .output_route = spread_by_key, .make = make};
+const OperatorDescriptor kRemember{
+    .name = "remember", .routes = route_by_key, .output_route = spread_by_key, .make = make};
 
 }  // namespace thalweg::operators

@@ -133,7 +133,8 @@ class StreamToTable : public Operator {
 };
 
 Result<std::unique_ptr<Operator>> make_stream_to_table(const plan::Node& node, const plan::Plan&) {
-  return std::make_unique<StreamToTable>(std::get<plan::StreamToTable>(node.params).is_upsert, types_of(node.schema), node.span);
+  return std::make_unique<StreamToTable>(std::get<plan::StreamToTable>(node.params).is_upsert, types_of(node.schema),
+                                         node.span);
 }
 
 // ---------------------------------------------------------------- append-only
@@ -147,9 +148,11 @@ class AssertAppendOnly : public Operator {
       std::optional<Key> key;
       if (batch.keys.written()) key = batch.keys[row];
       std::string name = key ? to_text(*key) : "?";
-      context.fail(Error{Code::kDataError,
-                         "Expected table to be append-only, but got diff=" + std::to_string(batch.diff(row)) + " for key: " + name,
-                         span_, {}});
+      context.fail(Error{
+          Code::kDataError,
+          "Expected table to be append-only, but got diff=" + std::to_string(batch.diff(row)) + " for key: " + name,
+          span_,
+          {}});
       return;
     }
     context.emit(std::move(batch));
@@ -211,11 +214,13 @@ Result<std::unique_ptr<Operator>> make_upsert(const plan::Node& node, const plan
 
 }  // namespace
 
-const OperatorDescriptor kToStream{.name = "to_stream", .routes = route_by_key, .output_route = spread_by_key, .make = make_to_stream};
+const OperatorDescriptor kToStream{
+    .name = "to_stream", .routes = route_by_key, .output_route = spread_by_key, .make = make_to_stream};
 const OperatorDescriptor kStreamToTable{
     .name = "stream_to_table", .routes = route_by_key, .output_route = spread_by_key, .make = make_stream_to_table};
 const OperatorDescriptor kAssertAppendOnly{
     .name = "assert_append_only", .routes = route_any, .output_route = spread_unknown, .make = make_assert};
-const OperatorDescriptor kUpsert{.name = "upsert", .routes = route_by_key, .output_route = spread_by_key, .make = make_upsert};
+const OperatorDescriptor kUpsert{
+    .name = "upsert", .routes = route_by_key, .output_route = spread_by_key, .make = make_upsert};
 
 }  // namespace thalweg::operators

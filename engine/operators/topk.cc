@@ -18,16 +18,21 @@ namespace {
 class TopK : public Operator {
  public:
   TopK(const plan::Node& node, const plan::TopK& params, const Schema& input)
-      : params_(params), schema_(node.schema), rows_(types_of(input), true), partitions_(partition_types(params, input), false) {}
+      : params_(params),
+        schema_(node.schema),
+        rows_(types_of(input), true),
+        partitions_(partition_types(params, input), false) {}
 
   void push(std::size_t, Batch batch, OperatorContext& context) override;
   void close(OperatorContext& context) override;
-  [[nodiscard]] StateSize state() const override { return {rows_.size(), rows_.bytes() + index_.bytes() + partitions_.bytes()}; }
+  [[nodiscard]] StateSize state() const override {
+    return {rows_.size(), rows_.bytes() + index_.bytes() + partitions_.bytes()};
+  }
 
  private:
   struct Partition {
     SortedIds order;
-    Batch emitted;                      // the rows of the window, as emitted
+    Batch emitted;  // the rows of the window, as emitted
     bool touched = false;
   };
 
@@ -58,7 +63,7 @@ class TopK : public Operator {
   std::vector<std::int64_t> counts_;  // by row
   RowStore partitions_;
   HashIndex index_;
-  std::vector<Partition> states_;     // by partition
+  std::vector<Partition> states_;  // by partition
   std::vector<std::uint32_t> touched_;
 };
 
@@ -98,7 +103,8 @@ void TopK::push(std::size_t, Batch batch, OperatorContext&) {
     batch.columns[c].hash_into(hashes);
   }
   for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
-    std::uint32_t p = index_.find(hashes[row], [&](std::uint32_t id) { return partitions_.row_equals(id, partition_columns, row); });
+    std::uint32_t p =
+        index_.find(hashes[row], [&](std::uint32_t id) { return partitions_.row_equals(id, partition_columns, row); });
     if (p == HashIndex::kNoRow) {
       p = partitions_.insert(partition_columns, row, nullptr);
       index_.insert(hashes[row], p);

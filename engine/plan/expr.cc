@@ -119,7 +119,8 @@ ExprPtr coerce(ExprPtr expr, const Type& type) {
     if (type.is(Kind::kFloat) && expr->literal.tag() == Value::Tag::kInt)
       return literal(Value::of(static_cast<double>(expr->literal.as_int())), type, expr->span);
   }
-  bool lies_alike = from.phys() == type.phys() && !from.is(Kind::kNone) && !(type.is(Kind::kAny) && !from.is_encoded()) &&
+  bool lies_alike = from.phys() == type.phys() && !from.is(Kind::kNone) &&
+                    !(type.is(Kind::kAny) && !from.is_encoded()) &&
                     (from.is_encoded() ? same_elements(from, type) : same_cells(from, type));
   if (lies_alike) return expr;
   SourceSpan span = expr->span;

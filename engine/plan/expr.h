@@ -18,12 +18,13 @@
 namespace thalweg::plan {
 
 enum class ExprKind : std::uint8_t {
-  kColumn,     // column `column` of the row
-  kKey,        // the row's key
-  kLiteral,    // `literal`
-  kCall,       // `function` of the function table over args, all evaluated; ERROR in gives ERROR out
-  kIf,         // args: condition, then, else; only what is needed is evaluated
-  kAnd, kOr,   // args: two bools, lazy
+  kColumn,   // column `column` of the row
+  kKey,      // the row's key
+  kLiteral,  // `literal`
+  kCall,     // `function` of the function table over args, all evaluated; ERROR in gives ERROR out
+  kIf,       // args: condition, then, else; only what is needed is evaluated
+  kAnd,
+  kOr,         // args: two bools, lazy
   kCoalesce,   // first that is not None, lazy
   kRequire,    // args: value, dependencies…; None if any dependency is None
   kFillError,  // args: value, replacement; lazy

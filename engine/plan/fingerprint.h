@@ -1,8 +1,8 @@
 // engine/plan/fingerprint.h
 //
-// What a node computes, as a hash: its kind, parameters, schema and the same of its inputs. Names, places in the file and
-// numbers of nodes do not count, so that a renamed variable is the same and a changed filter makes all that comes after
-// it different.
+// What a node computes, as a hash: its kind, parameters, schema and the same of its inputs. Names, places in the file
+// and numbers of nodes do not count, so that a renamed variable is the same and a changed filter makes all that comes
+// after it different.
 #pragma once
 
 #include <string>

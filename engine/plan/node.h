@@ -42,10 +42,10 @@ struct Source {
   std::string connector;  // `io.csv.read`; engine/io finds it by this name
   Setting args;           // a map, checked against the connector's table of options
   std::vector<SourceField> fields;
-  bool needs_keys = true;   // cleared by rewriting where nobody asks
-  bool upsert = false;      // records replace by key; an Upsert node follows
+  bool needs_keys = true;  // cleared by rewriting where nobody asks
+  bool upsert = false;     // records replace by key; an Upsert node follows
   bool append_only = false;
-  std::string name;         // what positions and metrics are keyed by
+  std::string name;  // what positions and metrics are keyed by
 };
 
 // Rows written in the file itself, or given by a test.
@@ -119,9 +119,35 @@ struct Concat {
 // ---------------------------------------------------------------- groups
 
 enum class ReducerKind : std::uint8_t {
-  kCount, kCountDistinct, kCountDistinctApproximate, kSum, kAvg, kMin, kMax, kArgMin, kArgMax, kUnique, kAny,
-  kTuple, kSortedTuple, kNdArray, kEarliest, kLatest, kFirst, kLast, kStddev, kStddevPop, kVarSamp, kVarPop,
-  kMedian, kQuantile, kStringAgg, kBoolAnd, kBoolOr, kFold, kUser,
+  kCount,
+  kCountDistinct,
+  kCountDistinctApproximate,
+  kSum,
+  kAvg,
+  kMin,
+  kMax,
+  kArgMin,
+  kArgMax,
+  kUnique,
+  kAny,
+  kTuple,
+  kSortedTuple,
+  kNdArray,
+  kEarliest,
+  kLatest,
+  kFirst,
+  kLast,
+  kStddev,
+  kStddevPop,
+  kVarSamp,
+  kVarPop,
+  kMedian,
+  kQuantile,
+  kStringAgg,
+  kBoolAnd,
+  kBoolOr,
+  kFold,
+  kUser,
 };
 struct Reducer {
   ReducerKind kind = ReducerKind::kCount;
@@ -130,11 +156,11 @@ struct Reducer {
   bool skip_nones = false;  // tuple-like, sum-like, min, max, count, …: None arguments are not rows of this reducer
   bool skip_errors = true;
   bool none_if_empty = false;  // SQL: without a row of this reducer the group stays; the result is None, of counts 0
-  double parameter = 0;     // quantile; precision of the approximate count
-  std::string separator;    // string_agg
-  ExprPtr fold;             // kFold: over [acc, columns of the input]
+  double parameter = 0;        // quantile; precision of the approximate count
+  std::string separator;       // string_agg
+  ExprPtr fold;                // kFold: over [acc, columns of the input]
   Value fold_init;
-  std::string text;         // as the user wrote it, for explain
+  std::string text;  // as the user wrote it, for explain
 };
 struct GroupBy {
   Columns by;
@@ -142,13 +168,13 @@ struct GroupBy {
   bool key_is_column = false;             // the one pointer column in `by` is the row key
   Columns sort_by;                        // order of first, last, tuple, string_agg, ndarray: these columns, then key
   std::vector<Reducer> reducers;
-  bool always_one_row = false;            // SQL: an aggregate without GROUP BY over no rows is a row
+  bool always_one_row = false;  // SQL: an aggregate without GROUP BY over no rows is a row
 };  // schema: by columns, instance if any, one per reducer
 
 struct Deduplicate {
-  Columns value;      // what the acceptor compares; batch order is by value, then by row
-  Columns instance;   // key of the result: hash of these
-  ExprPtr acceptor;   // bool over [value of new…, value of current…]; null: keep by `keep_last`
+  Columns value;     // what the acceptor compares; batch order is by value, then by row
+  Columns instance;  // key of the result: hash of these
+  ExprPtr acceptor;  // bool over [value of new…, value of current…]; null: keep by `keep_last`
   bool keep_last = false;
 };  // schema: that of the input
 
@@ -207,11 +233,11 @@ struct TimeGate {
   GateKind kind = GateKind::kFreeze;
   std::uint32_t time = 0;
   Value threshold;
-  std::optional<std::uint32_t> instance;  // one clock per instance
-  bool mark = false;                      // kForget: retractions go to the odd time
-  std::optional<std::uint32_t> clock;     // default: `time`
+  std::optional<std::uint32_t> instance;        // one clock per instance
+  bool mark = false;                            // kForget: retractions go to the odd time
+  std::optional<std::uint32_t> clock;           // default: `time`
   std::optional<std::uint32_t> clock_instance;  // of input 1
-  bool late = false;                      // kFreeze: emits the insertions that it would drop, and nothing else
+  bool late = false;                            // kFreeze: emits the insertions that it would drop, and nothing else
 };
 
 // Tumbling and sliding windows: one row per window of the row, with start and end appended. Without `duration` windows
@@ -219,9 +245,9 @@ struct TimeGate {
 struct WindowAssign {
   std::uint32_t time = 0;
   Value hop;
-  Value duration;          // None: by ratio
+  Value duration;  // None: by ratio
   double ratio = 1;
-  Value origin;            // of the time's type
+  Value origin;              // of the time's type
   bool from_origin = false;  // no window starts before the origin
 };  // keys: key_of_part(key, index of the window) unless every row has one window
 
@@ -233,10 +259,10 @@ struct SlidingGroupBy {
   std::optional<std::uint32_t> instance;
   Columns sort_by;
   std::vector<Reducer> reducers;
-  Value delay;                // None, or: a window comes out when the clock is at or past start + delay
-  Value emit_after;           // None, or: when it is at or past end + this (exactly once)
-  Value cutoff;               // None, or: a window is closed when the clock of earlier batches is at or past end + cutoff
-  bool keep_results = true;   // false: closed windows are taken back
+  Value delay;       // None, or: a window comes out when the clock is at or past start + delay
+  Value emit_after;  // None, or: when it is at or past end + this (exactly once)
+  Value cutoff;      // None, or: a window is closed when the clock of earlier batches is at or past end + cutoff
+  bool keep_results = true;  // false: closed windows are taken back
   bool instance_clock = false;
 };  // schema: start, end, instance if any, one per reducer
 
@@ -244,14 +270,14 @@ struct SlidingGroupBy {
 struct SessionAssign {
   Columns instance;
   std::uint32_t time = 0;
-  Value max_gap;           // neighbours merge if b - a < max_gap; or:
-  ExprPtr predicate;       // bool over [a, b]
+  Value max_gap;      // neighbours merge if b - a < max_gap; or:
+  ExprPtr predicate;  // bool over [a, b]
   bool bounds = false;
-  Value delay;             // None, or: nothing of a session is emitted before the clock is at or past start + delay
-  Value emit_after;        // None, or: before the clock is at or past end + max_gap + this (exactly once)
-  Value cutoff;            // None, or: the session is dropped when the clock of earlier batches is at or past
-                           // end + max_gap + cutoff
-  bool mark = false;       // what a cutoff retracts goes to the odd time
+  Value delay;        // None, or: nothing of a session is emitted before the clock is at or past start + delay
+  Value emit_after;   // None, or: before the clock is at or past end + max_gap + this (exactly once)
+  Value cutoff;       // None, or: the session is dropped when the clock of earlier batches is at or past
+                      // end + max_gap + cutoff
+  bool mark = false;  // what a cutoff retracts goes to the odd time
   bool instance_clock = false;
 };
 
@@ -261,8 +287,9 @@ struct IntervalJoin {
   Columns left_on, right_on;
   std::uint32_t left_lower = 0, left_upper = 0, right_lower = 0, right_upper = 0;
   Columns emit;  // into [columns of left | columns of right | left key | right key]
-  // None, or: what gates behind drop anyway is not kept. The clock is the maximum of right_lower; a row of the left goes when
-  // the clock of earlier commits is at or past left_upper + cutoff, one of the right at right_upper + right_cutoff.
+  // None, or: what gates behind drop anyway is not kept. The clock is the maximum of right_lower; a row of the left
+  // goes when the clock of earlier commits is at or past left_upper + cutoff, one of the right at right_upper +
+  // right_cutoff.
   Value cutoff, right_cutoff;
 };
 
@@ -275,7 +302,7 @@ struct AsofJoin {
   std::uint32_t left_time = 0, right_time = 0;
   Value tolerance;               // None: any distance
   bool tolerance_closed = true;  // a peer at the very distance counts
-  Columns emit;  // into [columns of left | columns of right | left key | right key | side (bool) | t]
+  Columns emit;                  // into [columns of left | columns of right | left key | right key | side (bool) | t]
 };
 
 // Rows of the left with what the right is at their commit, right updates of the same commit included.
@@ -283,12 +310,12 @@ struct AsofNowJoin {
   JoinHow how = JoinHow::kInner;  // or kLeft
   Columns left_on, right_on;
   JoinKey key = JoinKey::kPair;
-  bool remember = true;           // answers are kept until their left row goes; false for append-only lefts
-  Columns emit;                   // as Join
+  bool remember = true;  // answers are kept until their left row goes; false for append-only lefts
+  Columns emit;          // as Join
 };
 
-// One row per tick of the wall clock; ticks are `refresh_ns` apart, the first `initial_delay_ns` after the start. A commit
-// has at most one: the newest that is due.
+// One row per tick of the wall clock; ticks are `refresh_ns` apart, the first `initial_delay_ns` after the start. A
+// commit has at most one: the newest that is due.
 struct UtcNow {
   std::int64_t refresh_ns = 60'000'000'000;
   std::int64_t initial_delay_ns = 0;
@@ -307,20 +334,24 @@ struct UpdateTimestamp {
 
 // ---------------------------------------------------------------- streams
 
-struct ToStream {};                            // appends is_upsert
-struct StreamToTable { std::uint32_t is_upsert = 0; };
+struct ToStream {};  // appends is_upsert
+struct StreamToTable {
+  std::uint32_t is_upsert = 0;
+};
 
 // ---------------------------------------------------------------- loops
 
 struct Plan;
 struct Iterate {
-  std::shared_ptr<const Plan> body;      // its LoopInput nodes read the inputs
-  std::vector<NodeId> next;              // in body: next value of variable i; inputs 0..n of this node are variables
-  std::vector<NodeId> loop_inputs;       // in body: one LoopInput per input of this node (variables, then constants)
-  std::uint32_t output = 0;              // which variable this node yields
+  std::shared_ptr<const Plan> body;  // its LoopInput nodes read the inputs
+  std::vector<NodeId> next;          // in body: next value of variable i; inputs 0..n of this node are variables
+  std::vector<NodeId> loop_inputs;   // in body: one LoopInput per input of this node (variables, then constants)
+  std::uint32_t output = 0;          // which variable this node yields
   std::optional<std::uint64_t> limit;
 };
-struct LoopInput { std::uint32_t input = 0; };
+struct LoopInput {
+  std::uint32_t input = 0;
+};
 
 // ---------------------------------------------------------------- outputs
 
@@ -338,16 +369,16 @@ struct Export {
 using Params = std::variant<Source, StaticRows, ErrorLog, Project, Remember, Filter, Rekey, Flatten, RemoveErrors,
                             AssertAppendOnly, FilterForgetting, Upsert, Keyed, Ix, Concat, GroupBy, Deduplicate, TopK,
                             Join, Sort, OrderedDiff, Interpolate, TimeGate, WindowAssign, SlidingGroupBy, SessionAssign,
-                            IntervalJoin, AsofJoin, AsofNowJoin, UtcNow, Inactivity, UpdateTimestamp, ToStream, StreamToTable, Iterate,
-                            LoopInput, Output, Export>;
+                            IntervalJoin, AsofJoin, AsofNowJoin, UtcNow, Inactivity, UpdateTimestamp, ToStream,
+                            StreamToTable, Iterate, LoopInput, Output, Export>;
 
 struct Node {
   NodeId id;
   std::vector<NodeId> inputs;
-  Schema schema;   // of what it emits; empty for Output and Export
+  Schema schema;  // of what it emits; empty for Output and Export
   Params params;
-  SourceSpan span;      // of the tag that made it
-  std::string label;    // the user's name or tag: `$orders`, `!join`
+  SourceSpan span;          // of the tag that made it
+  std::string label;        // the user's name or tag: `$orders`, `!join`
   std::vector<bool> used;   // by column: somebody reads it (empty: all); what is not read may be anything
   bool keys_needed = true;  // somebody reads the row keys
   bool append_only = false;

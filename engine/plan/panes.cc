@@ -65,8 +65,9 @@ bool is_out_before_closed(const SlidingGroupBy& params, bool is_float) {
   if (params.delay.is_none() || params.cutoff.is_none()) return true;
   if (is_float) return false;
   const WindowAssign& windows = params.windows;
-  auto length = windows.duration.is_none() ? static_cast<Int128>(std::llround(static_cast<long double>(windows.ratio) * windows.hop.as_int()))
-                                           : static_cast<Int128>(windows.duration.as_int());
+  auto length = windows.duration.is_none()
+                    ? static_cast<Int128>(std::llround(static_cast<long double>(windows.ratio) * windows.hop.as_int()))
+                    : static_cast<Int128>(windows.duration.as_int());
   return static_cast<Int128>(params.delay.as_int()) <= length + params.cutoff.as_int();
 }
 

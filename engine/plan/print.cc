@@ -33,7 +33,8 @@ std::string setting_text(const Setting& setting) {
   }
   if (const Setting::Map* map = setting.as_map()) {
     text += '{';
-    for (const auto& [key, value] : *map) text += (&key == &map->front().first ? "" : ", ") + key + ": " + setting_text(value);
+    for (const auto& [key, value] : *map)
+      text += (&key == &map->front().first ? "" : ", ") + key + ": " + setting_text(value);
     return text + "}";
   }
   return text + "null";
@@ -67,7 +68,9 @@ class Arguments {
   Arguments& column(std::string_view name, const std::optional<std::uint32_t>& index) {
     return index ? column(name, *index) : *this;
   }
-  Arguments& columns(std::string_view name, const Columns& list) { return list.empty() ? *this : text(name, columns_text(list)); }
+  Arguments& columns(std::string_view name, const Columns& list) {
+    return list.empty() ? *this : text(name, columns_text(list));
+  }
   Arguments& expr(std::string_view name, const ExprPtr& e) { return e ? text(name, to_text(*e)) : *this; }
   Arguments& value(std::string_view name, const Value& v) { return v.is_none() ? *this : text(name, value_text(v)); }
   [[nodiscard]] std::string finish() const { return out_; }
@@ -149,7 +152,9 @@ std::string_view reducer_name(ReducerKind kind) {
 std::string reducer_text(const Reducer& reducer) {
   Arguments args;
   for (std::uint32_t column : reducer.args) args.column("", column);
-  args.flag("skip_nones", reducer.skip_nones).flag("keep_errors", !reducer.skip_errors).flag("none_if_empty", reducer.none_if_empty);
+  args.flag("skip_nones", reducer.skip_nones)
+      .flag("keep_errors", !reducer.skip_errors)
+      .flag("none_if_empty", reducer.none_if_empty);
   if (reducer.parameter != 0) args.text("parameter", fmt::format("{}", reducer.parameter));
   if (!reducer.separator.empty()) args.value("separator", Value::str(reducer.separator));
   args.expr("fold", reducer.fold).value("init", reducer.fold_init);
@@ -217,7 +222,9 @@ std::string arguments(const Remember& p) {
 }
 std::string arguments(const Filter& p) { return to_text(*p.condition); }
 std::string arguments(const Rekey& p) { return to_text(*p.key); }
-std::string arguments(const Flatten& p) { return Arguments().column("column", p.column).flag("origin_id", p.origin_id).finish(); }
+std::string arguments(const Flatten& p) {
+  return Arguments().column("column", p.column).flag("origin_id", p.origin_id).finish();
+}
 std::string arguments(const RemoveErrors&) { return ""; }
 std::string arguments(const AssertAppendOnly&) { return ""; }
 std::string arguments(const FilterForgetting&) { return ""; }
@@ -271,11 +278,19 @@ std::string arguments(const Join& p) {
       .text("emit", columns_text(p.emit))
       .finish();
 }
-std::string arguments(const Sort& p) { return Arguments().columns("key", p.key).column("instance", p.instance).finish(); }
-std::string arguments(const OrderedDiff& p) {
-  return Arguments().column("timestamp", p.timestamp).columns("values", p.values).column("instance", p.instance).finish();
+std::string arguments(const Sort& p) {
+  return Arguments().columns("key", p.key).column("instance", p.instance).finish();
 }
-std::string arguments(const Interpolate& p) { return Arguments().column("timestamp", p.timestamp).columns("values", p.values).finish(); }
+std::string arguments(const OrderedDiff& p) {
+  return Arguments()
+      .column("timestamp", p.timestamp)
+      .columns("values", p.values)
+      .column("instance", p.instance)
+      .finish();
+}
+std::string arguments(const Interpolate& p) {
+  return Arguments().column("timestamp", p.timestamp).columns("values", p.values).finish();
+}
 std::string arguments(const TimeGate& p) {
   return Arguments()
       .column("time", p.time)
@@ -359,12 +374,21 @@ std::string arguments(const AsofNowJoin& p) {
 }
 std::string duration_text(std::int64_t ns) { return Value::duration(ns).to_text(); }
 std::string arguments(const UtcNow& p) {
-  return Arguments().text("refresh", duration_text(p.refresh_ns)).text("initial_delay", duration_text(p.initial_delay_ns)).finish();
+  return Arguments()
+      .text("refresh", duration_text(p.refresh_ns))
+      .text("initial_delay", duration_text(p.initial_delay_ns))
+      .finish();
 }
 std::string arguments(const Inactivity& p) {
-  return Arguments().text("period", duration_text(p.period_ns)).text("refresh", duration_text(p.refresh_ns)).column("instance", p.instance).finish();
+  return Arguments()
+      .text("period", duration_text(p.period_ns))
+      .text("refresh", duration_text(p.refresh_ns))
+      .column("instance", p.instance)
+      .finish();
 }
-std::string arguments(const UpdateTimestamp& p) { return Arguments().text("refresh", duration_text(p.refresh_ns)).finish(); }
+std::string arguments(const UpdateTimestamp& p) {
+  return Arguments().text("refresh", duration_text(p.refresh_ns)).finish();
+}
 std::string arguments(const ToStream&) { return ""; }
 std::string arguments(const StreamToTable& p) { return Arguments().column("is_upsert", p.is_upsert).finish(); }
 std::string arguments(const Iterate& p) {

@@ -15,8 +15,8 @@ struct SourceShape {
   std::vector<SourceField> fields;
   // Columns that come on top of either (`_metadata`).
   std::vector<SourceField> extra;
-  bool inferred = false;     // `fields` are a guess from a sample: shown by check
-  bool append_only = false;  // never retracts
+  bool inferred = false;              // `fields` are a guess from a sample: shown by check
+  bool append_only = false;           // never retracts
   std::vector<std::string> warnings;  // a missing path: the types stay any
 };
 

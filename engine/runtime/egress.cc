@@ -2,7 +2,8 @@
 
 namespace thalweg {
 
-Egress::Egress(std::unique_ptr<Sink> sink, Schema schema, std::string name, Env& env, std::function<void(Error)> on_failure)
+Egress::Egress(std::unique_ptr<Sink> sink, Schema schema, std::string name, Env& env,
+               std::function<void(Error)> on_failure)
     : sink_(std::move(sink)),
       schema_(std::move(schema)),
       name_(std::move(name)),

@@ -61,11 +61,11 @@ class Egress {
   std::thread thread_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Entry> queue_;          // guarded by mutex_
-  std::size_t queued_rows_ = 0;      // guarded by mutex_
-  bool busy_ = false;                // guarded by mutex_; the sink has an entry in its hands
-  bool closing_ = false;             // guarded by mutex_
-  std::optional<Commit> begun_;      // sink thread
+  std::deque<Entry> queue_;      // guarded by mutex_
+  std::size_t queued_rows_ = 0;  // guarded by mutex_
+  bool busy_ = false;            // guarded by mutex_; the sink has an entry in its hands
+  bool closing_ = false;         // guarded by mutex_
+  std::optional<Commit> begun_;  // sink thread
   std::atomic<std::uint64_t> rows_{0};
   std::atomic<bool> failed_{false};
 };

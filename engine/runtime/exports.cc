@@ -103,8 +103,8 @@ class LeastKeys {
 };
 
 // The first `rows_max` rows of that state with a key above `after`, and a few too many.
-Batch roll_back_page(const RowStore& rows, const std::vector<ExportShard::Delta>& newer, const std::optional<Key>& after,
-                     std::size_t rows_max) {
+Batch roll_back_page(const RowStore& rows, const std::vector<ExportShard::Delta>& newer,
+                     const std::optional<Key>& after, std::size_t rows_max) {
   std::unordered_map<Key, Old> touched = touched_by(newer);
   LeastKeys least(rows_max);
   for (std::uint32_t id = 0; id < rows.end(); ++id) {
@@ -129,7 +129,8 @@ ExportShard::ExportShard(const Schema& schema, const std::vector<plan::Columns>&
 
 Key ExportShard::index_key(const Index& index, const Batch& batch, std::size_t row) const {
   std::vector<Value> values;
-  for (std::uint32_t column : index.columns) values.push_back(batch.columns[column].value(schema_.columns[column].type, row));
+  for (std::uint32_t column : index.columns)
+    values.push_back(batch.columns[column].value(schema_.columns[column].type, row));
   return key_of_values(values);
 }
 
@@ -156,7 +157,8 @@ std::vector<Batch> ExportShard::find_rows(std::size_t which, const std::vector<V
   for (auto entry = begin; entry != end; ++entry) candidates.insert(entry->second);
   for (const Delta& delta : deltas_)  // rows that had these values at that frontier, and have not any more
     for (std::size_t row = 0; delta.time >= at && row < delta.batch.num_rows; ++row)
-      if (delta.batch.diff(row) < 0 && index_key(index, delta.batch, row) == hash) candidates.insert(delta.batch.keys[row]);
+      if (delta.batch.diff(row) < 0 && index_key(index, delta.batch, row) == hash)
+        candidates.insert(delta.batch.keys[row]);
   std::vector<Batch> out;
   for (const Key& key : candidates)
     if (auto row = lookup_locked(key, at); row && index_key(index, *row, 0) == hash) {
@@ -292,9 +294,11 @@ bool is_event_stream(const plan::Plan& plan, NodeId id) {
     if (std::holds_alternative<plan::ToStream>(node.params)) return true;
     if (const auto* written = std::get_if<plan::StaticRows>(&node.params)) {
       std::set<Key> keys;
-      return written->as_stream && std::ranges::any_of(*written->rows, [&](const auto& row) { return !keys.insert(row.key).second; });
+      return written->as_stream &&
+             std::ranges::any_of(*written->rows, [&](const auto& row) { return !keys.insert(row.key).second; });
     }
-    const bool row_by_row = std::holds_alternative<plan::Project>(node.params) || std::holds_alternative<plan::Filter>(node.params) ||
+    const bool row_by_row = std::holds_alternative<plan::Project>(node.params) ||
+                            std::holds_alternative<plan::Filter>(node.params) ||
                             std::holds_alternative<plan::Remember>(node.params) ||
                             std::holds_alternative<plan::RemoveErrors>(node.params) ||
                             std::holds_alternative<plan::AssertAppendOnly>(node.params);
@@ -318,7 +322,8 @@ void ExportTable::publish(Frontier frontier) {
 void ExportTable::continue_history(const ExportTable& old, std::int64_t now_ns) {
   bool same = old.shards_.size() == shards_.size() && old.schema_.size() == schema_.size() && old.events_ == events_;
   for (std::size_t i = 0; same && i < schema_.size(); ++i)
-    same = schema_.columns[i].name == old.schema_.columns[i].name && schema_.columns[i].type == old.schema_.columns[i].type;
+    same = schema_.columns[i].name == old.schema_.columns[i].name &&
+           schema_.columns[i].type == old.schema_.columns[i].type;
   Frontier now = frontier();
   if (!same || now.done || now.at < old.frontier().at + 2) return;
   for (std::size_t i = 0; i < shards_.size(); ++i) shards_[i]->continue_history(*old.shards_[i], now.at - 2, now_ns);
@@ -346,13 +351,15 @@ Result<ExportReader::Snapshot> ExportTable::read(std::optional<Frontier> at,
   Frontier newest = frontier();
   Frontier wanted = at.value_or(newest);
   if (as_number(wanted) > as_number(newest))
-    return fail(Code::kUnavailable, "frontier " + std::to_string(wanted.at) + " is not reached yet; the table is at " + std::to_string(newest.at));
+    return fail(Code::kUnavailable, "frontier " + std::to_string(wanted.at) + " is not reached yet; the table is at " +
+                                        std::to_string(newest.at));
   Snapshot out{wanted, {}};
   for (const auto& shard : shards_) {
     ExportShard::View view = shard->view(as_number(wanted));
     // Looked at after the view was taken: history that was trimmed meanwhile is noticed.
     if (shard->oldest() > as_number(wanted))
-      return fail(Code::kNotFound, "frontier " + std::to_string(wanted.at) + " is older than the retained history; the oldest is " +
+      return fail(Code::kNotFound, "frontier " + std::to_string(wanted.at) +
+                                       " is older than the retained history; the oldest is " +
                                        std::to_string(oldest().at));
     Batch rows = collect(view);
     if (!rows.empty()) out.batches.push_back(sorted_by_key(rows));
@@ -372,9 +379,8 @@ Result<ExportReader::Snapshot> ExportTable::snapshot(std::optional<Frontier> at)
 Result<ExportReader::Snapshot> ExportTable::page(std::optional<Frontier> at, const std::optional<Key>& after,
                                                  std::size_t rows_max) {
   if (rows_max == 0) return Snapshot{at.value_or(frontier()), {}};
-  Snapshot out = TRY(read(at, [&](const ExportShard::View& view) {
-    return roll_back_page(view.rows, view.newer, after, rows_max);
-  }));
+  Snapshot out = TRY(
+      read(at, [&](const ExportShard::View& view) { return roll_back_page(view.rows, view.newer, after, rows_max); }));
   if (!out.batches.empty() && out.batches[0].num_rows > rows_max) out.batches[0] = out.batches[0].slice(0, rows_max);
   return out;
 }
@@ -407,11 +413,13 @@ Result<std::optional<ExportReader::Snapshot>> ExportTable::find_rows(const std::
 Result<std::vector<ExportReader::Change>> ExportTable::diff(Frontier from, Frontier to) {
   std::uint64_t end = std::min(as_number(to), as_number(frontier()));
   if (oldest().at > as_number(from))
-    return fail(Code::kNotFound, "frontier " + std::to_string(from.at) + " is older than the retained history; the oldest is " +
+    return fail(Code::kNotFound, "frontier " + std::to_string(from.at) +
+                                     " is older than the retained history; the oldest is " +
                                      std::to_string(oldest().at));
   std::map<Commit, std::vector<Batch>> by_time;
   for (const auto& shard : shards_)
-    for (ExportShard::Delta& delta : shard->deltas(as_number(from), end)) by_time[delta.time].push_back(std::move(delta.batch));
+    for (ExportShard::Delta& delta : shard->deltas(as_number(from), end))
+      by_time[delta.time].push_back(std::move(delta.batch));
   std::vector<Change> changes;
   for (auto& [time, parts] : by_time) changes.push_back({time, Batch::concat(std::move(parts))});
   return changes;

@@ -48,12 +48,13 @@ class ExportShard {
   [[nodiscard]] std::vector<Delta> deltas(std::uint64_t from, std::uint64_t to) const;
   [[nodiscard]] std::optional<Batch> lookup(const Key& key, std::uint64_t at) const;
   // Rows with these values in the columns of an index.
-  [[nodiscard]] std::vector<Batch> find_rows(std::size_t index, const std::vector<Value>& values, std::uint64_t at) const;
+  [[nodiscard]] std::vector<Batch> find_rows(std::size_t index, const std::vector<Value>& values,
+                                             std::uint64_t at) const;
   [[nodiscard]] std::uint64_t oldest() const { return oldest_.load(); }
   [[nodiscard]] std::size_t num_rows() const;
   [[nodiscard]] Batch all_rows() const;  // as they are now
-  // ---- while nobody applies commits: `older` in the place of this shard's own history, then what leads from `old` to the
-  // rows of now as one commit at `time`.
+  // ---- while nobody applies commits: `older` in the place of this shard's own history, then what leads from `old` to
+  // the rows of now as one commit at `time`.
   void continue_history(const ExportShard& old, Commit time, std::int64_t now_ns);
 
  private:
@@ -69,8 +70,8 @@ class ExportShard {
   const Schema schema_;
   mutable std::mutex mutex_;
   std::vector<Index> indexes_;  // guarded by mutex_
-  KeyedRows rows_;            // settled part guarded by mutex_
-  std::deque<Delta> deltas_;  // guarded by mutex_
+  KeyedRows rows_;              // settled part guarded by mutex_
+  std::deque<Delta> deltas_;    // guarded by mutex_
   std::size_t delta_bytes_ = 0;
   std::atomic<std::uint64_t> oldest_{0};  // smallest readable frontier
 };
@@ -88,8 +89,8 @@ class ExportTable : public ExportReader {
   [[nodiscard]] ExportShard& shard(std::uint32_t worker) { return *shards_[worker]; }
   // All shards have closed everything below `frontier`.
   void publish(Frontier frontier);
-  // Readers of `old` can go on here: its history, then the difference as one commit, just below the frontier of this table.
-  // Nothing is done unless schema and shards are the same. Requires: no commit runs on either.
+  // Readers of `old` can go on here: its history, then the difference as one commit, just below the frontier of this
+  // table. Nothing is done unless schema and shards are the same. Requires: no commit runs on either.
   void continue_history(const ExportTable& old, std::int64_t now_ns);
 
   // How far its history goes: `retain_ns` (`retain:` of its tag) in the place of the bounds of age and commits.
@@ -99,7 +100,9 @@ class ExportTable : public ExportReader {
     own_limits_->history_commits = ~std::uint64_t{0};
     own_limits_->history_bytes = options.history_bytes;
   }
-  [[nodiscard]] const RunOptions& limits(const RunOptions& options) const { return own_limits_ ? *own_limits_ : options; }
+  [[nodiscard]] const RunOptions& limits(const RunOptions& options) const {
+    return own_limits_ ? *own_limits_ : options;
+  }
 
   [[nodiscard]] bool events() const { return events_; }
   [[nodiscard]] const std::string& name() const override { return name_; }

@@ -56,7 +56,8 @@ Route output_route(const plan::Node& node, const OperatorDescriptor* descriptor,
   if (const auto* concat = std::get_if<plan::Concat>(&node.params)) return through_concat(*concat, inputs);
   if (is(std::type_identity<plan::Rekey>())) return inputs[0].by == Route::By::kKey ? Route{} : inputs[0];
   if (const auto* flatten = std::get_if<plan::Flatten>(&node.params)) {
-    bool changed = inputs[0].by == Route::By::kKey || std::ranges::find(inputs[0].columns, flatten->column) != inputs[0].columns.end();
+    bool changed = inputs[0].by == Route::By::kKey ||
+                   std::ranges::find(inputs[0].columns, flatten->column) != inputs[0].columns.end();
     return changed ? Route{} : inputs[0];
   }
   return descriptor ? descriptor->output_route(node) : Route{};

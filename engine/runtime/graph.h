@@ -20,7 +20,7 @@ struct Edge {
   NodeId from;
   NodeId to;
   std::uint32_t port = 0;
-  Route route;            // as the reader asks
+  Route route;             // as the reader asks
   bool exchanges = false;  // with more than one worker
 };
 

@@ -6,7 +6,9 @@
 namespace thalweg {
 
 Ingest::Ingest(Env& env, std::int64_t autocommit_ms, std::function<void()> wake_workers)
-    : env_(env), autocommit_ns_(autocommit_ms * 1'000'000), wake_workers_(std::make_shared<const std::function<void()>>(std::move(wake_workers))) {}
+    : env_(env),
+      autocommit_ns_(autocommit_ms * 1'000'000),
+      wake_workers_(std::make_shared<const std::function<void()>>(std::move(wake_workers))) {}
 
 void Ingest::wake_others(std::function<void()> wake_workers) {
   std::lock_guard lock(mutex_);
@@ -155,15 +157,15 @@ Ingest::Taken Ingest::take(Item& out) {
 bool Ingest::has_work() {
   std::lock_guard lock(mutex_);
   return std::ranges::any_of(sources_, [&](const auto& source) {
-    return may_enter(*source, false) || (source->ended && !source->queue.empty() && source->queue.size() > source->ends_queued);
+    return may_enter(*source, false) ||
+           (source->ended && !source->queue.empty() && source->queue.size() > source->ends_queued);
   });
 }
 
 bool Ingest::all_ended() {
   std::lock_guard lock(mutex_);
-  return std::ranges::all_of(sources_, [](const auto& source) {
-    return source->ended && source->queue.size() == source->ends_queued;
-  });
+  return std::ranges::all_of(
+      sources_, [](const auto& source) { return source->ended && source->queue.size() == source->ends_queued; });
 }
 
 void Ingest::open_commit() {
@@ -196,7 +198,8 @@ Ingest::Queue Ingest::queue(std::uint32_t id) {
   std::lock_guard lock(mutex_);
   const SourceState& source = *sources_[id];
   Queue out{source.queued_bytes, static_cast<std::uint64_t>(source.stalled_ns), 0};
-  if (!source.queue.empty() && !source.queue.front().is_end) out.lag_ns = env_.clock->monotonic_ns() - source.queue.front().arrived_ns;
+  if (!source.queue.empty() && !source.queue.front().is_end)
+    out.lag_ns = env_.clock->monotonic_ns() - source.queue.front().arrived_ns;
   return out;
 }
 

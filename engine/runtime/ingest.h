@@ -55,8 +55,8 @@ class Ingest {
   Taken take(Item& out);
 
   // ---- the coordinating worker
-  [[nodiscard]] bool has_work();    // a commit may be opened
-  [[nodiscard]] bool all_ended();   // and nothing is left
+  [[nodiscard]] bool has_work();   // a commit may be opened
+  [[nodiscard]] bool all_ended();  // and nothing is left
   void open_commit();
   // When the pieces of the last commit were delivered (monotonic).
   [[nodiscard]] std::vector<std::int64_t> take_arrivals();
@@ -86,7 +86,7 @@ class Ingest {
   struct SourceState {
     bool held = false;
     bool ended = false;
-    bool in_transaction = false;       // part of one is in the open commit
+    bool in_transaction = false;  // part of one is in the open commit
     std::deque<Entry> queue;
     std::size_t queued_bytes = 0;
     std::int64_t stalled_ns = 0;

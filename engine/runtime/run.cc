@@ -34,7 +34,11 @@ class RejectedPiece : public Piece {
 class SourceThread : public SourceContext {
  public:
   SourceThread(std::shared_ptr<RunShared> shared, std::uint32_t id, std::unique_ptr<Source> source)
-      : env_(shared->env_owner), shared_(std::move(shared)), id_(id), source_(std::move(source)), stop_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+      : env_(shared->env_owner),
+        shared_(std::move(shared)),
+        id_(id),
+        source_(std::move(source)),
+        stop_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
   ~SourceThread() override {
     stop();
     if (thread_.joinable()) thread_.join();
@@ -69,7 +73,8 @@ class SourceThread : public SourceContext {
   void bad_record(BadRecord record) override {
     std::shared_ptr<RunShared> shared = run();
     if (record.fatal)
-      shared->fail_run(Error{Code::kBadData, located_message(record), shared->plan.node(shared->source_nodes[id_]).span, {}});
+      shared->fail_run(
+          Error{Code::kBadData, located_message(record), shared->plan.node(shared->source_nodes[id_]).span, {}});
     deliver(std::make_unique<RejectedPiece>(std::move(record)));
   }
   void warn(std::string message) override {
@@ -155,7 +160,8 @@ std::int64_t autocommit_of(const plan::Plan& plan, const RunOptions& options) {
   for (const plan::Node& node : plan.nodes) {
     const auto* source = std::get_if<plan::Source>(&node.params);
     const Setting* asked = source ? source->args.find("autocommit_duration_ms") : nullptr;
-    if (asked && asked->as_int() && *asked->as_int() > 0) shortest = std::min(shortest.value_or(*asked->as_int()), *asked->as_int());
+    if (asked && asked->as_int() && *asked->as_int() > 0)
+      shortest = std::min(shortest.value_or(*asked->as_int()), *asked->as_int());
   }
   return shortest.value_or(options.autocommit_ms);
 }
@@ -177,7 +183,9 @@ class RunImpl : public Run {
   // With `old`: in its place. Nothing of it is changed here.
   Result<void> build(ConnectorFactory& connectors, const RunImpl* old = nullptr) {
     retired_ = old != nullptr;  // until it has taken over, nothing that it shares is its own
-    if (old) shared_.takeover = plan_takeover(old->shared_.plan, old->shared_.fingerprints, shared_.plan, shared_.fingerprints, shared_.options.workers);
+    if (old)
+      shared_.takeover = plan_takeover(old->shared_.plan, old->shared_.fingerprints, shared_.plan, shared_.fingerprints,
+                                       shared_.options.workers);
     shared_.graph = TRY(build_graph(shared_.plan));
     shared_.after_errors = depends_on_error_log(shared_.plan);
     shared_.rejects_are_read = sources_with_read_rejects(shared_.plan);
@@ -190,8 +198,10 @@ class RunImpl : public Run {
     shared_.egress.resize(nodes);
     shared_.exports.resize(nodes);
     for (const plan::Node& node : shared_.plan.nodes) {
-      if (shared_.is_kept(node.id)) keep_node(node, *old);
-      else TRY(build_node(node, connectors, workers));
+      if (shared_.is_kept(node.id))
+        keep_node(node, *old);
+      else
+        TRY(build_node(node, connectors, workers));
     }
     if (old) keep_sources(*old);
     std::size_t sources = shared_.source_nodes.size();
@@ -209,7 +219,8 @@ class RunImpl : public Run {
     return {};
   }
 
-  // Cannot fail. `old` is paused; it stays so until it is stopped or aborted, and ends without touching what it gave away.
+  // Cannot fail. `old` is paused; it stays so until it is stopped or aborted, and ends without touching what it gave
+  // away.
   void take_over(RunImpl& old) {
     old.retired_ = true;
     old.shared_.gave_away = true;
@@ -227,7 +238,8 @@ class RunImpl : public Run {
     }
     shared_.commits = old.shared_.commits.load();
     shared_.error_count = old.shared_.error_count.load();
-    for (std::size_t i = 0; i < shared_.errors_by_kind.size(); ++i) shared_.errors_by_kind[i] = old.shared_.errors_by_kind[i].load();
+    for (std::size_t i = 0; i < shared_.errors_by_kind.size(); ++i)
+      shared_.errors_by_kind[i] = old.shared_.errors_by_kind[i].load();
     for (std::size_t i = 0; i < shared_.source_nodes.size(); ++i) {
       shared_.source_rows[i] = old.shared_.source_rows[i].load();
       shared_.source_errors[i] = old.shared_.source_errors[i].load();
@@ -426,13 +438,12 @@ class RunImpl : public Run {
       Result<std::unique_ptr<Sink>> made = connectors.make_sink(*output, schema, shared_.env);
       if (!made) return fail(std::move(made).error().at(node.span));
       SourceSpan span = node.span;
-      shared_.egress[node.id.value] = std::make_shared<Egress>(
-          std::move(*made), schema, output->name, shared_.env,
-          failure_of(span));
+      shared_.egress[node.id.value] =
+          std::make_shared<Egress>(std::move(*made), schema, output->name, shared_.env, failure_of(span));
     } else if (const auto* table = std::get_if<plan::Export>(&node.params); table && shared_.options.exports) {
       auto& made = shared_.exports[node.id.value];
       made = std::make_shared<ExportTable>(table->name, shared_.plan.node(node.inputs[0]).schema, workers,
-                                          is_event_stream(shared_.plan, node.inputs[0]), table->indexes);
+                                           is_event_stream(shared_.plan, node.inputs[0]), table->indexes);
       if (table->retain_ns) made->retain(*table->retain_ns, shared_.options);
     }
     return {};
@@ -468,9 +479,12 @@ class RunImpl : public Run {
     }
     {
       std::lock_guard lock(shared_.mutex);
-      if (shared_.failure) state_ = RunState::kFailed;
-      else if (shared_.frontier.done) state_ = RunState::kEnded;
-      else state_ = RunState::kStopped;
+      if (shared_.failure)
+        state_ = RunState::kFailed;
+      else if (shared_.frontier.done)
+        state_ = RunState::kEnded;
+      else
+        state_ = RunState::kStopped;
       over_ = true;
     }
     shared_.changed.notify_all();

@@ -34,9 +34,9 @@ struct Frontier {
 
 struct RunOptions {
   std::uint32_t workers = 1;
-  std::int64_t autocommit_ms = 100;   // a loaded pipeline closes a commit at least this often
-  bool exports = true;                // keep exported tables readable
-  bool test_times = false;            // `thalweg test`: commits are the times of StaticRows, the end is kEndCommit
+  std::int64_t autocommit_ms = 100;  // a loaded pipeline closes a commit at least this often
+  bool exports = true;               // keep exported tables readable
+  bool test_times = false;           // `thalweg test`: commits are the times of StaticRows, the end is kEndCommit
   std::int64_t test_clock_start_ns = 0;
   std::int64_t test_clock_per_time_ns = 1'000'000;
   std::uint64_t history_commits = 1000;
@@ -83,7 +83,7 @@ class ExportReader {
   [[nodiscard]] virtual const std::string& name() const = 0;
   [[nodiscard]] virtual const Schema& schema() const = 0;
   [[nodiscard]] virtual Frontier frontier() const = 0;
-  [[nodiscard]] virtual Frontier oldest() const = 0;       // snapshots below this are gone
+  [[nodiscard]] virtual Frontier oldest() const = 0;  // snapshots below this are gone
   [[nodiscard]] virtual std::uint64_t num_rows() const = 0;
   // All rows with time < at (default: the frontier), in key order; the frontier they show. kNotFound: history is gone.
   struct Snapshot {
@@ -99,7 +99,8 @@ class ExportReader {
     std::optional<Batch> row;
   };
   virtual Result<Row> lookup(const Key& key) = 0;
-  // The rows with these values in these columns, in key order, from an index of the table; nothing if there is no such index.
+  // The rows with these values in these columns, in key order, from an index of the table; nothing if there is no such
+  // index.
   virtual Result<std::optional<Snapshot>> find_rows(const std::vector<std::uint32_t>& /*columns*/,
                                                     const std::vector<Value>& /*values*/) {
     return std::nullopt;
@@ -119,8 +120,9 @@ class ExportReader {
 struct Takeover {
   bool possible = false;
   std::string why_not;
-  std::vector<std::optional<NodeId>> kept;  // by node of the new plan: the node of the old one whose state it goes on with
-  std::vector<bool> filled;                 // by node of the new plan: its rows are told again to readers that are rebuilt
+  std::vector<std::optional<NodeId>>
+      kept;                  // by node of the new plan: the node of the old one whose state it goes on with
+  std::vector<bool> filled;  // by node of the new plan: its rows are told again to readers that are rebuilt
 };
 
 class Run {
@@ -128,23 +130,26 @@ class Run {
   // Checks what only a run can know (files exist, sinks open) and starts. `plan` is copied.
   static Result<std::unique_ptr<Run>> start(const plan::Plan& plan, const RunOptions& options,
                                             ConnectorFactory& connectors, const Env& env);
-  // In the place of `old`, which must be paused and has the same workers: takes over what `takeover` says, fills the rest in
-  // its first commit and waits, paused. After an error `old` is as it was; after success it is over. Sources go on.
+  // In the place of `old`, which must be paused and has the same workers: takes over what `takeover` says, fills the
+  // rest in its first commit and waits, paused. After an error `old` is as it was; after success it is over. Sources go
+  // on.
   static Result<std::unique_ptr<Run>> start_in_place_of(Run& old, const plan::Plan& plan, const RunOptions& options,
                                                         ConnectorFactory& connectors, const Env& env);
-  [[nodiscard]] virtual Takeover takeover_by(const plan::Plan& /*plan*/, const RunOptions& /*options*/) const { return {}; }
+  [[nodiscard]] virtual Takeover takeover_by(const plan::Plan& /*plan*/, const RunOptions& /*options*/) const {
+    return {};
+  }
   virtual ~Run() = default;  // stops
   virtual void stop() = 0;   // asks; returns at once
   // Ends it as failed, as soon as possible: nothing of the running commit becomes visible.
   virtual void abort(Error /*why*/) { stop(); }
-  // No commit starts until resume(); input waits in the queues of the sources. Returns once the running commit has closed
-  // and the sinks have written it; false: the run is over.
+  // No commit starts until resume(); input waits in the queues of the sources. Returns once the running commit has
+  // closed and the sinks have written it; false: the run is over.
   virtual bool pause() { return false; }
   virtual void resume() {}
   // Asks for a commit even though nothing came, so that the frontier moves on.
   virtual void commit_now() {}
-  // Lets the exported tables of this run go on where those of `old` ended: readers of its history see what changed as one
-  // commit. Requires: both are paused or over, and the frontier of this run is not below that of `old`.
+  // Lets the exported tables of this run go on where those of `old` ended: readers of its history see what changed as
+  // one commit. Requires: both are paused or over, and the frontier of this run is not below that of `old`.
   virtual void continue_history(const Run& /*old*/) {}
   // Until the run is over, or `timeout_ns` (negative: for ever). True if it is over.
   virtual bool wait(std::int64_t timeout_ns) = 0;

@@ -28,10 +28,10 @@ struct CommitSpec {
   Commit time = 0;
   bool is_end = false;
   bool is_odd = false;
-  bool takes_input = true;   // pieces of sources
-  bool has_script = false;   // StaticRows of this time
-  bool is_fill = false;      // kept nodes tell their rows again, to rebuilt nodes only
-  bool over = false;         // no more commits: workers leave
+  bool takes_input = true;  // pieces of sources
+  bool has_script = false;  // StaticRows of this time
+  bool is_fill = false;     // kept nodes tell their rows again, to rebuilt nodes only
+  bool over = false;        // no more commits: workers leave
 };
 
 struct NodeCounters {
@@ -48,49 +48,49 @@ struct RunShared {
 
   // ---- fixed before the threads start
   plan::Plan plan;
-  std::vector<Key> fingerprints;                          // by node, before rewriting
+  std::vector<Key> fingerprints;  // by node, before rewriting
   RunOptions options;
-  const std::shared_ptr<Env> env_owner;                   // shared with the runs that take over from this one
+  const std::shared_ptr<Env> env_owner;  // shared with the runs that take over from this one
   Env& env;
-  Takeover takeover;                                      // of a run in the place of another; else empty
+  Takeover takeover;  // of a run in the place of another; else empty
   Graph graph;
-  std::vector<bool> rejects_are_read;                     // by node: a table of its rejected records exists
-  std::vector<bool> after_errors;                         // by node: depends on the error log
+  std::vector<bool> rejects_are_read;  // by node: a table of its rejected records exists
+  std::vector<bool> after_errors;      // by node: depends on the error log
   std::map<std::uint64_t, std::vector<std::pair<NodeId, Batch>>> scripts;  // by time
-  std::int64_t tick_ns = 0;                               // some operator looks at the clock this often; 0: none does
-  bool endless = false;                                   // a clock is a source that never ends
-  std::vector<NodeId> source_nodes;                       // by ingest id
-  std::vector<std::shared_ptr<Egress>> egress;            // by node; null elsewhere
-  std::vector<std::shared_ptr<ExportTable>> exports;      // by node; null elsewhere
+  std::int64_t tick_ns = 0;                           // some operator looks at the clock this often; 0: none does
+  bool endless = false;                               // a clock is a source that never ends
+  std::vector<NodeId> source_nodes;                   // by ingest id
+  std::vector<std::shared_ptr<Egress>> egress;        // by node; null elsewhere
+  std::vector<std::shared_ptr<ExportTable>> exports;  // by node; null elsewhere
   std::unique_ptr<Exchange> exchange;
   std::shared_ptr<Ingest> ingest;
 
   // ---- atomics
-  std::atomic<bool> abandon{false};        // leave the running commit: the run has failed or stops
-  std::atomic<std::uint32_t> running{0};   // workers still in the commit
+  std::atomic<bool> abandon{false};       // leave the running commit: the run has failed or stops
+  std::atomic<std::uint32_t> running{0};  // workers still in the commit
   std::atomic<std::uint32_t> odd_wanted{0};
-  std::atomic<bool> tick{false};           // the clock operators want a commit
-  std::vector<NodeCounters> counters;      // by worker * nodes + node
+  std::atomic<bool> tick{false};       // the clock operators want a commit
+  std::vector<NodeCounters> counters;  // by worker * nodes + node
   std::vector<std::atomic<std::uint64_t>> source_rows, source_errors, source_bytes;  // by ingest id
   std::atomic<std::uint64_t> commits{0};
   std::atomic<std::uint64_t> error_count{0};
   std::array<std::atomic<std::uint64_t>, 3> errors_by_kind{};
-  std::atomic<bool> gave_away{false};      // another run has the sources and the queues
-  std::atomic<bool> pause_wanted{false};   // no commit starts
-  std::atomic<bool> fill_wanted{false};    // the next commit fills what is rebuilt
+  std::atomic<bool> gave_away{false};     // another run has the sources and the queues
+  std::atomic<bool> pause_wanted{false};  // no commit starts
+  std::atomic<bool> fill_wanted{false};   // the next commit fills what is rebuilt
   Histogram latency, commit_durations;
 
   // ---- guarded by mutex
   std::mutex mutex;
   std::condition_variable changed;
-  bool paused = false;                     // and none runs
+  bool paused = false;  // and none runs
   CommitSpec spec;
   std::uint64_t generation = 0;
   Frontier frontier;
   std::optional<Error> failure;
-  std::deque<DataError> errors;            // newest kErrorsMax
+  std::deque<DataError> errors;  // newest kErrorsMax
   std::vector<std::string> source_messages;
-  std::vector<bool> source_idle;           // has caught up once
+  std::vector<bool> source_idle;  // has caught up once
   static constexpr std::size_t kErrorsMax = 10'000;
 
   // The first failure counts; the running commit is abandoned.
@@ -99,7 +99,9 @@ struct RunShared {
     ++error_count;
     ++errors_by_kind[static_cast<std::size_t>(kind)];
   }
-  [[nodiscard]] bool is_kept(NodeId node) const { return node.value < takeover.kept.size() && takeover.kept[node.value].has_value(); }
+  [[nodiscard]] bool is_kept(NodeId node) const {
+    return node.value < takeover.kept.size() && takeover.kept[node.value].has_value();
+  }
   [[nodiscard]] NodeCounters& counter(WorkerId worker, NodeId node) {
     return counters[worker.value * plan.nodes.size() + node.value];
   }

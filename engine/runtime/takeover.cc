@@ -25,7 +25,9 @@ bool can_replay(const plan::Node& node) {
   return is_one_of<plan::GroupBy>(node.params);
 }
 
-bool may_be_kept(const plan::Node& node) { return !is_one_of<plan::Iterate, plan::ErrorLog, plan::LoopInput>(node.params); }
+bool may_be_kept(const plan::Node& node) {
+  return !is_one_of<plan::Iterate, plan::ErrorLog, plan::LoopInput>(node.params);
+}
 
 bool reads_no_more(const plan::Node& now, const plan::Node& before) {
   if (now.keys_needed && !before.keys_needed) return false;
@@ -37,8 +39,8 @@ bool reads_no_more(const plan::Node& now, const plan::Node& before) {
 
 class Planner {
  public:
-  Planner(const plan::Plan& old, const std::vector<Key>& old_prints, plan::Plan& next, const std::vector<Key>& next_prints,
-          std::uint32_t workers)
+  Planner(const plan::Plan& old, const std::vector<Key>& old_prints, plan::Plan& next,
+          const std::vector<Key>& next_prints, std::uint32_t workers)
       : old_(old), old_prints_(old_prints), next_(next), next_prints_(next_prints), workers_(workers) {
     out_.kept.resize(next.nodes.size());
     out_.filled.resize(next.nodes.size());
@@ -101,9 +103,10 @@ class Planner {
   bool fill(NodeId id) {
     const plan::Node& node = next_.node(id);
     if (!out_.kept[id.value] || out_.filled[id.value]) return true;
-    bool exported = workers_ == 1 && !is_event_stream(next_, id) && std::ranges::any_of(readers_[id.value], [&](NodeId reader) {
-      return out_.kept[reader.value] && std::holds_alternative<plan::Export>(next_.node(reader).params);
-    });
+    bool exported =
+        workers_ == 1 && !is_event_stream(next_, id) && std::ranges::any_of(readers_[id.value], [&](NodeId reader) {
+          return out_.kept[reader.value] && std::holds_alternative<plan::Export>(next_.node(reader).params);
+        });
     if (can_replay(node) || exported || std::holds_alternative<plan::StaticRows>(node.params)) {
       out_.filled[id.value] = true;
       return true;

@@ -23,7 +23,9 @@ class Worker::Context : public OperatorContext {
   [[nodiscard]] std::int64_t wall_ns() override { return worker_.wall_ns(); }
   [[nodiscard]] WorkerId worker() const override { return worker_.id_; }
   [[nodiscard]] std::uint32_t num_workers() const override { return worker_.num_workers(); }
-  [[nodiscard]] std::vector<std::string> all_to_all(std::string mine) override { return worker_.all_to_all(std::move(mine)); }
+  [[nodiscard]] std::vector<std::string> all_to_all(std::string mine) override {
+    return worker_.all_to_all(std::move(mine));
+  }
   [[nodiscard]] bool stopping() const override { return worker_.abandoned(); }
 
  private:
@@ -51,14 +53,16 @@ Result<void> Worker::build() {
 
 void Worker::adopt(Worker& old) {
   for (const plan::Node& node : shared_.plan.nodes)
-    if (shared_.is_kept(node.id)) nodes_[node.id.value].op = std::move(old.nodes_[shared_.takeover.kept[node.id.value]->value].op);
+    if (shared_.is_kept(node.id))
+      nodes_[node.id.value].op = std::move(old.nodes_[shared_.takeover.kept[node.id.value]->value].op);
 }
 
 // Under a test's clock it follows from the commit; the end of input comes right after what was there.
 std::int64_t Worker::wall_ns() {
   if (!shared_.options.test_times) return shared_.env.clock->wall_ns();
   if (!spec_.is_end) test_time_ = spec_.time;
-  return shared_.options.test_clock_start_ns + static_cast<std::int64_t>(test_time_) * shared_.options.test_clock_per_time_ns;
+  return shared_.options.test_clock_start_ns +
+         static_cast<std::int64_t>(test_time_) * shared_.options.test_clock_per_time_ns;
 }
 
 // ---------------------------------------------------------------- which commit is next
@@ -92,7 +96,8 @@ CommitSpec Worker::next_commit() {
       last = shared_.frontier.at;
     }
     auto wall_ms = static_cast<std::uint64_t>(shared_.env.clock->wall_ns() / 1'000'000) & ~std::uint64_t{1};
-    std::uint64_t next = shared_.options.test_times ? std::max<std::uint64_t>(last, 2) : std::max({last, wall_ms, std::uint64_t{2}});
+    std::uint64_t next =
+        shared_.options.test_times ? std::max<std::uint64_t>(last, 2) : std::max({last, wall_ms, std::uint64_t{2}});
     if (shared_.ingest->has_work()) return {.time = next};
     if (!stopping && shared_.tick.exchange(false)) return {.time = next};
     if (shared_.ingest->all_ended() && !shared_.ingest->stopping() && !shared_.endless)
@@ -140,10 +145,14 @@ void Worker::follow() {
     CommitSpec spec;
     {
       std::lock_guard lock(shared_.mutex);
-      if (shared_.generation == done) spec.time = 0;
-      else spec = shared_.spec;
-      if (shared_.generation != done) done = shared_.generation;
-      else spec.over = false;
+      if (shared_.generation == done)
+        spec.time = 0;
+      else
+        spec = shared_.spec;
+      if (shared_.generation != done)
+        done = shared_.generation;
+      else
+        spec.over = false;
     }
     if (spec.over) return;
     if (spec.time == 0) {
@@ -236,7 +245,8 @@ bool Worker::close_nodes() {
       if (!edge.exchanges) continue;
       for (std::uint32_t to = 0; to < num_workers(); ++to)
         if (to != id_.value)
-          shared_.exchange->send(id_.value, to, {.what = Message::What::kEdgeClosed, .edge = e, .batch = {}, .text = {}});
+          shared_.exchange->send(id_.value, to,
+                                 {.what = Message::What::kEdgeClosed, .edge = e, .batch = {}, .text = {}});
     }
   }
   return true;
@@ -257,9 +267,9 @@ void Worker::close_node(NodeId id) {
   if (const auto* output = std::get_if<plan::Output>(&planned.params)) return close_output(id, *output);
   if (std::holds_alternative<plan::Export>(planned.params)) {
     if (!shared_.exports[id.value]) return;
-    shared_.exports[id.value]->shard(id_.value).close(spec_.time, shared_.env.clock->monotonic_ns(), [&](const Key& key) {
-      report(id, ErrorKind::kValue, "duplicate key: " + to_text(key), planned.span, key);
-    });
+    shared_.exports[id.value]->shard(id_.value).close(
+        spec_.time, shared_.env.clock->monotonic_ns(),
+        [&](const Key& key) { report(id, ErrorKind::kValue, "duplicate key: " + to_text(key), planned.span, key); });
     return;
   }
   if (!node.op) return;
@@ -267,7 +277,8 @@ void Worker::close_node(NodeId id) {
   std::int64_t start = shared_.env.clock->monotonic_ns();
   node.op->close(context);
   NodeCounters& counter = shared_.counter(id_, id);
-  counter.busy_ns.fetch_add(static_cast<std::uint64_t>(shared_.env.clock->monotonic_ns() - start), std::memory_order_relaxed);
+  counter.busy_ns.fetch_add(static_cast<std::uint64_t>(shared_.env.clock->monotonic_ns() - start),
+                            std::memory_order_relaxed);
 }
 
 namespace {
@@ -279,8 +290,10 @@ Batch without_errors(Batch batch, const std::function<void(const Batch&, std::si
   std::vector<std::uint32_t> kept;
   kept.reserve(batch.num_rows);
   for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
-    if (!batch.row_has_error(row)) kept.push_back(row);
-    else if (batch.diff(row) > 0) on_error(batch, row);
+    if (!batch.row_has_error(row))
+      kept.push_back(row);
+    else if (batch.diff(row) > 0)
+      on_error(batch, row);
   }
   return kept.size() == batch.num_rows ? batch : batch.gather(kept);
 }
@@ -317,7 +330,8 @@ void Worker::close_output(NodeId id, const plan::Output& /*output*/) {
     all = without_errors(std::move(all), [&](const Batch& batch, std::size_t row) {
       std::optional<Key> key;
       if (batch.keys.written()) key = batch.keys[row];
-      report(id, ErrorKind::kSkipped, "Error value encountered in output, skipping the row", shared_.plan.node(id).span, key);
+      report(id, ErrorKind::kSkipped, "Error value encountered in output, skipping the row", shared_.plan.node(id).span,
+             key);
     });
     egress->write(spec_.time, std::move(all));
   }
@@ -402,7 +416,8 @@ namespace {
 
 class DecodedRows : public RowSink {
  public:
-  DecodedRows(std::function<void(Batch)> rows, std::function<void(BadRecord)> bad) : rows_(std::move(rows)), bad_(std::move(bad)) {}
+  DecodedRows(std::function<void(Batch)> rows, std::function<void(BadRecord)> bad)
+      : rows_(std::move(rows)), bad_(std::move(bad)) {}
   void rows(Batch batch) override { rows_(std::move(batch)); }
   void bad_record(BadRecord record) override { bad_(std::move(record)); }
 
@@ -427,7 +442,8 @@ Batch with_unread_fields(const plan::Node& node, Batch batch) {
   std::vector<Column> all;
   std::size_t next = 0;
   for (const plan::SourceField& field : fields)
-    all.push_back(field.used ? std::move(batch.columns[next++]) : Column::constant(field.type, Value::none(), batch.num_rows));
+    all.push_back(field.used ? std::move(batch.columns[next++])
+                             : Column::constant(field.type, Value::none(), batch.num_rows));
   batch.columns = std::move(all);
   return batch;
 }
@@ -476,8 +492,10 @@ void Worker::emit_from(NodeId node, Batch batch) {
   }
   for (std::size_t i = 0; i < outgoing.size(); ++i) {
     const Edge& edge = shared_.graph.edges[outgoing[i]];
-    if (i + 1 == outgoing.size()) send(edge, std::move(batch));
-    else send(edge, batch);
+    if (i + 1 == outgoing.size())
+      send(edge, std::move(batch));
+    else
+      send(edge, batch);
   }
 }
 
@@ -486,8 +504,11 @@ void Worker::send(const Edge& edge, Batch batch) {
   std::uint32_t workers = num_workers();
   if (workers == 1 || !edge.exchanges) return push(edge.to, edge.port, std::move(batch));
   auto to_worker = [&](std::uint32_t to, Batch part) {
-    if (to == id_.value) push(edge.to, edge.port, std::move(part));
-    else shared_.exchange->send(id_.value, to, {.what = Message::What::kRows, .edge = edge.id, .batch = std::move(part), .text = {}});
+    if (to == id_.value)
+      push(edge.to, edge.port, std::move(part));
+    else
+      shared_.exchange->send(id_.value, to,
+                             {.what = Message::What::kRows, .edge = edge.id, .batch = std::move(part), .text = {}});
   };
   if (edge.route.by == Route::By::kOne) return to_worker(0, std::move(batch));
   if (edge.route.by == Route::By::kAll) {
@@ -545,8 +566,10 @@ bool Worker::drain_inboxes() {
   for (std::uint32_t from = 0; from < workers; ++from)
     while (from != id_.value && shared_.exchange->receive(id_.value, from, message)) {
       any = true;
-      if (message.what == Message::What::kAllToAll) answers_[from].push_back(std::move(message.text));
-      else receive(std::move(message));
+      if (message.what == Message::What::kAllToAll)
+        answers_[from].push_back(std::move(message.text));
+      else
+        receive(std::move(message));
       message = {};
     }
   return any;
@@ -582,7 +605,8 @@ std::vector<std::string> Worker::all_to_all(std::string mine) {
 // ---------------------------------------------------------------- errors
 
 void Worker::report(NodeId node, ErrorKind kind, std::string message, SourceSpan where, std::optional<Key> key) {
-  DataError error{.kind = kind, .message = std::move(message), .node = node, .span = where, .key = key, .commit = spec_.time};
+  DataError error{
+      .kind = kind, .message = std::move(message), .node = node, .span = where, .key = key, .commit = spec_.time};
   if (!error.span.known()) error.span = shared_.plan.node(node).span;
   if (shared_.plan.terminate_on_error && kind != ErrorKind::kRecord)
     shared_.fail_run(Error{Code::kDataError, error.message, error.span, {}});
@@ -631,9 +655,9 @@ void Worker::emit_error_log(NodeId id) {
     if (shared_.after_errors[error.node.value]) continue;
     if (!log.all && std::ranges::find(log.operators, error.node) == log.operators.end()) continue;
     if (log.rejected_records && !error.record) continue;
-    std::vector<Value> row = log.rejected_records
-                                 ? rejected_row(*error.record, std::get<plan::Source>(shared_.plan.node(error.node).params))
-                                 : error_row(error);
+    std::vector<Value> row =
+        log.rejected_records ? rejected_row(*error.record, std::get<plan::Source>(shared_.plan.node(error.node).params))
+                             : error_row(error);
     // The count keeps equal errors apart; the worker keeps those of different workers apart.
     std::vector<Value> identity = row;
     identity.push_back(Value::of(static_cast<std::int64_t>(error_rows_++)));

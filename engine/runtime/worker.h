@@ -21,21 +21,21 @@ class Worker {
  public:
   Worker(RunShared& shared, WorkerId id);
   ~Worker();
-  Result<void> build();  // makes the operators
-  void run();            // the thread's body
+  Result<void> build();     // makes the operators
+  void run();               // the thread's body
   void adopt(Worker& old);  // the operators that are kept; neither runs a commit
 
  private:
   class Context;
   struct Node {
     std::unique_ptr<Operator> op;
-    std::vector<std::uint32_t> open_from;   // by input edge: how many workers have not closed it in this commit
+    std::vector<std::uint32_t> open_from;  // by input edge: how many workers have not closed it in this commit
     bool closed = false;
-    std::vector<Batch> staged;              // outputs that need the whole commit
+    std::vector<Batch> staged;  // outputs that need the whole commit
   };
 
-  void coordinate();                        // worker 0
-  void follow();                            // the others
+  void coordinate();  // worker 0
+  void follow();      // the others
   [[nodiscard]] CommitSpec next_commit();
   bool run_commit(const CommitSpec& spec);  // false: abandoned
   void announce(const CommitSpec& spec);
@@ -69,11 +69,11 @@ class Worker {
   const WorkerId id_;
   std::vector<Node> nodes_;
   CommitSpec spec_;
-  Commit test_time_ = 0;                           // of the newest commit with input, under a test's clock
+  Commit test_time_ = 0;  // of the newest commit with input, under a test's clock
   std::vector<DataError> commit_errors_;
-  std::uint64_t error_rows_ = 0;                   // of this commit, for keys of the error table
-  std::vector<std::deque<std::string>> answers_;   // all_to_all: by sender
-  std::vector<std::uint32_t> targets_;             // scratch of send
+  std::uint64_t error_rows_ = 0;                  // of this commit, for keys of the error table
+  std::vector<std::deque<std::string>> answers_;  // all_to_all: by sender
+  std::vector<std::uint32_t> targets_;            // scratch of send
 };
 
 }  // namespace thalweg

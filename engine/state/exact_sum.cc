@@ -26,8 +26,10 @@ void WideSum::add(double v) {
   bool negative = (bits >> 63) != 0;
   auto exponent = static_cast<int>((bits >> 52) & 0x7FF);
   std::uint64_t mantissa = bits & ((std::uint64_t{1} << 52) - 1);
-  if (exponent != 0) mantissa |= std::uint64_t{1} << 52;
-  else exponent = 1;
+  if (exponent != 0)
+    mantissa |= std::uint64_t{1} << 52;
+  else
+    exponent = 1;
   if (mantissa == 0) return;
   int shift = exponent - 1;  // position of the mantissa's lowest bit
   auto limb = static_cast<std::size_t>(shift / 64);
@@ -89,7 +91,7 @@ double WideSum::rounded() const {
   auto limb_at = [&](int i) { return i < 0 ? std::uint64_t{0} : magnitude[static_cast<std::size_t>(i)]; };
   int lead = 63 - std::countl_zero(limb_at(top));
   int highest = top * 64 + lead;  // position of the leading bit
-  if (highest <= 52) {             // fits the mantissa of the smallest doubles
+  if (highest <= 52) {            // fits the mantissa of the smallest doubles
     double v = std::ldexp(static_cast<double>(limb_at(0)), -1074);
     return negative ? -v : v;
   }
@@ -135,9 +137,12 @@ void ExactSum::add_finite(double v) {
 void ExactSum::add(double v, std::int64_t times) {
   if (!std::isfinite(v)) {
     if (!special_) special_ = std::make_unique<Special>();
-    if (std::isnan(v)) special_->nan += times;
-    else if (v > 0) special_->plus_infinity += times;
-    else special_->minus_infinity += times;
+    if (std::isnan(v))
+      special_->nan += times;
+    else if (v > 0)
+      special_->plus_infinity += times;
+    else
+      special_->minus_infinity += times;
     tidy();
     return;
   }

@@ -33,7 +33,8 @@ class ExactSum {
   void subtract(const ExactSum& other);
   [[nodiscard]] double value() const;
   void clear() { *this = ExactSum{}; }
-  // What value() rounds away, itself rounded: value() + remainder() is the sum to twice the precision. Finite sums only.
+  // What value() rounds away, itself rounded: value() + remainder() is the sum to twice the precision. Finite sums
+  // only.
   [[nodiscard]] double remainder() const;
   [[nodiscard]] bool is_finite() const { return !special_; }
 
@@ -49,7 +50,7 @@ class ExactSum {
 
   double high_ = 0;
   double low_ = 0;
-  std::unique_ptr<WideSum> wide_;      // holds all but (high_, low_) once it exists
+  std::unique_ptr<WideSum> wide_;  // holds all but (high_, low_) once it exists
   std::unique_ptr<Special> special_;
 };
 

@@ -37,22 +37,29 @@ std::uint64_t mixed_cell(std::uint64_t hash, CellTag tag, Phys phys, Cell&& cell
 
 template <class T>
 T cell_of(const Column& column, std::size_t row) {
-  if constexpr (std::is_same_v<T, std::uint8_t>) return column.u8()[row];
-  else if constexpr (std::is_same_v<T, std::int64_t>) return column.i64()[row];
-  else if constexpr (std::is_same_v<T, double>) return column.f64()[row];
-  else if constexpr (std::is_same_v<T, Key>) return column.u128()[row];
-  else return column.views()[row];
+  if constexpr (std::is_same_v<T, std::uint8_t>)
+    return column.u8()[row];
+  else if constexpr (std::is_same_v<T, std::int64_t>)
+    return column.i64()[row];
+  else if constexpr (std::is_same_v<T, double>)
+    return column.f64()[row];
+  else if constexpr (std::is_same_v<T, Key>)
+    return column.u128()[row];
+  else
+    return column.views()[row];
 }
 
 }  // namespace
 
 JoinIndex::JoinIndex(std::vector<Type> key_types, std::array<std::vector<Type>, 2> rows, bool with_keys)
-    : with_keys_(with_keys), keys_(std::move(key_types), false),
+    : with_keys_(with_keys),
+      keys_(std::move(key_types), false),
       sides_{Side(std::move(rows[0]), with_keys), Side(std::move(rows[1]), with_keys)} {}
 
 std::size_t JoinIndex::bytes() const {
   std::size_t bytes = keys_.bytes() + index_.bytes() + entries_.capacity() * sizeof(Entry);
-  for (const Side& side : sides_) bytes += side.rows.bytes() + side.links.capacity() * sizeof(Link) + side.by_row.bytes();
+  for (const Side& side : sides_)
+    bytes += side.rows.bytes() + side.links.capacity() * sizeof(Link) + side.by_row.bytes();
   return bytes;
 }
 
@@ -94,11 +101,13 @@ void JoinIndex::find_or_add_all(std::span<const Column* const> key, std::span<co
   }
 }
 
-std::uint64_t JoinIndex::hash_of_row(std::uint32_t entry, std::span<const Column* const> columns, std::size_t row, const Key* key) const {
+std::uint64_t JoinIndex::hash_of_row(std::uint32_t entry, std::span<const Column* const> columns, std::size_t row,
+                                     const Key* key) const {
   if (with_keys_) return hash_of_key(*key);
   std::uint64_t hash = entries_[entry].hash;
   for (const Column* column : columns)
-    hash = mixed_cell(hash, column->tag(row), column->phys(), [&](auto zero) { return cell_of<decltype(zero)>(*column, row); });
+    hash = mixed_cell(hash, column->tag(row), column->phys(),
+                      [&](auto zero) { return cell_of<decltype(zero)>(*column, row); });
   return hash;
 }
 
@@ -118,8 +127,8 @@ void JoinIndex::index_rows(Side& side) {
     if (side.rows.alive(id)) side.by_row.insert(hash_of_stored(side, id), id);
 }
 
-std::uint32_t JoinIndex::find_row(Side& side, std::uint32_t entry, std::uint32_t head, std::span<const Column* const> columns,
-                                  std::size_t row, const Key* key) {
+std::uint32_t JoinIndex::find_row(Side& side, std::uint32_t entry, std::uint32_t head,
+                                  std::span<const Column* const> columns, std::size_t row, const Key* key) {
   auto same = [&](std::uint32_t id) {
     return (!with_keys_ || side.rows.key(id) == *key) && side.rows.row_equals(id, columns, row);
   };
@@ -139,8 +148,8 @@ std::uint32_t JoinIndex::find_row(Side& side, std::uint32_t entry, std::uint32_t
                           [&](std::uint32_t id) { return side.links[id].entry == entry && same(id); });
 }
 
-void JoinIndex::change(int s, std::uint32_t entry_id, std::span<const Column* const> columns, std::size_t row, const Key* key,
-                       Diff diff) {
+void JoinIndex::change(int s, std::uint32_t entry_id, std::span<const Column* const> columns, std::size_t row,
+                       const Key* key, Diff diff) {
   Side& side = sides_[s];
   Entry& entry = entries_[entry_id];
   entry.count[s] += diff;
@@ -164,8 +173,10 @@ void JoinIndex::change(int s, std::uint32_t entry_id, std::span<const Column* co
   if (!was_negative && link.count < 0) ++side.negative;
   if (link.count != 0) return;
   if (link.next != kNone) side.links[link.next].previous = link.previous;
-  if (link.previous != kNone) side.links[link.previous].next = link.next;
-  else entry.head[s] = link.next;
+  if (link.previous != kNone)
+    side.links[link.previous].next = link.next;
+  else
+    entry.head[s] = link.next;
   if (side.indexed) side.by_row.erase(hash_of_stored(side, id), id);
   side.rows.erase(id);
 }

@@ -35,7 +35,8 @@ class JoinIndex {
                        std::span<const std::uint8_t> matches, std::vector<std::uint32_t>& entries);
 
   // Adds `diff` copies of a row (columns as kept for the side). `key` is not looked at without keys.
-  void change(int side, std::uint32_t entry, std::span<const Column* const> columns, std::size_t row, const Key* key, Diff diff);
+  void change(int side, std::uint32_t entry, std::span<const Column* const> columns, std::size_t row, const Key* key,
+              Diff diff);
   // Drops the entry if neither side has rows; one that was dropped may be named again.
   void drop_if_empty(std::uint32_t entry);
 
@@ -72,13 +73,14 @@ class JoinIndex {
     Side(std::vector<Type> types, bool with_keys) : rows(std::move(types), with_keys) {}
     RowStore rows;
     std::vector<Link> links;
-    HashIndex by_row;         // rows by row key (without keys: by their cells), once `indexed`
+    HashIndex by_row;  // rows by row key (without keys: by their cells), once `indexed`
     bool indexed = false;
     std::size_t negative = 0;  // links whose count is below zero: deletions that came before their insertion
   };
-  [[nodiscard]] std::uint32_t find_row(Side& side, std::uint32_t entry, std::uint32_t head, std::span<const Column* const> columns,
-                                       std::size_t row, const Key* key);
-  [[nodiscard]] std::uint64_t hash_of_row(std::uint32_t entry, std::span<const Column* const> columns, std::size_t row, const Key* key) const;
+  [[nodiscard]] std::uint32_t find_row(Side& side, std::uint32_t entry, std::uint32_t head,
+                                       std::span<const Column* const> columns, std::size_t row, const Key* key);
+  [[nodiscard]] std::uint64_t hash_of_row(std::uint32_t entry, std::span<const Column* const> columns, std::size_t row,
+                                          const Key* key) const;
   [[nodiscard]] std::uint64_t hash_of_stored(const Side& side, std::uint32_t id) const;
   void index_rows(Side& side);
 

@@ -52,9 +52,8 @@ Batch one_row(const Batch& batch, std::uint32_t row) {
 Batch merge_rows(std::vector<const Batch*> rows) {
   Batch out = *rows[0];
   for (std::size_t c = 0; c < out.columns.size(); ++c) {
-    bool unique = std::ranges::all_of(rows, [&](const Batch* row) {
-      return Column::cells_equal(rows[0]->columns[c], 0, row->columns[c], 0);
-    });
+    bool unique = std::ranges::all_of(
+        rows, [&](const Batch* row) { return Column::cells_equal(rows[0]->columns[c], 0, row->columns[c], 0); });
     if (unique) continue;
     ColumnBuilder builder(out.columns[c].phys(), 1);
     builder.push_error();
@@ -79,8 +78,10 @@ void KeyedRows::settle_duplicate(const Batch& batch, const Key& key, std::span<c
   if (!was_duplicate && before) raw.push_back({*before, 1});
   for (std::uint32_t row : rows) {
     auto at = std::ranges::find_if(raw, [&](const RawRow& have) { return same_row(have.row, 0, batch, row); });
-    if (at == raw.end()) raw.push_back({one_row(batch, row), batch.diff(row)});
-    else at->count += batch.diff(row);
+    if (at == raw.end())
+      raw.push_back({one_row(batch, row), batch.diff(row)});
+    else
+      at->count += batch.diff(row);
   }
   std::erase_if(raw, [](const RawRow& have) { return have.count == 0; });
 
@@ -157,8 +158,10 @@ Batch KeyedRows::settle(const std::function<void(const Key&)>& on_duplicate) {
     if (fine && deleted == 1)
       for (std::size_t c = 0; fine && c < batch.columns.size(); ++c)
         fine = rows_.equals(c, *id, batch.columns[c], static_cast<std::size_t>(deleted_row));
-    if (fine) plain.insert(plain.end(), group.begin(), group.end());
-    else slow.emplace_back(key, group);
+    if (fine)
+      plain.insert(plain.end(), group.begin(), group.end());
+    else
+      slow.emplace_back(key, group);
   }
   apply_plain(batch, plain);
   if (slow.empty()) return batch;
@@ -196,8 +199,10 @@ std::optional<KeyedDelta::RowRef> KeyedDelta::after(const Key& key) const {
 }
 
 void KeyedDelta::append_cell(std::size_t column, RowRef ref, ColumnBuilder& out) const {
-  if (ref.in_delta) out.push_cell(delta_.columns[column], ref.row);
-  else table_.rows().append_cell(column, ref.row, out);
+  if (ref.in_delta)
+    out.push_cell(delta_.columns[column], ref.row);
+  else
+    table_.rows().append_cell(column, ref.row, out);
 }
 
 void KeyedDelta::collect_keys(std::vector<Key>& out) const {

@@ -53,7 +53,8 @@ class KeyedRows {
   std::vector<Batch> staged_;
 };
 
-// Row `row` of a clean delta, or of a table as it is now: where an operator finds a key's row before and after a commit.
+// Row `row` of a clean delta, or of a table as it is now: where an operator finds a key's row before and after a
+// commit.
 class KeyedDelta {
  public:
   KeyedDelta(const KeyedRows& table, Batch delta);

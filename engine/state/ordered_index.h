@@ -1,7 +1,7 @@
 // engine/state/ordered_index.h
 //
-// Rows in order, per group: a B+ tree of (group, order, key, row), 32 bytes an entry. All groups share one tree, so that
-// many small groups cost nothing beside their entries and one large group is as good as many.
+// Rows in order, per group: a B+ tree of (group, order, key, row), 32 bytes an entry. All groups share one tree, so
+// that many small groups cost nothing beside their entries and one large group is as good as many.
 //
 // X1  Entries are distinct. A cursor is valid until the next insert or erase.
 // X2  An order that 64 bits cannot hold (texts, tuples) is a prefix; the comparison that is handed in decides ties.
@@ -271,8 +271,10 @@ class OrderedIndex {
       right->children[i - keep] = inner->children[i];
     }
     inner->count = keep;
-    if (at + 1 <= keep && !appending) put_child(*inner, at + 1, below);
-    else put_child(*right, at + 1 - keep, below);
+    if (at + 1 <= keep && !appending)
+      put_child(*inner, at + 1, below);
+    else
+      put_child(*right, at + 1 - keep, below);
     return {right, right->firsts[0]};
   }
   static void put_child(Inner& inner, std::uint32_t at, const Split& child) {
@@ -303,8 +305,10 @@ class OrderedIndex {
     right->count = kLeafEntries - kKeep;
     for (std::uint32_t i = kKeep; i < kLeafEntries; ++i) right->entries[i - kKeep] = leaf->entries[i];
     leaf->count = kKeep;
-    if (at <= kKeep) put_entry(*leaf, at, entry);
-    else put_entry(*right, at - kKeep, entry);
+    if (at <= kKeep)
+      put_entry(*leaf, at, entry);
+    else
+      put_entry(*right, at - kKeep, entry);
     return {right, right->entries[0]};
   }
   static void put_entry(Leaf& leaf, std::uint32_t at, const OrderedEntry& entry) {
@@ -325,8 +329,10 @@ class OrderedIndex {
     auto* inner = static_cast<Inner*>(node);
     std::uint32_t at = child_of(*inner, entry);
     if (!erase_from(inner->children[at], height - 1, entry)) return false;
-    if (height == 1) mend_leaves(*inner, at);
-    else mend_inners(*inner, at);
+    if (height == 1)
+      mend_leaves(*inner, at);
+    else
+      mend_inners(*inner, at);
     return true;
   }
   static void drop_child(Inner& inner, std::uint32_t at) {

@@ -116,7 +116,8 @@ void RowStore::write_cells(Cellblock& block, std::uint32_t slot, const Column& f
   for (std::size_t i = 0; i < n; ++i) write_cell(block, slot + static_cast<std::uint32_t>(i), from, row + i);
 }
 
-void RowStore::insert_all(std::span<const Column* const> columns, std::size_t n, const KeyColumn* keys, std::vector<std::uint32_t>& ids) {
+void RowStore::insert_all(std::span<const Column* const> columns, std::size_t n, const KeyColumn* keys,
+                          std::vector<std::uint32_t>& ids) {
   ids.clear();
   ids.reserve(n);
   std::size_t row = 0;
@@ -165,7 +166,8 @@ void RowStore::erase(std::uint32_t id) {
   segment.alive[at(id)] = 0;
   if (has_texts_) {  // a dead slot must not look like a long text to compaction
     for (std::size_t c = 0; c < types_.size(); ++c)
-      if (types_[c].phys() == Phys::kView) reinterpret_cast<StrView*>(segment.columns[c].data.get())[at(id)] = StrView();
+      if (types_[c].phys() == Phys::kView)
+        reinterpret_cast<StrView*>(segment.columns[c].data.get())[at(id)] = StrView();
   }
   free_.push_back(id);
   --live_;
@@ -309,8 +311,9 @@ Column RowStore::gather(std::size_t column, std::span<const std::uint32_t> ids) 
   Phys phys = types_[column].phys();
   auto build = [&](auto zero, std::vector<HeapRef> heaps) {
     using T = decltype(zero);
-    return Column::from_vector<T>(phys, gather_cells<T>([&](std::uint32_t id) -> const T& { return cell<T>(column, id); }, ids),
-                                  std::move(tags), std::move(heaps));
+    return Column::from_vector<T>(
+        phys, gather_cells<T>([&](std::uint32_t id) -> const T& { return cell<T>(column, id); }, ids), std::move(tags),
+        std::move(heaps));
   };
   switch (phys) {
     case Phys::kU8: return build(std::uint8_t{}, {});
@@ -342,9 +345,7 @@ void RowStore::append_cell(std::size_t column, std::uint32_t id, ColumnBuilder& 
     case Phys::kI64: return out.push_int(cell<std::int64_t>(column, id));
     case Phys::kF64: return out.push_float(cell<double>(column, id));
     case Phys::kU128: return out.push_key(cell<Key>(column, id));
-    case Phys::kView:
-      out.add_heap(heap_);
-      return out.push_view(cell<StrView>(column, id));
+    case Phys::kView: out.add_heap(heap_); return out.push_view(cell<StrView>(column, id));
   }
 }
 

@@ -29,8 +29,8 @@ class RowStore {
   // `with_keys`: rows carry their row key.
   RowStore(std::vector<Type> types, bool with_keys);
 
-  [[nodiscard]] std::size_t size() const { return live_; }                     // rows
-  [[nodiscard]] std::uint32_t end() const { return next_; }                    // all row numbers are below
+  [[nodiscard]] std::size_t size() const { return live_; }   // rows
+  [[nodiscard]] std::uint32_t end() const { return next_; }  // all row numbers are below
   [[nodiscard]] const std::vector<Type>& types() const { return types_; }
   [[nodiscard]] std::size_t bytes() const;
 
@@ -38,7 +38,8 @@ class RowStore {
   std::uint32_t insert(std::span<const Column* const> columns, std::size_t row, const Key* key);
   std::uint32_t insert(const Batch& batch, std::size_t row);
   // Rows 0 … n - 1 of the columns, each as by insert.
-  void insert_all(std::span<const Column* const> columns, std::size_t n, const KeyColumn* keys, std::vector<std::uint32_t>& ids);
+  void insert_all(std::span<const Column* const> columns, std::size_t n, const KeyColumn* keys,
+                  std::vector<std::uint32_t>& ids);
   void erase(std::uint32_t id);
   // Erases may leave dead texts behind; call between commits.
   void compact_if_worthwhile();

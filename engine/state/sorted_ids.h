@@ -21,7 +21,8 @@ class SortedIds {
   [[nodiscard]] std::uint32_t last() const { return many_ ? many_->chunks.back().back() : single_; }
   [[nodiscard]] bool only_one() const { return single_ != kNoId; }
 
-  // `compare(id)` orders an id against what is looked for (<0: the id comes before). The id that compares equal, or kNoId.
+  // `compare(id)` orders an id against what is looked for (<0: the id comes before). The id that compares equal, or
+  // kNoId.
   template <class Compare>
   [[nodiscard]] std::uint32_t find(Compare&& compare) const {
     if (!many_) return single_ != kNoId && compare(single_) == 0 ? single_ : kNoId;
@@ -93,7 +94,8 @@ class SortedIds {
   template <class Compare>
   [[nodiscard]] const std::vector<std::uint32_t>& chunk_for(Compare&& compare) const {
     const auto& chunks = many_->chunks;
-    auto after = std::partition_point(chunks.begin(), chunks.end(), [&](const auto& chunk) { return compare(chunk.front()) <= 0; });
+    auto after = std::partition_point(chunks.begin(), chunks.end(),
+                                      [&](const auto& chunk) { return compare(chunk.front()) <= 0; });
     return after == chunks.begin() ? *after : *(after - 1);
   }
   void split(std::vector<std::uint32_t>& chunk) {

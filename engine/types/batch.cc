@@ -27,8 +27,10 @@ KeyColumn KeyColumn::gather(std::span<const std::uint32_t> rows) const {
 
 KeyColumn KeyColumn::slice(std::size_t begin, std::size_t /*end*/) const {
   KeyColumn part = *this;
-  if (is_sequence_) part.first_ += begin;
-  else part.offset_ += begin;
+  if (is_sequence_)
+    part.first_ += begin;
+  else
+    part.offset_ += begin;
   return part;
 }
 
@@ -61,7 +63,9 @@ Batch Batch::slice(std::size_t begin, std::size_t end) const {
   out.columns.reserve(columns.size());
   for (const Column& column : columns) out.columns.push_back(column.slice(begin, end));
   out.keys = keys.slice(begin, end);
-  if (diffs) out.set_diffs({diffs->begin() + static_cast<std::ptrdiff_t>(begin), diffs->begin() + static_cast<std::ptrdiff_t>(end)});
+  if (diffs)
+    out.set_diffs(
+        {diffs->begin() + static_cast<std::ptrdiff_t>(begin), diffs->begin() + static_cast<std::ptrdiff_t>(end)});
   return out;
 }
 
@@ -131,7 +135,8 @@ namespace {
 
 bool rows_equal(const Batch& batch, std::uint32_t a, std::uint32_t b) {
   if (!batch.keys.absent() && batch.keys[a] != batch.keys[b]) return false;
-  return std::ranges::all_of(batch.columns, [&](const Column& column) { return Column::cells_equal(column, a, column, b); });
+  return std::ranges::all_of(batch.columns,
+                             [&](const Column& column) { return Column::cells_equal(column, a, column, b); });
 }
 
 // Adds up the diffs of equal rows into the first of each. Says whether any row has an equal one before it.
@@ -146,7 +151,8 @@ bool add_up(const Batch& batch, std::span<const std::uint64_t> hashes, std::vect
   for (std::uint32_t row = 0; row < n; ++row) {
     if (row + kAhead < n) __builtin_prefetch(&slots[home(row + kAhead)]);
     std::size_t at = home(row);
-    while (slots[at] != kFree && (hashes[slots[at]] != hashes[row] || !rows_equal(batch, slots[at], row))) at = (at + 1) & mask;
+    while (slots[at] != kFree && (hashes[slots[at]] != hashes[row] || !rows_equal(batch, slots[at], row)))
+      at = (at + 1) & mask;
     any |= slots[at] != kFree;
     if (slots[at] == kFree) slots[at] = row;
     totals[slots[at]] += batch.diff(row);

@@ -25,8 +25,7 @@ using Diff = std::int32_t;
 class KeyColumn {
  public:
   KeyColumn() = default;  // absent
-  explicit KeyColumn(std::vector<Key> keys)
-      : keys_(std::make_shared<const std::vector<Key>>(std::move(keys))) {}
+  explicit KeyColumn(std::vector<Key> keys) : keys_(std::make_shared<const std::vector<Key>>(std::move(keys))) {}
   // Row i has the key of (source, first + i): see sequence_key.
   static KeyColumn sequence(std::uint64_t source, std::uint64_t first) {
     KeyColumn k;
@@ -60,7 +59,7 @@ struct Batch {
   std::vector<Column> columns;
   KeyColumn keys;
   std::shared_ptr<const std::vector<Diff>> diffs;  // null: all +1
-  std::uint64_t order = 0;  // arrival of the piece it was decoded from; only upserts look at it
+  std::uint64_t order = 0;                         // arrival of the piece it was decoded from; only upserts look at it
 
   [[nodiscard]] bool empty() const { return num_rows == 0; }
   [[nodiscard]] Diff diff(std::size_t row) const { return diffs ? (*diffs)[row] : 1; }

@@ -175,8 +175,10 @@ Column Column::concat(std::span<const Column> parts) {
     std::vector<HeapRef> heaps;
     for (const Column& part : parts) {
       Cells<T> cells = part.cells<T>(phys);
-      if (part.constant_) data.insert(data.end(), part.size_, cells[0]);
-      else data.insert(data.end(), cells.data, cells.data + part.size_);
+      if (part.constant_)
+        data.insert(data.end(), part.size_, cells[0]);
+      else
+        data.insert(data.end(), cells.data, cells.data + part.size_);
       if (tagged)
         for (std::size_t i = 0; i < part.size_; ++i) tags.push_back(part.tag(i));
       merge_heaps(heaps, part.heaps_);
@@ -194,7 +196,8 @@ void Column::hash_into(std::span<std::uint64_t> hashes) const {
     } else {
       for (std::size_t i = 0; i < size_; ++i) {
         CellTag t = tag(i);
-        std::uint64_t cell_hash = t == CellTag::kValue ? hash_cell(cells[i]) : 0xA5A5A5A500ULL + static_cast<unsigned>(t);
+        std::uint64_t cell_hash =
+            t == CellTag::kValue ? hash_cell(cells[i]) : 0xA5A5A5A500ULL + static_cast<unsigned>(t);
         hashes[i] = mix(hashes[i], cell_hash);
       }
     }
@@ -286,7 +289,9 @@ Value Column::value(const Type& type, std::size_t row) const {
 
 // ---------------------------------------------------------------- builder
 
-ColumnBuilder::ColumnBuilder(Phys phys, std::size_t reserve) : phys_(phys) { bytes_.reserve(reserve * phys_bytes(phys)); }
+ColumnBuilder::ColumnBuilder(Phys phys, std::size_t reserve) : phys_(phys) {
+  bytes_.reserve(reserve * phys_bytes(phys));
+}
 
 StringHeap& ColumnBuilder::heap() {
   if (!heap_) heap_ = std::make_shared<StringHeap>();
@@ -294,8 +299,10 @@ StringHeap& ColumnBuilder::heap() {
 }
 
 void ColumnBuilder::push_text(std::string_view v) {
-  if (v.size() <= StrView::kInlineMax) put(StrView(v));
-  else put(StrView(heap().store(v)));
+  if (v.size() <= StrView::kInlineMax)
+    put(StrView(v));
+  else
+    put(StrView(heap().store(v)));
 }
 
 void ColumnBuilder::push_tagged(CellTag tag) {
@@ -319,7 +326,8 @@ void ColumnBuilder::push_value(const Type& type, const Value& value) {
   switch (phys_) {
     case Phys::kU8: return push_bool(value.as_bool());
     case Phys::kI64: return push_int(value.as_int());
-    case Phys::kF64: return push_float(value.tag() == Value::Tag::kInt ? static_cast<double>(value.as_int()) : value.as_float());
+    case Phys::kF64:
+      return push_float(value.tag() == Value::Tag::kInt ? static_cast<double>(value.as_int()) : value.as_float());
     case Phys::kU128: return push_key(value.as_key());
     case Phys::kView: return push_text(value.as_text());
   }

@@ -130,7 +130,7 @@ class Column {
   [[nodiscard]] Column gather(std::span<const std::uint32_t> rows) const;
   // Rows [begin, end), sharing the data.
   [[nodiscard]] Column slice(std::size_t begin, std::size_t end) const;
-  [[nodiscard]] Column flattened() const;             // never constant
+  [[nodiscard]] Column flattened() const;               // never constant
   [[nodiscard]] Column with_rows(std::size_t n) const;  // a constant column of n rows
   // Rows of all parts one after another; all of one phys.
   [[nodiscard]] static Column concat(std::span<const Column> parts);
@@ -139,7 +139,8 @@ class Column {
   // Cells of two columns of one phys are equal (tags included).
   [[nodiscard]] static bool cells_equal(const Column& a, std::size_t i, const Column& b, std::size_t j);
   // In the value order of the language; both columns have type `type` (None first).
-  [[nodiscard]] static int compare_cells(const Type& type, const Column& a, std::size_t i, const Column& b, std::size_t j);
+  [[nodiscard]] static int compare_cells(const Type& type, const Column& a, std::size_t i, const Column& b,
+                                         std::size_t j);
 
  private:
   friend class ColumnBuilder;
@@ -152,8 +153,8 @@ class Column {
   Phys phys_ = Phys::kU8;
   bool constant_ = false;
   std::size_t size_ = 0;
-  const void* data_ = nullptr;        // into owner_
-  const CellTag* tags_ = nullptr;     // into tags_owner_
+  const void* data_ = nullptr;     // into owner_
+  const CellTag* tags_ = nullptr;  // into tags_owner_
   std::shared_ptr<const void> owner_;
   std::shared_ptr<const void> tags_owner_;
   std::vector<HeapRef> heaps_;
@@ -169,15 +170,15 @@ class ColumnBuilder {
   void push_int(std::int64_t v) { put(v); }
   void push_float(double v) { put(v); }
   void push_key(const Key& v) { put(v); }
-  void push_text(std::string_view v);                     // copies bytes longer than a view holds
-  void push_view(StrView v) { put(v); }                   // the caller keeps its bytes alive: add_heap
+  void push_text(std::string_view v);    // copies bytes longer than a view holds
+  void push_view(StrView v) { put(v); }  // the caller keeps its bytes alive: add_heap
   void push_none() { push_tagged(CellTag::kNone); }
   void push_error() { push_tagged(CellTag::kError); }
   void push_tagged(CellTag tag);
   void push_value(const Type& type, const Value& value);  // value fits the type, or is None/ERROR
   void push_cell(const Column& from, std::size_t row);    // same phys; heaps of `from` are kept
   void add_heap(HeapRef heap);
-  [[nodiscard]] StringHeap& heap();                       // for kernels that write text in place
+  [[nodiscard]] StringHeap& heap();  // for kernels that write text in place
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] Column finish();
 

@@ -33,8 +33,8 @@ struct CivilTime {
 [[nodiscard]] CivilTime civil_from_ns(std::int64_t ns);
 // None for what is no date or time of day, and outside of the range.
 [[nodiscard]] std::optional<std::int64_t> ns_from_civil(const CivilTime& civil);
-[[nodiscard]] int weekday_from_ns(std::int64_t ns);      // Monday is 0
-[[nodiscard]] int day_of_year(const CivilTime& civil);   // 1 to 366
+[[nodiscard]] int weekday_from_ns(std::int64_t ns);     // Monday is 0
+[[nodiscard]] int day_of_year(const CivilTime& civil);  // 1 to 366
 
 // seconds · 10^9 + ns, if it fits.
 [[nodiscard]] std::optional<std::int64_t> ns_from_seconds(std::int64_t seconds, std::int64_t ns);

@@ -9,8 +9,9 @@
 namespace thalweg {
 namespace {
 
-constexpr std::array<std::string_view, 12> kMonths = {"January", "February", "March",     "April",   "May",      "June",
-                                                      "July",    "August",   "September", "October", "November", "December"};
+constexpr std::array<std::string_view, 12> kMonths = {"January",   "February", "March",    "April",
+                                                      "May",       "June",     "July",     "August",
+                                                      "September", "October",  "November", "December"};
 constexpr std::array<std::string_view, 7> kDays = {"Monday", "Tuesday",  "Wednesday", "Thursday",
                                                    "Friday", "Saturday", "Sunday"};
 constexpr std::size_t kMaxFormatBytes = 1024;
@@ -18,9 +19,11 @@ constexpr std::size_t kMaxFormatBytes = 1024;
 // Codes that stand for others.
 std::string_view expansion(char code) {
   switch (code) {
-    case 'D': case 'x': return "%m/%d/%y";
+    case 'D':
+    case 'x': return "%m/%d/%y";
     case 'F': return "%Y-%m-%d";
-    case 'T': case 'X': return "%H:%M:%S";
+    case 'T':
+    case 'X': return "%H:%M:%S";
     case 'R': return "%H:%M";
     case 'r': return "%I:%M:%S %p";
     case 'c': return "%a %b %e %H:%M:%S %Y";
@@ -122,7 +125,11 @@ Result<DatetimeFormat> DatetimeFormat::compile(std::string_view format, Use use)
 class DatetimeTextWriter {
  public:
   DatetimeTextWriter(std::int64_t ns, std::optional<std::int64_t> offset)
-      : ns_(ns), offset_(offset), civil_(civil_from_ns(ns)), days_(floor_div(ns, kNsPerDay)), weekday_(weekday_from_ns(ns)) {}
+      : ns_(ns),
+        offset_(offset),
+        civil_(civil_from_ns(ns)),
+        days_(floor_div(ns, kNsPerDay)),
+        weekday_(weekday_from_ns(ns)) {}
 
   void write(const DatetimeFormat::Item& item) {
     int day_of_the_year = day_of_year(civil_);
@@ -156,8 +163,12 @@ class DatetimeTextWriter {
       case 'M': number(item, civil_.minute, 2); break;
       case 'S': number(item, civil_.second, 2); break;
       case 'f': fraction(item); break;
-      case 'Z': if (offset_) out_ += *offset_ == 0 ? "UTC" : offset_text(1); break;
-      case 'z': if (offset_) out_ += offset_text(item.colons); break;
+      case 'Z':
+        if (offset_) out_ += *offset_ == 0 ? "UTC" : offset_text(1);
+        break;
+      case 'z':
+        if (offset_) out_ += offset_text(item.colons);
+        break;
       case 's': out_ += std::to_string(floor_div(ns_, kNsPerSecond) - offset_.value_or(0)); break;
       default: break;
     }
@@ -167,9 +178,12 @@ class DatetimeTextWriter {
  private:
   void number(const DatetimeFormat::Item& item, std::int64_t value, int width, char padding = '0') {
     if (item.padding != 0) padding = item.padding;
-    if (padding == '-') fmt::format_to(std::back_inserter(out_), "{}", value);
-    else if (padding == '_') fmt::format_to(std::back_inserter(out_), "{:>{}}", value, width);
-    else fmt::format_to(std::back_inserter(out_), "{:0{}}", value, width);
+    if (padding == '-')
+      fmt::format_to(std::back_inserter(out_), "{}", value);
+    else if (padding == '_')
+      fmt::format_to(std::back_inserter(out_), "{:>{}}", value, width);
+    else
+      fmt::format_to(std::back_inserter(out_), "{:0{}}", value, width);
   }
   void fraction(const DatetimeFormat::Item& item) {
     std::string digits = fmt::format("{:09}", civil_.nanosecond);
@@ -212,11 +226,15 @@ class DatetimeTextReader {
       case 'Y': return year(year_);
       case 'G': return year(iso_year_);
       case 'C': return number(2, century_);
-      case 'y': case 'g': return number(2, item.code == 'y' ? year_of_century_ : iso_year_of_century_);
+      case 'y':
+      case 'g': return number(2, item.code == 'y' ? year_of_century_ : iso_year_of_century_);
       case 'm': return number(2, month_);
-      case 'b': case 'B': return month_name();
-      case 'd': case 'e': return number(2, day_);
-      case 'a': case 'A': return day_name();
+      case 'b':
+      case 'B': return month_name();
+      case 'd':
+      case 'e': return number(2, day_);
+      case 'a':
+      case 'A': return day_name();
       case 'w': {
         std::optional<std::int64_t> from_sunday;
         if (!number(1, from_sunday) || *from_sunday > 6) return false;
@@ -233,9 +251,12 @@ class DatetimeTextReader {
       case 'W': return number(2, week_from_monday_);
       case 'V': return number(2, iso_week_);
       case 'j': return number(3, day_of_year_);
-      case 'H': case 'k': return number(2, hour_);
-      case 'I': case 'l': return number(2, hour12_) && *hour12_ >= 1 && *hour12_ <= 12;
-      case 'P': case 'p': return half_of_day();
+      case 'H':
+      case 'k': return number(2, hour_);
+      case 'I':
+      case 'l': return number(2, hour12_) && *hour12_ >= 1 && *hour12_ <= 12;
+      case 'P':
+      case 'p': return half_of_day();
       case 'M': return number(2, minute_);
       case 'S': return number(2, second_);
       case 'f': return fraction(item);
@@ -276,7 +297,8 @@ class DatetimeTextReader {
     skip_blanks();  // fields padded with blanks
     std::int64_t value = 0;
     int seen = 0;
-    for (; seen < max_digits && at_ < text_.size() && is_digit(text_[at_]); ++seen) value = value * 10 + (text_[at_++] - '0');
+    for (; seen < max_digits && at_ < text_.size() && is_digit(text_[at_]); ++seen)
+      value = value * 10 + (text_[at_++] - '0');
     if (seen == 0) return false;
     field = value;
     return true;
@@ -326,7 +348,8 @@ class DatetimeTextReader {
     int max_digits = item.digits > 0 ? item.digits : 9;
     int seen = 0;
     std::int64_t value = 0;
-    for (; seen < max_digits && at_ < text_.size() && is_digit(text_[at_]); ++seen) value = value * 10 + (text_[at_++] - '0');
+    for (; seen < max_digits && at_ < text_.size() && is_digit(text_[at_]); ++seen)
+      value = value * 10 + (text_[at_++] - '0');
     if (seen == 0 || (item.digits > 0 && seen != item.digits)) return false;
     for (; seen < 9; ++seen) value *= 10;
     nanosecond_ = value;
@@ -388,7 +411,8 @@ class DatetimeTextReader {
     }
     if (year && weekday_ && (week_from_monday_ || week_from_sunday_)) {
       std::int64_t first = days_from_civil(*year, 1, 1);
-      if (week_from_monday_) return first + floor_mod(7 - floor_mod(first + 3, 7), 7) + (*week_from_monday_ - 1) * 7 + *weekday_;
+      if (week_from_monday_)
+        return first + floor_mod(7 - floor_mod(first + 3, 7), 7) + (*week_from_monday_ - 1) * 7 + *weekday_;
       return first + floor_mod(7 - floor_mod(first + 4, 7), 7) + (*week_from_sunday_ - 1) * 7 + (*weekday_ + 1) % 7;
     }
     bool any_date = year || iso_year || month_ || day_ || day_of_year_ || weekday_;

@@ -31,11 +31,11 @@ class DatetimeFormat {
 
  private:
   struct Item {
-    char code = 0;      // 0: the literal text
-    char padding = 0;   // '-', '_', '0' or 0 for the code's own
-    int digits = 0;     // of %f; 0: as many as there are
-    bool dot = false;   // %.f
-    int colons = 0;     // of %:z
+    char code = 0;     // 0: the literal text
+    char padding = 0;  // '-', '_', '0' or 0 for the code's own
+    int digits = 0;    // of %f; 0: as many as there are
+    bool dot = false;  // %.f
+    int colons = 0;    // of %:z
     std::string text;
   };
   Result<void> add(std::string_view format, Use use, int depth);

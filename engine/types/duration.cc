@@ -20,20 +20,48 @@ struct Unit {
 constexpr std::int64_t kMs = 1'000'000, kUs = 1'000;
 // Lower case; single letters of pandas included.
 constexpr std::array kUnits = {
-    Unit{"w", kNsPerWeek},         Unit{"week", kNsPerWeek},     Unit{"weeks", kNsPerWeek},
-    Unit{"d", kNsPerDay},          Unit{"day", kNsPerDay},       Unit{"days", kNsPerDay},
-    Unit{"h", kNsPerHour},         Unit{"hr", kNsPerHour},       Unit{"hrs", kNsPerHour},
-    Unit{"hour", kNsPerHour},      Unit{"hours", kNsPerHour},    Unit{"m", kNsPerMinute},
-    Unit{"t", kNsPerMinute},       Unit{"min", kNsPerMinute},    Unit{"mins", kNsPerMinute},
-    Unit{"minute", kNsPerMinute},  Unit{"minutes", kNsPerMinute}, Unit{"s", kNsPerSecond},
-    Unit{"sec", kNsPerSecond},     Unit{"secs", kNsPerSecond},   Unit{"second", kNsPerSecond},
-    Unit{"seconds", kNsPerSecond}, Unit{"ms", kMs},              Unit{"l", kMs},
-    Unit{"milli", kMs},            Unit{"millis", kMs},          Unit{"millisecond", kMs},
-    Unit{"milliseconds", kMs},     Unit{"us", kUs},              Unit{"u", kUs},
-    Unit{"\u00b5s", kUs},          Unit{"\u03bcs", kUs},         Unit{"micro", kUs},
-    Unit{"micros", kUs},           Unit{"microsecond", kUs},     Unit{"microseconds", kUs},
-    Unit{"ns", 1},                 Unit{"n", 1},                 Unit{"nano", 1},
-    Unit{"nanos", 1},              Unit{"nanosecond", 1},        Unit{"nanoseconds", 1},
+    Unit{"w", kNsPerWeek},
+    Unit{"week", kNsPerWeek},
+    Unit{"weeks", kNsPerWeek},
+    Unit{"d", kNsPerDay},
+    Unit{"day", kNsPerDay},
+    Unit{"days", kNsPerDay},
+    Unit{"h", kNsPerHour},
+    Unit{"hr", kNsPerHour},
+    Unit{"hrs", kNsPerHour},
+    Unit{"hour", kNsPerHour},
+    Unit{"hours", kNsPerHour},
+    Unit{"m", kNsPerMinute},
+    Unit{"t", kNsPerMinute},
+    Unit{"min", kNsPerMinute},
+    Unit{"mins", kNsPerMinute},
+    Unit{"minute", kNsPerMinute},
+    Unit{"minutes", kNsPerMinute},
+    Unit{"s", kNsPerSecond},
+    Unit{"sec", kNsPerSecond},
+    Unit{"secs", kNsPerSecond},
+    Unit{"second", kNsPerSecond},
+    Unit{"seconds", kNsPerSecond},
+    Unit{"ms", kMs},
+    Unit{"l", kMs},
+    Unit{"milli", kMs},
+    Unit{"millis", kMs},
+    Unit{"millisecond", kMs},
+    Unit{"milliseconds", kMs},
+    Unit{"us", kUs},
+    Unit{"u", kUs},
+    Unit{"\u00b5s", kUs},
+    Unit{"\u03bcs", kUs},
+    Unit{"micro", kUs},
+    Unit{"micros", kUs},
+    Unit{"microsecond", kUs},
+    Unit{"microseconds", kUs},
+    Unit{"ns", 1},
+    Unit{"n", 1},
+    Unit{"nano", 1},
+    Unit{"nanos", 1},
+    Unit{"nanosecond", 1},
+    Unit{"nanoseconds", 1},
 };
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -103,7 +131,8 @@ class DurationReader {
 
   std::string_view word() {
     std::size_t begin = at_;
-    while (at_ < text_.size() && !is_digit(peek()) && !is_blank(peek()) && peek() != '.' && peek() != '-' && peek() != '+')
+    while (at_ < text_.size() && !is_digit(peek()) && !is_blank(peek()) && peek() != '.' && peek() != '-' &&
+           peek() != '+')
       ++at_;
     return text_.substr(begin, at_ - begin);
   }
@@ -160,11 +189,16 @@ class DurationReader {
       if (!count(c) || !c.present) return std::nullopt;
       std::int64_t unit = 0;
       switch (peek()) {
-        case 'W': case 'w': unit = in_time ? 0 : kNsPerWeek; break;
-        case 'D': case 'd': unit = in_time ? 0 : kNsPerDay; break;
-        case 'H': case 'h': unit = in_time ? kNsPerHour : 0; break;
-        case 'M': case 'm': unit = in_time ? kNsPerMinute : 0; break;
-        case 'S': case 's': unit = in_time ? kNsPerSecond : 0; break;
+        case 'W':
+        case 'w': unit = in_time ? 0 : kNsPerWeek; break;
+        case 'D':
+        case 'd': unit = in_time ? 0 : kNsPerDay; break;
+        case 'H':
+        case 'h': unit = in_time ? kNsPerHour : 0; break;
+        case 'M':
+        case 'm': unit = in_time ? kNsPerMinute : 0; break;
+        case 'S':
+        case 's': unit = in_time ? kNsPerSecond : 0; break;
         default: return std::nullopt;
       }
       if (unit == 0) return std::nullopt;  // months and years have no fixed length
@@ -199,8 +233,13 @@ std::string duration_to_text(std::int64_t ns) {
   if (ns == 0) return "0s";
   std::string out = ns < 0 ? "-" : "";
   std::uint64_t left = ns < 0 ? 0 - static_cast<std::uint64_t>(ns) : static_cast<std::uint64_t>(ns);
-  static constexpr std::array<std::pair<std::int64_t, std::string_view>, 7> kParts = {
-      {{kNsPerDay, "d"}, {kNsPerHour, "h"}, {kNsPerMinute, "m"}, {kNsPerSecond, "s"}, {kMs, "ms"}, {kUs, "us"}, {1, "ns"}}};
+  static constexpr std::array<std::pair<std::int64_t, std::string_view>, 7> kParts = {{{kNsPerDay, "d"},
+                                                                                       {kNsPerHour, "h"},
+                                                                                       {kNsPerMinute, "m"},
+                                                                                       {kNsPerSecond, "s"},
+                                                                                       {kMs, "ms"},
+                                                                                       {kUs, "us"},
+                                                                                       {1, "ns"}}};
   for (const auto& [unit, name] : kParts) {
     std::uint64_t count = left / static_cast<std::uint64_t>(unit);
     if (count == 0) continue;

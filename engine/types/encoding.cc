@@ -11,8 +11,23 @@ namespace thalweg {
 namespace {
 
 enum Mark : std::uint8_t {
-  kMarkNone = 0x00, kMarkBool, kMarkInt, kMarkFloat, kMarkPointer, kMarkStr, kMarkBytes, kMarkTuple, kMarkIntArray,
-  kMarkFloatArray, kMarkNaive, kMarkUtc, kMarkDuration, kMarkJson, kMarkUuid, kMarkError, kMarkPending,
+  kMarkNone = 0x00,
+  kMarkBool,
+  kMarkInt,
+  kMarkFloat,
+  kMarkPointer,
+  kMarkStr,
+  kMarkBytes,
+  kMarkTuple,
+  kMarkIntArray,
+  kMarkFloatArray,
+  kMarkNaive,
+  kMarkUtc,
+  kMarkDuration,
+  kMarkJson,
+  kMarkUuid,
+  kMarkError,
+  kMarkPending,
 };
 
 void put_u64(std::uint64_t v, std::string& out) {

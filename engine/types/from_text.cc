@@ -51,7 +51,8 @@ std::optional<double> float_from_text(std::string_view text) {
     // Too large is infinite, too small is zero: the exponent's sign tells.
     const std::size_t e = text.find_first_of("eE");
     value = e != std::string_view::npos && e + 1 < text.size() && text[e + 1] == '-'
-                ? 0.0 : std::numeric_limits<double>::infinity();
+                ? 0.0
+                : std::numeric_limits<double>::infinity();
   } else if (error != std::errc{}) {
     return std::nullopt;
   }

@@ -1,7 +1,8 @@
 // engine/types/from_text.h
 //
-// Text read as a value of a type: what cells of text tables, records of connectors, literals and casts agree on. Durations and datetimes: duration.h, datetime.h.
-// Nothing here reports errors: an empty optional is "does not read as that".
+// Text read as a value of a type: what cells of text tables, records of connectors, literals and casts agree on.
+// Durations and datetimes: duration.h, datetime.h. Nothing here reports errors: an empty optional is "does not read as
+// that".
 #pragma once
 
 #include <cstdint>
@@ -22,8 +23,12 @@ namespace thalweg {
 // `true`, `false` in any case.
 [[nodiscard]] std::optional<bool> bool_from_text(std::string_view text);
 
-[[nodiscard]] inline std::optional<std::int64_t> duration_from_text(std::string_view text) { return parse_duration(text); }
-[[nodiscard]] inline std::optional<ParsedDatetime> datetime_from_text(std::string_view text) { return parse_datetime(text); }
+[[nodiscard]] inline std::optional<std::int64_t> duration_from_text(std::string_view text) {
+  return parse_duration(text);
+}
+[[nodiscard]] inline std::optional<ParsedDatetime> datetime_from_text(std::string_view text) {
+  return parse_datetime(text);
+}
 
 // 8-4-4-4-12 hexadecimal digits; `hi` holds the first eight bytes, big-endian.
 [[nodiscard]] std::optional<Key> uuid_from_text(std::string_view text);

@@ -59,7 +59,9 @@ class Grammar {
       ++at_;
       if (peek() == 'u') {
         for (int i = 1; i <= 4; ++i)
-          if (at_ + 4 >= text_.size() || !std::isxdigit(static_cast<unsigned char>(text_[at_ + static_cast<std::size_t>(i)]))) return false;
+          if (at_ + 4 >= text_.size() ||
+              !std::isxdigit(static_cast<unsigned char>(text_[at_ + static_cast<std::size_t>(i)])))
+            return false;
         at_ += 4;
       } else if (std::string_view("\"\\/bfnrt").find(peek()) == std::string_view::npos) {
         return false;
@@ -115,7 +117,8 @@ std::optional<std::string> compact_json(std::string_view text) {
   simdjson::dom::element element;
   const simdjson::error_code error = parser.parse(text.data(), text.size()).get(element);
   const bool long_number = error == simdjson::NUMBER_ERROR;
-  if (error != simdjson::SUCCESS && !(long_number && simdjson::validate_utf8(text.data(), text.size()) && Grammar(text).holds()))
+  if (error != simdjson::SUCCESS &&
+      !(long_number && simdjson::validate_utf8(text.data(), text.size()) && Grammar(text).holds()))
     return std::nullopt;
   std::string out(text.size(), '\0');
   std::size_t length = 0;

@@ -204,26 +204,59 @@ struct Spelling {
   Kind kind;
 };
 constexpr Spelling kSpellings[] = {
-    {"none", Kind::kNone}, {"null", Kind::kNone}, {"nonetype", Kind::kNone},
-    {"bool", Kind::kBool}, {"boolean", Kind::kBool},
-    {"int", Kind::kInt}, {"integer", Kind::kInt}, {"bigint", Kind::kInt}, {"smallint", Kind::kInt},
-    {"int2", Kind::kInt}, {"int4", Kind::kInt}, {"int8", Kind::kInt}, {"int64", Kind::kInt}, {"int32", Kind::kInt},
-    {"float", Kind::kFloat}, {"double", Kind::kFloat}, {"real", Kind::kFloat}, {"float4", Kind::kFloat},
-    {"float8", Kind::kFloat}, {"float64", Kind::kFloat}, {"float32", Kind::kFloat},
-    {"doubleprecision", Kind::kFloat}, {"numeric", Kind::kFloat}, {"decimal", Kind::kFloat},
+    {"none", Kind::kNone},
+    {"null", Kind::kNone},
+    {"nonetype", Kind::kNone},
+    {"bool", Kind::kBool},
+    {"boolean", Kind::kBool},
+    {"int", Kind::kInt},
+    {"integer", Kind::kInt},
+    {"bigint", Kind::kInt},
+    {"smallint", Kind::kInt},
+    {"int2", Kind::kInt},
+    {"int4", Kind::kInt},
+    {"int8", Kind::kInt},
+    {"int64", Kind::kInt},
+    {"int32", Kind::kInt},
+    {"float", Kind::kFloat},
+    {"double", Kind::kFloat},
+    {"real", Kind::kFloat},
+    {"float4", Kind::kFloat},
+    {"float8", Kind::kFloat},
+    {"float64", Kind::kFloat},
+    {"float32", Kind::kFloat},
+    {"doubleprecision", Kind::kFloat},
+    {"numeric", Kind::kFloat},
+    {"decimal", Kind::kFloat},
     {"pointer", Kind::kPointer},
-    {"str", Kind::kStr}, {"string", Kind::kStr}, {"text", Kind::kStr}, {"varchar", Kind::kStr},
-    {"bytes", Kind::kBytes}, {"binary", Kind::kBytes}, {"bytea", Kind::kBytes},
-    {"tuple", Kind::kTuple}, {"list", Kind::kList},
-    {"array", Kind::kArray}, {"ndarray", Kind::kArray},
-    {"datetimenaive", Kind::kDateTimeNaive}, {"datetime", Kind::kDateTimeNaive}, {"timestamp", Kind::kDateTimeNaive},
+    {"str", Kind::kStr},
+    {"string", Kind::kStr},
+    {"text", Kind::kStr},
+    {"varchar", Kind::kStr},
+    {"bytes", Kind::kBytes},
+    {"binary", Kind::kBytes},
+    {"bytea", Kind::kBytes},
+    {"tuple", Kind::kTuple},
+    {"list", Kind::kList},
+    {"array", Kind::kArray},
+    {"ndarray", Kind::kArray},
+    {"datetimenaive", Kind::kDateTimeNaive},
+    {"datetime", Kind::kDateTimeNaive},
+    {"timestamp", Kind::kDateTimeNaive},
     {"date", Kind::kDateTimeNaive},
-    {"datetimeutc", Kind::kDateTimeUtc}, {"timestamptz", Kind::kDateTimeUtc},
-    {"duration", Kind::kDuration}, {"interval", Kind::kDuration}, {"timedelta", Kind::kDuration},
+    {"datetimeutc", Kind::kDateTimeUtc},
+    {"timestamptz", Kind::kDateTimeUtc},
+    {"duration", Kind::kDuration},
+    {"interval", Kind::kDuration},
+    {"timedelta", Kind::kDuration},
     {"time", Kind::kDuration},
     {"uuid", Kind::kUuid},
-    {"json", Kind::kJson}, {"jsonb", Kind::kJson}, {"dict", Kind::kJson},
-    {"any", Kind::kAny}, {"object", Kind::kAny}, {"pyobjectwrapper", Kind::kAny},
+    {"json", Kind::kJson},
+    {"jsonb", Kind::kJson},
+    {"dict", Kind::kJson},
+    {"any", Kind::kAny},
+    {"object", Kind::kAny},
+    {"pyobjectwrapper", Kind::kAny},
 };
 
 constexpr int kDepthMax = 32;
@@ -256,9 +289,12 @@ class TypeReader {
     while (type && eat('|')) {
       auto other = single(depth);
       if (!other) return std::nullopt;
-      if (other->is(Kind::kNone)) type = type->as_optional();
-      else if (type->is(Kind::kNone)) type = other->as_optional();
-      else type = common_supertype(*type, *other);
+      if (other->is(Kind::kNone))
+        type = type->as_optional();
+      else if (type->is(Kind::kNone))
+        type = other->as_optional();
+      else
+        type = common_supertype(*type, *other);
     }
     return type;
   }
@@ -266,11 +302,13 @@ class TypeReader {
   std::string word() {
     skip_blanks();
     std::size_t n = 0;
-    while (n < rest_.size() && (std::isalnum(static_cast<unsigned char>(rest_[n])) || rest_[n] == '_' || rest_[n] == '.'))
+    while (n < rest_.size() &&
+           (std::isalnum(static_cast<unsigned char>(rest_[n])) || rest_[n] == '_' || rest_[n] == '.'))
       ++n;
     std::string_view name = rest_.substr(0, n);
     rest_.remove_prefix(n);
-    if (auto dot = name.rfind('.'); dot != std::string_view::npos) name.remove_prefix(dot + 1);  // pw., np., dt., pw.Type.
+    if (auto dot = name.rfind('.'); dot != std::string_view::npos)
+      name.remove_prefix(dot + 1);  // pw., np., dt., pw.Type.
     std::string plain;
     for (char c : name)
       if (c != '_') plain += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));

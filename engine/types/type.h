@@ -45,7 +45,7 @@ enum class Phys : std::uint8_t {
 
 class Type {
  public:
-  Type() = default;  // None
+  Type() = default;                                                                                   // None
   Type(Kind kind, bool optional = false) : kind_(kind), optional_(optional && kind != Kind::kAny) {}  // NOLINT
   static Type tuple(std::vector<Type> elements);
   static Type list(Type element);

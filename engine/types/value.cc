@@ -1,6 +1,5 @@
 #include "engine/types/value.h"
 
-
 #include "engine/base/ensure.h"
 #include "engine/types/encoding.h"
 

@@ -27,8 +27,22 @@ struct NdArray {
 class Value {
  public:
   enum class Tag : std::uint8_t {
-    kNone, kBool, kInt, kFloat, kPointer, kStr, kBytes, kTuple, kArray, kDateTimeNaive, kDateTimeUtc,
-    kDuration, kJson, kUuid, kError, kPending,
+    kNone,
+    kBool,
+    kInt,
+    kFloat,
+    kPointer,
+    kStr,
+    kBytes,
+    kTuple,
+    kArray,
+    kDateTimeNaive,
+    kDateTimeUtc,
+    kDuration,
+    kJson,
+    kUuid,
+    kError,
+    kPending,
   };
 
   Value() = default;  // None
@@ -55,9 +69,11 @@ class Value {
   [[nodiscard]] bool as_bool() const { return std::get<bool>(v_); }
   [[nodiscard]] std::int64_t as_int() const { return std::get<std::int64_t>(v_); }  // also datetimes, durations
   [[nodiscard]] double as_float() const { return std::get<double>(v_); }
-  [[nodiscard]] const Key& as_key() const { return std::get<Key>(v_); }              // also uuid
+  [[nodiscard]] const Key& as_key() const { return std::get<Key>(v_); }                   // also uuid
   [[nodiscard]] const std::string& as_text() const { return std::get<std::string>(v_); }  // str, bytes, json
-  [[nodiscard]] const std::vector<Value>& as_tuple() const { return *std::get<std::shared_ptr<const std::vector<Value>>>(v_); }
+  [[nodiscard]] const std::vector<Value>& as_tuple() const {
+    return *std::get<std::shared_ptr<const std::vector<Value>>>(v_);
+  }
   [[nodiscard]] const NdArray& as_array() const { return *std::get<std::shared_ptr<const NdArray>>(v_); }
 
   // Python-like text: `True`, `1.0`, `None`, ISO datetimes with nine digits. This is to_string() of the language.

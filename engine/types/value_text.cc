@@ -24,7 +24,9 @@ void append_float(double v, std::string& out) {
   double magnitude = std::fabs(v);
   bool scientific = v != 0 && (magnitude >= 1e16 || magnitude < 1e-4);
   char buffer[400];
-  auto end = std::to_chars(buffer, buffer + sizeof buffer, v, scientific ? std::chars_format::scientific : std::chars_format::fixed).ptr;
+  auto end = std::to_chars(buffer, buffer + sizeof buffer, v,
+                           scientific ? std::chars_format::scientific : std::chars_format::fixed)
+                 .ptr;
   std::string_view text(buffer, static_cast<std::size_t>(end - buffer));
   out += text;
   if (!scientific && text.find('.') == std::string_view::npos) out += ".0";
@@ -86,8 +88,10 @@ void append_uuid(const Key& key, std::string& out) {
 
 void append_array(const NdArray& array, std::size_t dimension, std::size_t& next, std::string& out) {
   auto append_element = [&] {
-    if (const auto* ints = std::get_if<std::vector<std::int64_t>>(&array.data)) out += std::to_string((*ints)[next]);
-    else append_float(std::get<std::vector<double>>(array.data)[next], out);
+    if (const auto* ints = std::get_if<std::vector<std::int64_t>>(&array.data))
+      out += std::to_string((*ints)[next]);
+    else
+      append_float(std::get<std::vector<double>>(array.data)[next], out);
     ++next;
   };
   if (array.shape.empty()) {
@@ -97,8 +101,10 @@ void append_array(const NdArray& array, std::size_t dimension, std::size_t& next
   out += '[';
   for (std::int64_t i = 0; i < array.shape[dimension]; ++i) {
     if (i) out += ", ";
-    if (dimension + 1 == array.shape.size()) append_element();
-    else append_array(array, dimension + 1, next, out);
+    if (dimension + 1 == array.shape.size())
+      append_element();
+    else
+      append_array(array, dimension + 1, next, out);
   }
   out += ']';
 }
@@ -122,8 +128,10 @@ void append_value(const Value& value, bool inside, std::string& out) {
     case Tag::kFloat: return append_float(value.as_float(), out);
     case Tag::kPointer: out += to_text(value.as_key()); return;
     case Tag::kStr:
-      if (inside) append_quoted(value.as_text(), out);
-      else out += value.as_text();
+      if (inside)
+        append_quoted(value.as_text(), out);
+      else
+        out += value.as_text();
       return;
     case Tag::kBytes: return append_bytes(value.as_text(), out);
     case Tag::kTuple: return append_tuple(value.as_tuple(), out);

@@ -30,7 +30,8 @@ bool same_aggregate(const Aggregate& a, const Aggregate& b) {
 }
 
 bool counts(ReducerKind kind) {
-  return kind == ReducerKind::kCount || kind == ReducerKind::kCountDistinct || kind == ReducerKind::kCountDistinctApproximate;
+  return kind == ReducerKind::kCount || kind == ReducerKind::kCountDistinct ||
+         kind == ReducerKind::kCountDistinctApproximate;
 }
 
 }  // namespace
@@ -40,8 +41,10 @@ Result<ExprPtr> Planner::aggregate(Context& ctx, const Ast& ast, const Aggregate
   std::string name(row.name);
   if (ast.star && row.kind != ReducerKind::kCount) return error("only COUNT takes `*`", ast.place);
   if (!ast.star && (ast.args.size() < std::max<std::size_t>(row.args_min, 1) || ast.args.size() > row.args_max))
-    return error("`" + name + "` takes " + std::to_string(row.args_max) + (row.args_max == 1 ? " argument" : " arguments") +
-                     (row.kind == ReducerKind::kCount ? " or `*`" : ""), ast.place);
+    return error("`" + name + "` takes " + std::to_string(row.args_max) +
+                     (row.args_max == 1 ? " argument" : " arguments") +
+                     (row.kind == ReducerKind::kCount ? " or `*`" : ""),
+                 ast.place);
   bool was_inside = std::exchange(ctx.inside_aggregate, true);
   std::vector<ExprPtr> args;
   std::vector<ExprPtr> order;
@@ -73,7 +76,9 @@ Result<ExprPtr> Planner::aggregate(Context& ctx, const Ast& ast, const Aggregate
   aggregate.order = std::move(order);
   if (row.kind == ReducerKind::kQuantile) {
     bool number = args[1]->kind == ExprKind::kLiteral && args[1]->type.is_number() && !args[1]->literal.is_none();
-    double q = !number ? -1 : args[1]->type.is(Kind::kInt) ? static_cast<double>(args[1]->literal.as_int()) : args[1]->literal.as_float();
+    double q = !number                        ? -1
+               : args[1]->type.is(Kind::kInt) ? static_cast<double>(args[1]->literal.as_int())
+                                              : args[1]->literal.as_float();
     if (!(q >= 0 && q <= 1)) return error("the second argument of `" + name + "` is a number from 0 to 1", ast.place);
     aggregate.parameter = q;
     args.pop_back();
@@ -107,13 +112,15 @@ Result<ExprPtr> Planner::aggregate(Context& ctx, const Ast& ast, const Aggregate
     aggregate.kind = ReducerKind::kCountDistinct;
     aggregate.distinct = false;
   }
-  if (!aggregate.order.empty() && aggregate.distinct && !(aggregate.order.size() == 1 && same_expr(*aggregate.order[0], *args[0])))
+  if (!aggregate.order.empty() && aggregate.distinct &&
+      !(aggregate.order.size() == 1 && same_expr(*aggregate.order[0], *args[0])))
     return error("with DISTINCT, ORDER BY inside an aggregate takes its argument only", ast.place);
   if (filter) {
     // What the filter drops is NULL, and NULLs do not count.
     aggregate.skip_nones = true;
     if (args.empty()) args.push_back(bool_literal(true, where));
-    args[0] = if_then(filter, plan::coerce(args[0], args[0]->type.as_optional()), null_literal(args[0]->type.without_optional()));
+    args[0] = if_then(filter, plan::coerce(args[0], args[0]->type.as_optional()),
+                      null_literal(args[0]->type.without_optional()));
   }
   aggregate.args = std::move(args);
 
@@ -180,7 +187,8 @@ Result<Planner::Grouped> Planner::special_group(const Context& ctx, const Stage&
   std::vector<ExprPtr> args = TRY(place_all(ctx, stage, aggregate.args));
   if (aggregate.skip_nones) {
     Logic present = Logic::negation(Logic::of(is_null(args[0])));
-    if (args[0]->type.admits_none()) rows.node = add(plan::Filter{is_true(present)}, {stage.node}, stage.columns, "filter");
+    if (args[0]->type.admits_none())
+      rows.node = add(plan::Filter{is_true(present)}, {stage.node}, stage.columns, "filter");
   }
   exprs.insert(exprs.end(), args.begin(), args.end());
   if (!aggregate.distinct)

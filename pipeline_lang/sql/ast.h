@@ -31,23 +31,26 @@ enum class AstKind : std::uint8_t {
   kTyped,     // name: the type, text: the literal (`DATE '2024-01-01'`)
   kColumn,    // qualifier (or empty), name
   kStar,      // qualifier (or empty); only in select lists and COUNT(*)
-  kNot, kNegate, kPlus,
-  kAnd, kOr,  // two or more args
-  kBinary,    // name: `+ - * / % DIV || = <> < <= > >=`
-  kIs,        // args: two; IS [NOT] DISTINCT FROM turned around
-  kIsTruth,   // args: one; name: TRUE, FALSE, UNKNOWN
+  kNot,
+  kNegate,
+  kPlus,
+  kAnd,
+  kOr,       // two or more args
+  kBinary,   // name: `+ - * / % DIV || = <> < <= > >=`
+  kIs,       // args: two; IS [NOT] DISTINCT FROM turned around
+  kIsTruth,  // args: one; name: TRUE, FALSE, UNKNOWN
   kIsNull,
-  kBetween,   // value, low, high
-  kInList,    // value, items…
-  kInQuery,   // value (or a row of values), query
-  kExists,    // query
-  kScalar,    // query
-  kLike,      // value, pattern, [escape]; name: LIKE or ILIKE
-  kCase,      // operand first if `has_operand`, then pairs (when, then), then ELSE if `has_else`
-  kCast,      // args: one; name: the type
-  kExtract,   // args: one; name: the field
-  kCall,      // name in upper case, args; star, distinct, filter, order, window
-  kRow,       // (a, b)
+  kBetween,  // value, low, high
+  kInList,   // value, items…
+  kInQuery,  // value (or a row of values), query
+  kExists,   // query
+  kScalar,   // query
+  kLike,     // value, pattern, [escape]; name: LIKE or ILIKE
+  kCase,     // operand first if `has_operand`, then pairs (when, then), then ELSE if `has_else`
+  kCast,     // args: one; name: the type
+  kExtract,  // args: one; name: the field
+  kCall,     // name in upper case, args; star, distinct, filter, order, window
+  kRow,      // (a, b)
 };
 
 enum class NullsOrder : std::uint8_t { kDefault, kFirst, kLast };
@@ -67,12 +70,12 @@ struct Ast {
   AstKind kind = AstKind::kLiteral;
   Place place;
   std::uint32_t depth = 1;
-  bool negated = false;      // NOT IN, NOT LIKE, NOT BETWEEN, IS NOT …
+  bool negated = false;  // NOT IN, NOT LIKE, NOT BETWEEN, IS NOT …
   bool has_operand = false;
   bool has_else = false;
   bool star = false;
   bool distinct = false;
-  bool quoted = false;       // a column in quotes
+  bool quoted = false;  // a column in quotes
   std::string name;
   std::string qualifier;
   std::string text;
@@ -93,12 +96,12 @@ using FromItemPtr = std::unique_ptr<FromItem>;
 struct Factor {
   enum class Kind : std::uint8_t { kTable, kQuery, kFunction, kJoin } kind = Kind::kTable;
   Place place;
-  std::string name;                        // table or function
+  std::string name;  // table or function
   std::string alias;
   std::vector<std::string> column_aliases;
   QueryPtr query;
-  std::vector<AstPtr> args;                // of a function; `TABLE t` and `DESCRIPTOR(c)` are plain columns here
-  std::vector<AstPtr> partition;           // SESSION(TABLE t PARTITION BY …, …)
+  std::vector<AstPtr> args;       // of a function; `TABLE t` and `DESCRIPTOR(c)` are plain columns here
+  std::vector<AstPtr> partition;  // SESSION(TABLE t PARTITION BY …, …)
   FromItemPtr join;
 };
 
@@ -140,9 +143,9 @@ struct Body {
   enum class Kind : std::uint8_t { kSelect, kValues, kQuery, kChain } kind = Kind::kSelect;
   Place place;
   std::unique_ptr<Select> select;
-  std::vector<std::vector<AstPtr>> rows;       // VALUES
-  QueryPtr query;                              // in parentheses
-  std::vector<std::unique_ptr<Body>> parts;    // one more than ops
+  std::vector<std::vector<AstPtr>> rows;     // VALUES
+  QueryPtr query;                            // in parentheses
+  std::vector<std::unique_ptr<Body>> parts;  // one more than ops
   std::vector<SetOp> ops;
 };
 

@@ -16,8 +16,10 @@ class QueryTables {
   QueryTables(Builder& builder, const Call& call) : builder_(builder), scope_(call.at("query").scope) {
     for (const NamedNode& other : call.others()) {
       std::optional<Table> table = builder.table(other.value);
-      if (table) tables_.emplace(other.name, std::move(*table));
-      else complete_ = false;
+      if (table)
+        tables_.emplace(other.name, std::move(*table));
+      else
+        complete_ = false;
       names_.push_back(other.name);
     }
     if (scope_ == nullptr) return;
@@ -100,8 +102,9 @@ void add_sql_components(Components& out) {
   sql.aliases = {"sql.processing"};
   sql.kind = ComponentKind::kTable;
   sql.open = true;
-  sql.doc = "The answer of a SQL query, kept up to date. Every further argument is a table by the name that the query "
-            "uses; a name that is no argument is looked up as `$name`.";
+  sql.doc =
+      "The answer of a SQL query, kept up to date. Every further argument is a table by the name that the query "
+      "uses; a name that is no argument is looked up as `$name`.";
   ArgSpec query;
   query.name = "query";
   query.kind = ArgKind::kText;

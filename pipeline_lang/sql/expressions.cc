@@ -64,7 +64,8 @@ Error Planner::unknown_column(const Context& ctx, const Ast& ast) const {
   Error fault{Code::kInvalidPipeline, {}, span(ast.place), {}};
   if (!table_known) {
     fault.message = "unknown table `" + ast.qualifier + "` in `" + written + "`";
-    if (auto near = nearest_name(ast.qualifier, tables)) return std::move(fault).with_note("did you mean `" + *near + "`?");
+    if (auto near = nearest_name(ast.qualifier, tables))
+      return std::move(fault).with_note("did you mean `" + *near + "`?");
     return fault;
   }
   fault.message = "unknown column `" + written + "`";
@@ -99,7 +100,8 @@ Result<ExprPtr> Planner::column(Context& ctx, const Ast& ast) {
     if (c == &ctx) return *found;
     if (c != ctx.outer)
       return error("correlation over more than one level of subqueries is not supported: `" + ast.name +
-                       "` is a column two or more levels out", ast.place);
+                       "` is a column two or more levels out",
+                   ast.place);
     Virtual outer;
     outer.kind = Virtual::Kind::kOuter;
     outer.type = (*found)->type;
@@ -117,17 +119,45 @@ Result<Type> Planner::type_named(const std::string& name, Place place) const {
     std::string_view name;
     Kind kind;
   };
-  static constexpr Spelling kSpellings[] = {
-      {"INT", Kind::kInt}, {"INTEGER", Kind::kInt}, {"BIGINT", Kind::kInt}, {"SMALLINT", Kind::kInt}, {"TINYINT", Kind::kInt},
-      {"INT2", Kind::kInt}, {"INT4", Kind::kInt}, {"INT8", Kind::kInt}, {"SIGNED", Kind::kInt},
-      {"FLOAT", Kind::kFloat}, {"REAL", Kind::kFloat}, {"DOUBLE", Kind::kFloat}, {"DOUBLE PRECISION", Kind::kFloat},
-      {"NUMERIC", Kind::kFloat}, {"DECIMAL", Kind::kFloat}, {"FLOAT4", Kind::kFloat}, {"FLOAT8", Kind::kFloat},
-      {"TEXT", Kind::kStr}, {"VARCHAR", Kind::kStr}, {"CHAR", Kind::kStr}, {"STRING", Kind::kStr}, {"STR", Kind::kStr},
-      {"CHARACTER", Kind::kStr}, {"CHARACTER VARYING", Kind::kStr}, {"BOOL", Kind::kBool}, {"BOOLEAN", Kind::kBool},
-      {"TIMESTAMP", Kind::kDateTimeNaive}, {"DATETIME", Kind::kDateTimeNaive}, {"DATE", Kind::kDateTimeNaive},
-      {"TIMESTAMP WITHOUT TIME ZONE", Kind::kDateTimeNaive}, {"TIMESTAMPTZ", Kind::kDateTimeUtc},
-      {"TIMESTAMP WITH TIME ZONE", Kind::kDateTimeUtc}, {"INTERVAL", Kind::kDuration}, {"UUID", Kind::kUuid},
-      {"JSON", Kind::kJson}, {"JSONB", Kind::kJson}, {"BYTES", Kind::kBytes}, {"BLOB", Kind::kBytes}, {"BYTEA", Kind::kBytes}};
+  static constexpr Spelling kSpellings[] = {{"INT", Kind::kInt},
+                                            {"INTEGER", Kind::kInt},
+                                            {"BIGINT", Kind::kInt},
+                                            {"SMALLINT", Kind::kInt},
+                                            {"TINYINT", Kind::kInt},
+                                            {"INT2", Kind::kInt},
+                                            {"INT4", Kind::kInt},
+                                            {"INT8", Kind::kInt},
+                                            {"SIGNED", Kind::kInt},
+                                            {"FLOAT", Kind::kFloat},
+                                            {"REAL", Kind::kFloat},
+                                            {"DOUBLE", Kind::kFloat},
+                                            {"DOUBLE PRECISION", Kind::kFloat},
+                                            {"NUMERIC", Kind::kFloat},
+                                            {"DECIMAL", Kind::kFloat},
+                                            {"FLOAT4", Kind::kFloat},
+                                            {"FLOAT8", Kind::kFloat},
+                                            {"TEXT", Kind::kStr},
+                                            {"VARCHAR", Kind::kStr},
+                                            {"CHAR", Kind::kStr},
+                                            {"STRING", Kind::kStr},
+                                            {"STR", Kind::kStr},
+                                            {"CHARACTER", Kind::kStr},
+                                            {"CHARACTER VARYING", Kind::kStr},
+                                            {"BOOL", Kind::kBool},
+                                            {"BOOLEAN", Kind::kBool},
+                                            {"TIMESTAMP", Kind::kDateTimeNaive},
+                                            {"DATETIME", Kind::kDateTimeNaive},
+                                            {"DATE", Kind::kDateTimeNaive},
+                                            {"TIMESTAMP WITHOUT TIME ZONE", Kind::kDateTimeNaive},
+                                            {"TIMESTAMPTZ", Kind::kDateTimeUtc},
+                                            {"TIMESTAMP WITH TIME ZONE", Kind::kDateTimeUtc},
+                                            {"INTERVAL", Kind::kDuration},
+                                            {"UUID", Kind::kUuid},
+                                            {"JSON", Kind::kJson},
+                                            {"JSONB", Kind::kJson},
+                                            {"BYTES", Kind::kBytes},
+                                            {"BLOB", Kind::kBytes},
+                                            {"BYTEA", Kind::kBytes}};
   for (const Spelling& known : kSpellings)
     if (known.name == upper) return Type(known.kind);
   if (auto type = type_from_text(name)) return *type;
@@ -147,11 +177,11 @@ Result<Logic> Planner::logic(Context& ctx, const Ast& ast, std::string_view what
       Logic chain;
       chain.kind = ast.kind == AstKind::kAnd ? Logic::Kind::kAnd : Logic::Kind::kOr;
       for (const AstPtr& arg : ast.args)
-        chain.parts.push_back(TRY(logic(ctx, *arg, ast.kind == AstKind::kAnd ? "an operand of AND" : "an operand of OR")));
+        chain.parts.push_back(
+            TRY(logic(ctx, *arg, ast.kind == AstKind::kAnd ? "an operand of AND" : "an operand of OR")));
       return chain;
     }
-    case AstKind::kNot:
-      return Logic::negation(TRY(logic(ctx, *ast.args[0], "the operand of NOT")));
+    case AstKind::kNot: return Logic::negation(TRY(logic(ctx, *ast.args[0], "the operand of NOT")));
     case AstKind::kBetween: {
       Logic both = TRY(between(ctx, ast));
       return ast.negated ? Logic::negation(std::move(both)) : std::move(both);
@@ -165,10 +195,24 @@ Result<Logic> Planner::logic(Context& ctx, const Ast& ast, std::string_view what
       ExprPtr found = ast.kind == AstKind::kLike ? TRY(like(ctx, ast)) : TRY(subquery(ctx, ast));
       return ast.negated ? Logic::negation(Logic::of(found)) : Logic::of(found);
     }
-    case AstKind::kLiteral: case AstKind::kInterval: case AstKind::kTyped: case AstKind::kColumn: case AstKind::kStar:
-    case AstKind::kNegate: case AstKind::kPlus: case AstKind::kBinary: case AstKind::kIs: case AstKind::kIsTruth:
-    case AstKind::kIsNull: case AstKind::kExists: case AstKind::kScalar: case AstKind::kCase: case AstKind::kCast:
-    case AstKind::kExtract: case AstKind::kCall: case AstKind::kRow: break;
+    case AstKind::kLiteral:
+    case AstKind::kInterval:
+    case AstKind::kTyped:
+    case AstKind::kColumn:
+    case AstKind::kStar:
+    case AstKind::kNegate:
+    case AstKind::kPlus:
+    case AstKind::kBinary:
+    case AstKind::kIs:
+    case AstKind::kIsTruth:
+    case AstKind::kIsNull:
+    case AstKind::kExists:
+    case AstKind::kScalar:
+    case AstKind::kCase:
+    case AstKind::kCast:
+    case AstKind::kExtract:
+    case AstKind::kCall:
+    case AstKind::kRow: break;
   }
   ExprPtr leaf = TRY(value(ctx, ast));
   leaf = TRY(as_condition(leaf, what, span(ast.place)));
@@ -251,9 +295,12 @@ Result<ExprPtr> Planner::like(Context& ctx, const Ast& ast) {
 Result<ExprPtr> Planner::is_truth(Context& ctx, const Ast& ast) {
   Logic inner = TRY(logic(ctx, *ast.args[0], "the operand of IS " + ast.name));
   ExprPtr answer;
-  if (ast.name == "TRUE") answer = sql::is_true(inner);
-  else if (ast.name == "FALSE") answer = sql::is_false(inner);
-  else answer = is_null(value_of(inner, span(ast.place)), span(ast.place));
+  if (ast.name == "TRUE")
+    answer = sql::is_true(inner);
+  else if (ast.name == "FALSE")
+    answer = sql::is_false(inner);
+  else
+    answer = is_null(value_of(inner, span(ast.place)), span(ast.place));
   return ast.negated ? sql::is_false(Logic::of(answer)) : answer;
 }
 
@@ -276,8 +323,13 @@ Result<ExprPtr> Planner::value(Context& ctx, const Ast& ast) {
     case AstKind::kStar: return error("`*` stands in select lists and in COUNT(*) only", ast.place);
     case AstKind::kNegate: return negate(TRY(value(ctx, *ast.args[0])), where);
     case AstKind::kPlus: return value(ctx, *ast.args[0]);
-    case AstKind::kAnd: case AstKind::kOr: case AstKind::kNot: case AstKind::kBetween: case AstKind::kInList:
-    case AstKind::kInQuery: case AstKind::kLike: {
+    case AstKind::kAnd:
+    case AstKind::kOr:
+    case AstKind::kNot:
+    case AstKind::kBetween:
+    case AstKind::kInList:
+    case AstKind::kInQuery:
+    case AstKind::kLike: {
       ExprPtr whole = TRY(condition(ctx, ast, "an operand"));
       TRY(check_size(whole));
       return whole;
@@ -295,7 +347,8 @@ Result<ExprPtr> Planner::value(Context& ctx, const Ast& ast) {
       ExprPtr null = is_null(operand, where);
       return ast.negated ? sql::is_false(Logic::of(null)) : null;
     }
-    case AstKind::kExists: case AstKind::kScalar: return subquery(ctx, ast);
+    case AstKind::kExists:
+    case AstKind::kScalar: return subquery(ctx, ast);
     case AstKind::kCase: return case_when(ctx, ast);
     case AstKind::kCast: return cast(ctx, ast);
     case AstKind::kExtract: return extract_field(ast.name, TRY(value(ctx, *ast.args[0])), where);
@@ -308,7 +361,8 @@ Result<ExprPtr> Planner::value(Context& ctx, const Ast& ast) {
 Result<ExprPtr> Planner::binary(Context& ctx, const Ast& ast) {
   static constexpr std::string_view kComparisons[] = {"=", "<>", "<", "<=", ">", ">="};
   bool compares = std::find(std::begin(kComparisons), std::end(kComparisons), ast.name) != std::end(kComparisons);
-  if (compares && (ast.args[0]->kind == AstKind::kRow || ast.args[1]->kind == AstKind::kRow)) return compare_rows(ctx, ast);
+  if (compares && (ast.args[0]->kind == AstKind::kRow || ast.args[1]->kind == AstKind::kRow))
+    return compare_rows(ctx, ast);
   ExprPtr a = TRY(value(ctx, *ast.args[0]));
   ExprPtr b = TRY(value(ctx, *ast.args[1]));
   return compares ? compare_sql(ast.name, a, b, span(ast.place)) : arithmetic(ast.name, a, b, span(ast.place));
@@ -346,7 +400,8 @@ Result<ExprPtr> Planner::cast(Context& ctx, const Ast& ast) {
   ExprPtr from = TRY(value(ctx, *ast.args[0]));
   ExprPtr out = TRY(cast_sql(from, type, span(ast.place)));
   if (upper_case(ast.name) != "DATE" || is_null_literal(*out)) return out;
-  return call_scalar("DATE_TRUNC", {plan::literal(Value::str("day"), Kind::kStr, span(ast.place)), out}, span(ast.place));
+  return call_scalar("DATE_TRUNC", {plan::literal(Value::str("day"), Kind::kStr, span(ast.place)), out},
+                     span(ast.place));
 }
 
 Result<ExprPtr> Planner::typed_literal(const Ast& ast) {
@@ -365,7 +420,8 @@ Result<ExprPtr> Planner::interval(const Ast& ast) {
     if (text.find(calendar) != std::string::npos)
       return error("an INTERVAL of months or years has no fixed length; use days", ast.place);
   if (auto ns = parse_duration(text)) return plan::literal(Value::duration(*ns), Kind::kDuration, span(ast.place));
-  return error("the INTERVAL '" + ast.text.substr(0, 60) + "' does not read as a duration such as '5 minutes'", ast.place);
+  return error("the INTERVAL '" + ast.text.substr(0, 60) + "' does not read as a duration such as '5 minutes'",
+               ast.place);
 }
 
 Result<ExprPtr> Planner::call(Context& ctx, const Ast& ast) {

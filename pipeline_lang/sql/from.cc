@@ -45,7 +45,8 @@ Result<FromPart> Planner::leaf(const Factor& factor, Relation relation, std::vec
   std::string alias = factor.alias.empty() ? factor.name : factor.alias;
   if (factor.column_aliases.size() > relation.columns.size())
     return error("`" + alias + "` has " + std::to_string(relation.columns.size()) + " columns, " +
-                     std::to_string(factor.column_aliases.size()) + " names are given", factor.place);
+                     std::to_string(factor.column_aliases.size()) + " names are given",
+                 factor.place);
   for (std::size_t i = 0; i < factor.column_aliases.size(); ++i) relation.columns[i].name = factor.column_aliases[i];
   FromPart part;
   for (std::uint32_t i = 0; i < relation.columns.size(); ++i) {
@@ -126,7 +127,8 @@ Result<FromPart> Planner::from(Context& ctx, const Select& select) {
       const Factor& factor = step.factor;
       std::string name = factor.alias.empty() ? factor.name : factor.alias;
       if (name.empty()) continue;
-      if (++seen[name] > 1) return error("the name `" + name + "` is used twice in FROM; give one of them an alias", factor.place);
+      if (++seen[name] > 1)
+        return error("the name `" + name + "` is used twice in FROM; give one of them an alias", factor.place);
     }
   return std::move(*all);
 }
@@ -158,10 +160,12 @@ Result<void> Planner::join_condition(Context& ctx, const FromPart& left, const F
       const StarEntry* found = nullptr;
       for (const StarEntry& entry : scope.star) {
         if (entry.name != name) continue;
-        if (found) return error("`" + name + "` is ambiguous on the " + std::string(side) + " side", step.using_places[i]);
+        if (found)
+          return error("`" + name + "` is ambiguous on the " + std::string(side) + " side", step.using_places[i]);
         found = &entry;
       }
-      if (!found) return error("USING: the " + std::string(side) + " side has no column `" + name + "`", step.using_places[i]);
+      if (!found)
+        return error("USING: the " + std::string(side) + " side has no column `" + name + "`", step.using_places[i]);
       return *found;
     };
     StarEntry a = TRY(find(left.scope, "left"));
@@ -193,14 +197,11 @@ Result<FromPart> Planner::join_step(Context& ctx, FromPart left, const JoinStep&
   switch (step.kind) {
     case JoinKind::kFirst:
     case JoinKind::kInner:
-    case JoinKind::kCross:
-      both.conditions.insert(both.conditions.end(), on.begin(), on.end());
-      return both;
+    case JoinKind::kCross: both.conditions.insert(both.conditions.end(), on.begin(), on.end()); return both;
     case JoinKind::kLeft:
     case JoinKind::kRight:
     case JoinKind::kFull:
-      if (!step.on && step.using_columns.empty())
-        return error("an outer join needs ON or USING", step.place);
+      if (!step.on && step.using_columns.empty()) return error("an outer join needs ON or USING", step.place);
       return join_outer(ctx, step.kind, std::move(left), std::move(right), std::move(on), std::move(both));
     case JoinKind::kAsof:
     case JoinKind::kAsofLeft:
@@ -247,8 +248,10 @@ Result<Stage> Planner::join_leaves(const Context& ctx, const FromPart& part, std
         if (!sides) continue;
         std::set<std::uint32_t> a = columns_of(sides->left), b = columns_of(sides->right);
         if (a.empty() || b.empty()) continue;
-        if (all_in(b, joined.where) && all_in(a, next.where)) std::swap(sides->left, sides->right);
-        else if (!all_in(a, joined.where) || !all_in(b, next.where)) continue;
+        if (all_in(b, joined.where) && all_in(a, next.where))
+          std::swap(sides->left, sides->right);
+        else if (!all_in(a, joined.where) || !all_in(b, next.where))
+          continue;
         keys.emplace_back(i, *sides);
       }
       return keys;
@@ -348,8 +351,9 @@ Result<FromPart> Planner::join_outer(const Context& ctx, JoinKind kind, FromPart
   for (const ExprPtr& condition : below)
     for (std::uint32_t column : columns_of(condition))
       if (const Virtual* other = ctx.find_virtual(column))
-        return error(other->kind == Virtual::Kind::kSubquery ? "a subquery in ON of an outer join, or below one, is not supported"
-                                                             : "ON of an outer join takes columns of its two sides only",
+        return error(other->kind == Virtual::Kind::kSubquery
+                         ? "a subquery in ON of an outer join, or below one, is not supported"
+                         : "ON of an outer join takes columns of its two sides only",
                      other->place);
   auto shift = static_cast<std::uint32_t>(left.scope.columns.size());
   auto all_of_part = [](const FromPart& part) {
@@ -395,7 +399,9 @@ Result<FromPart> Planner::join_outer(const Context& ctx, JoinKind kind, FromPart
   NodeId node;
   if (sorted.both.empty()) {
     JoinSpec spec;
-    spec.how = keep_left && keep_right ? plan::JoinHow::kOuter : keep_left ? plan::JoinHow::kLeft : plan::JoinHow::kRight;
+    spec.how = keep_left && keep_right ? plan::JoinHow::kOuter
+               : keep_left             ? plan::JoinHow::kLeft
+                                       : plan::JoinHow::kRight;
     Side joined = join({l.node, l.columns}, left_on, {r.node, r.columns}, right_on, spec);
     node = project(joined.node, in_order, names_of(columns));
   } else {

@@ -134,8 +134,10 @@ Result<ExprPtr> concat(std::string_view, Args& args, SourceSpan span) {
   for (ExprPtr& arg : args) {
     ExprPtr part = TRY(text(arg, span));
     ExprPtr empty = plan::literal(Value::str(""), Kind::kStr, span);
-    if (is_null_literal(*part)) part = empty;
-    else if (part->type.admits_none()) part = plan::special(plan::ExprKind::kCoalesce, {part, empty}, Kind::kStr, span);
+    if (is_null_literal(*part))
+      part = empty;
+    else if (part->type.admits_none())
+      part = plan::special(plan::ExprKind::kCoalesce, {part, empty}, Kind::kStr, span);
     all = all ? TRY(concat_text(all, part, span)) : part;
   }
   return all;
@@ -219,13 +221,14 @@ Result<ExprPtr> log(std::string_view name, Args& args, SourceSpan span) {
 Result<ExprPtr> date_trunc(std::string_view, Args& args, SourceSpan span) {
   if (args[0]->kind != plan::ExprKind::kLiteral || !args[0]->type.is_plain(Kind::kStr))
     return wrong("the unit of DATE_TRUNC must be a text such as 'hour'", args[0]->span);
-  static constexpr std::string_view kUnits[] = {"microseconds", "milliseconds", "second", "minute", "hour", "day",
-                                                "week",         "month",        "quarter", "year"};
+  static constexpr std::string_view kUnits[] = {"microseconds", "milliseconds", "second", "minute",  "hour",
+                                                "day",          "week",         "month",  "quarter", "year"};
   std::string unit = args[0]->literal.as_text();
   for (char& c : unit) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
   if (std::find(std::begin(kUnits), std::end(kUnits), unit) == std::end(kUnits))
     return wrong("DATE_TRUNC does not know the unit '" + unit.substr(0, 40) +
-                     "'; it knows second, minute, hour, day, week, month, quarter, year", args[0]->span);
+                     "'; it knows second, minute, hour, day, week, month, quarter, year",
+                 args[0]->span);
   if (args[1]->kind == plan::ExprKind::kLiteral && args[1]->type.is(Kind::kStr))
     args[1] = TRY(convert(args[1], Kind::kDateTimeNaive, span));
   return call_by_name(kDateTrunc, {plan::literal(Value::str(unit), Kind::kStr, span), args[1]}, span);
@@ -307,7 +310,8 @@ std::string lower_case(std::string_view text) {
 }  // namespace
 
 const AggregateRow* find_aggregate(std::string_view name) {
-  auto it = std::find_if(kAggregates.begin(), kAggregates.end(), [&](const AggregateRow& row) { return row.name == name; });
+  auto it =
+      std::find_if(kAggregates.begin(), kAggregates.end(), [&](const AggregateRow& row) { return row.name == name; });
   return it == kAggregates.end() ? nullptr : &*it;
 }
 
@@ -335,10 +339,13 @@ Result<ExprPtr> call_scalar(std::string_view name, std::vector<ExprPtr> args, So
   if (!row) return call_by_name(lower_case(name), std::move(args), span);
   if (args.size() < row->args_min || args.size() > row->args_max) {
     std::string wanted = std::to_string(row->args_min);
-    if (row->args_max == kMany) wanted = "at least " + wanted;
-    else if (row->args_max != row->args_min) wanted += " to " + std::to_string(row->args_max);
+    if (row->args_max == kMany)
+      wanted = "at least " + wanted;
+    else if (row->args_max != row->args_min)
+      wanted += " to " + std::to_string(row->args_max);
     return wrong(std::string(name) + " takes " + wanted + " argument" + (wanted == "1" ? "" : "s") + ", found " +
-                     std::to_string(args.size()), span);
+                     std::to_string(args.size()),
+                 span);
   }
   if (row->make == nullptr) return extract_field(name, args[0], span);
   return row->make(name, args, span);
@@ -349,11 +356,13 @@ Result<ExprPtr> extract_field(std::string_view field, ExprPtr from, SourceSpan s
     std::string_view name;
     std::string_view function;
   };
-  static constexpr Field kFields[] = {
-      {"YEAR", "dt.year"},     {"MONTH", "dt.month"},        {"DAY", "dt.day"},       {"HOUR", "dt.hour"},
-      {"MINUTE", "dt.minute"}, {"MICROSECOND", "dt.microsecond"}, {"SECOND", "sql.second"}, {"EPOCH", "sql.epoch"},
-      {"DOW", "sql.dow"},      {"ISODOW", "sql.isodow"},     {"DOY", "sql.doy"},      {"QUARTER", "sql.quarter"},
-      {"WEEK", "sql.week"},    {"MILLISECOND", "dt.millisecond"}};
+  static constexpr Field kFields[] = {{"YEAR", "dt.year"},      {"MONTH", "dt.month"},
+                                      {"DAY", "dt.day"},        {"HOUR", "dt.hour"},
+                                      {"MINUTE", "dt.minute"},  {"MICROSECOND", "dt.microsecond"},
+                                      {"SECOND", "sql.second"}, {"EPOCH", "sql.epoch"},
+                                      {"DOW", "sql.dow"},       {"ISODOW", "sql.isodow"},
+                                      {"DOY", "sql.doy"},       {"QUARTER", "sql.quarter"},
+                                      {"WEEK", "sql.week"},     {"MILLISECOND", "dt.millisecond"}};
   for (const Field& known : kFields) {
     if (known.name != field) continue;
     if (from->kind == plan::ExprKind::kLiteral && from->type.is(Kind::kStr))

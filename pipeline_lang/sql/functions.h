@@ -21,7 +21,7 @@ struct AggregateRow {
   std::size_t args_min = 1;
   std::size_t args_max = 1;
   AggregateType type = AggregateType::kArgument;
-  bool numeric = false;        // takes numbers; bool counts as 0 and 1
+  bool numeric = false;  // takes numbers; bool counts as 0 and 1
   bool keeps_nulls = false;
   bool distinct_is_idle = false;  // the same with DISTINCT
 };

@@ -29,10 +29,13 @@ Result<ExprPtr> Planner::place(const Context& ctx, const Stage& stage, const Exp
       switch (missing->kind) {
         case Virtual::Kind::kAggregate: fault.message = "an aggregate cannot stand here"; break;
         case Virtual::Kind::kSubquery: fault.message = "a subquery cannot stand here"; break;
-        case Virtual::Kind::kRowNumber: fault.message = "ROW_NUMBER() cannot stand here; filter on it from an outer query"; break;
+        case Virtual::Kind::kRowNumber:
+          fault.message = "ROW_NUMBER() cannot stand here; filter on it from an outer query";
+          break;
         case Virtual::Kind::kOuter:
-          fault.message = "correlation other than by equality: `" + missing->text +
-                          "` of the enclosing query may only stand in WHERE, as one whole side of an `=` AND-ed to the rest";
+          fault.message =
+              "correlation other than by equality: `" + missing->text +
+              "` of the enclosing query may only stand in WHERE, as one whole side of an `=` AND-ed to the rest";
           break;
       }
       return fail(std::move(fault));

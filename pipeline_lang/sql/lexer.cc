@@ -26,9 +26,7 @@ class Lexer {
   }
 
  private:
-  [[nodiscard]] char at(std::size_t offset) const {
-    return pos_ + offset < text_.size() ? text_[pos_ + offset] : '\0';
-  }
+  [[nodiscard]] char at(std::size_t offset) const { return pos_ + offset < text_.size() ? text_[pos_ + offset] : '\0'; }
   Token make(TokenKind kind, std::size_t begin, std::string text) const {
     Token token;
     token.kind = kind;

@@ -10,16 +10,16 @@ namespace thalweg::sql {
 namespace {
 
 constexpr std::array<std::string_view, 50> kReserved = {
-    "ALL",    "AND",    "AS",     "ASC",       "ASOF",   "BETWEEN", "BY",     "CASE",    "CAST",   "CROSS",
-    "DESC",   "DISTINCT", "ELSE", "END",       "EXCEPT", "EXISTS",  "FETCH",  "FOR",     "FROM",   "FULL",
-    "GROUP",  "HAVING", "ILIKE",  "IN",        "INNER",  "INTERSECT", "INTO", "IS",      "JOIN",   "LEFT",
-    "LIKE",   "LIMIT",  "MINUS",  "NATURAL",   "NOT",    "NULL",    "OFFSET", "ON",      "OR",     "ORDER",
-    "OUTER",  "QUALIFY", "RIGHT", "SELECT",    "THEN",   "UNION",   "USING",  "WHEN",    "WHERE",  "WITH"};
+    "ALL",   "AND",      "AS",    "ASC",     "ASOF",   "BETWEEN",   "BY",     "CASE", "CAST",  "CROSS",
+    "DESC",  "DISTINCT", "ELSE",  "END",     "EXCEPT", "EXISTS",    "FETCH",  "FOR",  "FROM",  "FULL",
+    "GROUP", "HAVING",   "ILIKE", "IN",      "INNER",  "INTERSECT", "INTO",   "IS",   "JOIN",  "LEFT",
+    "LIKE",  "LIMIT",    "MINUS", "NATURAL", "NOT",    "NULL",      "OFFSET", "ON",   "OR",    "ORDER",
+    "OUTER", "QUALIFY",  "RIGHT", "SELECT",  "THEN",   "UNION",     "USING",  "WHEN", "WHERE", "WITH"};
 
-constexpr std::array<std::string_view, 10> kDml = {"INSERT", "UPDATE",  "DELETE", "MERGE", "UPSERT",
-                                                   "REPLACE", "TRUNCATE", "COPY",  "LOAD",  "CALL"};
+constexpr std::array<std::string_view, 10> kDml = {"INSERT",  "UPDATE",   "DELETE", "MERGE", "UPSERT",
+                                                   "REPLACE", "TRUNCATE", "COPY",   "LOAD",  "CALL"};
 constexpr std::array<std::string_view, 22> kDdl = {
-    "CREATE", "DROP",   "ALTER",  "GRANT",  "REVOKE",   "COMMENT", "BEGIN",   "COMMIT",  "ROLLBACK", "SET", "PRAGMA",
+    "CREATE", "DROP",    "ALTER",  "GRANT",  "REVOKE",  "COMMENT", "BEGIN",   "COMMIT",  "ROLLBACK", "SET",    "PRAGMA",
     "VACUUM", "ANALYZE", "ATTACH", "DETACH", "EXPLAIN", "USE",     "DECLARE", "EXECUTE", "REINDEX",  "RENAME", "SHOW"};
 
 template <std::size_t n>
@@ -168,8 +168,10 @@ Result<void> Parser::parse_with(Query& query) {
       TRY(expect_symbol(")"));
     }
     TRY(expect_word("AS"));
-    if (accept_word("NOT")) TRY(expect_word("MATERIALIZED"));
-    else accept_word("MATERIALIZED");
+    if (accept_word("NOT"))
+      TRY(expect_word("MATERIALIZED"));
+    else
+      accept_word("MATERIALIZED");
     TRY(expect_symbol("("));
     TRY(refuse_statements());
     cte.query = TRY(parse_query());
@@ -188,7 +190,8 @@ Result<std::unique_ptr<Body>> Parser::parse_body() {
     bool is_union = take().upper == "UNION";
     bool all = accept_word("ALL");
     if (!all) accept_word("DISTINCT");
-    chain->ops.push_back(is_union ? (all ? SetOp::kUnionAll : SetOp::kUnion) : (all ? SetOp::kExceptAll : SetOp::kExcept));
+    chain->ops.push_back(is_union ? (all ? SetOp::kUnionAll : SetOp::kUnion)
+                                  : (all ? SetOp::kExceptAll : SetOp::kExcept));
     chain->parts.push_back(TRY(parse_intersect()));
   }
   if (chain->ops.empty()) return std::move(chain->parts.front());
@@ -274,8 +277,8 @@ Result<SelectItem> Parser::parse_item() {
   std::uint32_t begin = peek().place.begin;
   item.expr = TRY(parse_expr());
   if (accept_word("AS")) {
-    bool named = peek().kind == TokenKind::kText || peek().kind == TokenKind::kQuotedName ||
-                 peek().kind == TokenKind::kWord;
+    bool named =
+        peek().kind == TokenKind::kText || peek().kind == TokenKind::kQuotedName || peek().kind == TokenKind::kWord;
     if (!named || is_any_word({"FROM"})) return expected("a name after AS");
     if (peek().text.empty()) return error("a column name cannot be empty", peek().place);
     item.alias = take().text;
@@ -293,7 +296,8 @@ Result<void> Parser::parse_from(Select& select) {
     tables += select.from.back().steps.size();
   } while (accept_symbol(","));
   if (tables > kTablesMax)
-    return error("more than " + std::to_string(kTablesMax) + " tables in one FROM", select.from.back().steps.back().place);
+    return error("more than " + std::to_string(kTablesMax) + " tables in one FROM",
+                 select.from.back().steps.back().place);
   return {};
 }
 
@@ -324,11 +328,14 @@ Result<std::optional<JoinStep>> Parser::parse_join() {
     std::string word = take().upper;
     step.kind = word == "LEFT" ? JoinKind::kLeft : word == "RIGHT" ? JoinKind::kRight : JoinKind::kFull;
     accept_word("OUTER");
-    if (is_any_word({"SEMI", "ANTI"})) return error("`" + peek().upper + " JOIN` is not supported; use EXISTS", peek().place);
+    if (is_any_word({"SEMI", "ANTI"}))
+      return error("`" + peek().upper + " JOIN` is not supported; use EXISTS", peek().place);
   } else if (accept_word("ASOF")) {
     step.kind = accept_word("LEFT") ? JoinKind::kAsofLeft : JoinKind::kAsof;
-    if (step.kind == JoinKind::kAsofLeft) accept_word("OUTER");
-    else accept_word("INNER");
+    if (step.kind == JoinKind::kAsofLeft)
+      accept_word("OUTER");
+    else
+      accept_word("INNER");
   } else if (is_word("OUTER") && is_word("JOIN", 1)) {
     return error("`OUTER JOIN` needs LEFT, RIGHT or FULL", peek().place);
   } else if (is_word("JOIN")) {
@@ -416,8 +423,10 @@ Result<Factor> Parser::parse_factor() {
 
 Result<void> Parser::parse_alias(Factor& factor) {
   if (accept_word("AS")) {
-    if (peek().kind == TokenKind::kText && !peek().text.empty()) factor.alias = take().text;
-    else factor.alias = TRY(parse_identifier("a name for the table"));
+    if (peek().kind == TokenKind::kText && !peek().text.empty())
+      factor.alias = take().text;
+    else
+      factor.alias = TRY(parse_identifier("a name for the table"));
   } else if (at_name()) {
     factor.alias = take().text;
   }
@@ -455,7 +464,8 @@ Result<void> Parser::parse_tail(Query& query) {
       TRY(expect_word("ONLY"));
     }
   }
-  if (is_word("FOR") || is_any_word({"LOCK"})) return error("`" + peek().upper + "` locks rows; a query can only SELECT", peek().place);
+  if (is_word("FOR") || is_any_word({"LOCK"}))
+    return error("`" + peek().upper + "` locks rows; a query can only SELECT", peek().place);
   return {};
 }
 
@@ -476,8 +486,10 @@ Result<std::vector<OrderItem>> Parser::parse_order() {
   do {
     OrderItem item;
     item.expr = TRY(parse_expr());
-    if (accept_word("DESC")) item.descending = true;
-    else accept_word("ASC");
+    if (accept_word("DESC"))
+      item.descending = true;
+    else
+      accept_word("ASC");
     if (accept_word("NULLS")) {
       bool first = accept_word("FIRST");
       if (!first) TRY(expect_word("LAST"));

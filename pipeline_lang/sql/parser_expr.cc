@@ -235,11 +235,9 @@ Result<AstPtr> Parser::parse_primary() {
       }
       return expected("an expression");
     case TokenKind::kWord:
-    case TokenKind::kQuotedName:
-      return parse_name();
+    case TokenKind::kQuotedName: return parse_name();
     case TokenKind::kEnd:
-    case TokenKind::kBad:
-      break;
+    case TokenKind::kBad: break;
   }
   return expected("an expression");
 }
@@ -429,8 +427,10 @@ Result<void> Parser::parse_call_args(Ast& call) {
     call.args.push_back(TRY(parse_expr()));
     return {};
   }
-  if (accept_word("DISTINCT")) call.distinct = true;
-  else if (is_word("ALL") && !is_symbol(",", 1)) take();
+  if (accept_word("DISTINCT"))
+    call.distinct = true;
+  else if (is_word("ALL") && !is_symbol(",", 1))
+    take();
   if (is_symbol("*") && is_symbol(")", 1)) {
     take();
     call.star = true;

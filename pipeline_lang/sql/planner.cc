@@ -7,13 +7,15 @@
 
 namespace thalweg::sql {
 
-NodeId Planner::add(plan::Params params, std::vector<NodeId> inputs, std::vector<ColumnSpec> columns, std::string label) {
+NodeId Planner::add(plan::Params params, std::vector<NodeId> inputs, std::vector<ColumnSpec> columns,
+                    std::string label) {
   plan::Node node;
   node.params = std::move(params);
   node.schema.columns = std::move(columns);
   node.label = std::move(label);
-  bool row_by_row = std::holds_alternative<plan::Project>(node.params) || std::holds_alternative<plan::Filter>(node.params) ||
-                    std::holds_alternative<plan::Concat>(node.params) || std::holds_alternative<plan::StaticRows>(node.params);
+  bool row_by_row =
+      std::holds_alternative<plan::Project>(node.params) || std::holds_alternative<plan::Filter>(node.params) ||
+      std::holds_alternative<plan::Concat>(node.params) || std::holds_alternative<plan::StaticRows>(node.params);
   const auto* join = std::get_if<plan::Join>(&node.params);
   node.append_only = (row_by_row || (join && join->how == plan::JoinHow::kInner)) &&
                      std::all_of(inputs.begin(), inputs.end(), [&](NodeId id) { return plan_.node(id).append_only; });

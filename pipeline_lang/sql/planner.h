@@ -94,8 +94,8 @@ class Planner {
   static FromPart side_by_side(Context& ctx, FromPart left, FromPart right);
   Result<Stage> join_leaves(const Context& ctx, const FromPart& part, std::vector<ExprPtr> conditions,
                             const std::set<std::uint32_t>& used);
-  Result<FromPart> join_outer(const Context& ctx, JoinKind kind, FromPart left, FromPart right,
-                              std::vector<ExprPtr> on, FromPart both);
+  Result<FromPart> join_outer(const Context& ctx, JoinKind kind, FromPart left, FromPart right, std::vector<ExprPtr> on,
+                              FromPart both);
 
   // ---- temporal.cc
   Result<FromPart> window_function(Context& ctx, const Factor& factor);
@@ -106,7 +106,8 @@ class Planner {
   // ---- join.cc: steps over stages
   // `expr` over the columns of the stage's node; an error where a part of it has not arrived.
   Result<ExprPtr> place(const Context& ctx, const Stage& stage, const ExprPtr& expr) const;
-  Result<std::vector<ExprPtr>> place_all(const Context& ctx, const Stage& stage, const std::vector<ExprPtr>& exprs) const;
+  Result<std::vector<ExprPtr>> place_all(const Context& ctx, const Stage& stage,
+                                         const std::vector<ExprPtr>& exprs) const;
   // Virtual columns that `expr` needs and the stage lacks.
   void collect_missing(const Stage& stage, const plan::Expr& expr, std::set<std::uint32_t>& out) const;
   Result<Stage> filter(const Context& ctx, Stage stage, const std::vector<ExprPtr>& conditions);
@@ -170,9 +171,11 @@ class Planner {
   Result<void> expand_star(const Context& ctx, const Ast& ast, std::vector<Item>& out) const;
   Result<void> one_name_each(std::vector<Item>& items, const std::vector<ExprPtr>& conditions) const;
   Result<std::vector<ExprPtr>> group_exprs(Context& ctx, const Select& select, const std::vector<Item>& items);
-  Result<std::vector<Order>> order_exprs(Context& ctx, const Query& tail, const std::vector<Item>& items, bool distinct);
+  Result<std::vector<Order>> order_exprs(Context& ctx, const Query& tail, const std::vector<Item>& items,
+                                         bool distinct);
   Result<void> split_correlations(const Context& ctx, Parts& parts) const;
-  Result<void> refuse(const Context& ctx, const std::vector<ExprPtr>& exprs, Virtual::Kind kind, std::string_view where) const;
+  Result<void> refuse(const Context& ctx, const std::vector<ExprPtr>& exprs, Virtual::Kind kind,
+                      std::string_view where) const;
   static std::set<std::uint32_t> used_columns(const Context& ctx, const Parts& parts);
   Result<Stage> rows(const Context& ctx, Parts& parts);
   Result<Stage> grouped_rows(const Context& ctx, const Select& select, const Parts& parts, Stage stage);
@@ -204,7 +207,9 @@ class Planner {
   Result<Relation> values(const Body& body, const Environment* env);
   Result<Relation> order_and_limit(Relation relation, const Query& tail);
 
-  [[nodiscard]] bool limits(const Query* tail) const { return tail && (tail->limit || tail->offset || tail == ordered_); }
+  [[nodiscard]] bool limits(const Query* tail) const {
+    return tail && (tail->limit || tail->offset || tail == ordered_);
+  }
   // For a TopK over `columns`: numbers the rows if `tail` is the query whose order the reader sees.
   void number_rows(const Query* tail, plan::TopK& topk, std::vector<ColumnSpec>& columns) const;
 

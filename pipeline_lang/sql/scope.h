@@ -123,8 +123,8 @@ struct Context {
 // A node under way through a SELECT.
 struct Stage {
   NodeId node;
-  std::vector<ColumnSpec> columns;               // of the node
-  std::map<std::uint32_t, std::uint32_t> where;  // column of the SELECT → column of the node
+  std::vector<ColumnSpec> columns;                        // of the node
+  std::map<std::uint32_t, std::uint32_t> where;           // column of the SELECT → column of the node
   std::vector<std::pair<ExprPtr, std::uint32_t>> groups;  // after grouping: expression → column of the node
   bool grouped = false;
 };

@@ -39,7 +39,8 @@ Result<void> Planner::expand_star(const Context& ctx, const Ast& ast, std::vecto
   } else {
     for (std::uint32_t i = 0; i < ctx.scope.columns.size(); ++i)
       if (ctx.scope.columns[i].table == ast.qualifier)
-        out.push_back({ctx.scope.columns[i].name, plan::column(i, ctx.scope.columns[i].type, span(ast.place)), ast.place, true});
+        out.push_back(
+            {ctx.scope.columns[i].name, plan::column(i, ctx.scope.columns[i].type, span(ast.place)), ast.place, true});
   }
   if (out.size() > before) return {};
   if (ast.qualifier.empty()) return error("`*` without a FROM that has columns", ast.place);
@@ -82,9 +83,11 @@ Result<void> Planner::one_name_each(std::vector<Item>& items, const std::vector<
         continue;
       }
       bool columns = items[i].expr->kind == ExprKind::kColumn && items[j].expr->kind == ExprKind::kColumn;
-      bool same = columns && (items[i].expr->column == items[j].expr->column || are_equal(*items[i].expr, *items[j].expr));
+      bool same =
+          columns && (items[i].expr->column == items[j].expr->column || are_equal(*items[i].expr, *items[j].expr));
       if (!items[j].from_star || !same)
-        return error("two columns of the result are named `" + items[j].name + "`; name one of them with AS", items[j].place);
+        return error("two columns of the result are named `" + items[j].name + "`; name one of them with AS",
+                     items[j].place);
       items.erase(items.begin() + static_cast<std::ptrdiff_t>(j));
     }
   }
@@ -97,8 +100,9 @@ Result<std::vector<ExprPtr>> Planner::group_exprs(Context& ctx, const Select& se
     ExprPtr expr;
     if (auto at = position(*by)) {
       if (*at < 1 || *at > static_cast<std::int64_t>(items.size()))
-        return error("GROUP BY " + std::to_string(*at) + ": the select list has " + std::to_string(items.size()) + " columns",
-                     by->place);
+        return error(
+            "GROUP BY " + std::to_string(*at) + ": the select list has " + std::to_string(items.size()) + " columns",
+            by->place);
       expr = items[static_cast<std::size_t>(*at - 1)].expr;
     } else {
       expr = TRY(value(ctx, *by));
@@ -111,8 +115,8 @@ Result<std::vector<ExprPtr>> Planner::group_exprs(Context& ctx, const Select& se
   return groups;
 }
 
-Result<std::vector<Planner::Order>> Planner::order_exprs(Context& ctx, const Query& tail, const std::vector<Item>& items,
-                                                         bool distinct) {
+Result<std::vector<Planner::Order>> Planner::order_exprs(Context& ctx, const Query& tail,
+                                                         const std::vector<Item>& items, bool distinct) {
   std::vector<Order> order;
   for (const OrderItem& by : tail.order) {
     Order next;
@@ -121,8 +125,9 @@ Result<std::vector<Planner::Order>> Planner::order_exprs(Context& ctx, const Que
     const Ast& ast = *by.expr;
     if (auto at = position(ast)) {
       if (*at < 1 || *at > static_cast<std::int64_t>(items.size()))
-        return error("ORDER BY " + std::to_string(*at) + ": the select list has " + std::to_string(items.size()) + " columns",
-                     ast.place);
+        return error(
+            "ORDER BY " + std::to_string(*at) + ": the select list has " + std::to_string(items.size()) + " columns",
+            ast.place);
       next.output = static_cast<std::size_t>(*at - 1);
     }
     for (std::size_t i = 0; i < items.size() && !next.output; ++i)
@@ -133,8 +138,10 @@ Result<std::vector<Planner::Order>> Planner::order_exprs(Context& ctx, const Que
       for (std::size_t i = 0; i < items.size() && !next.output; ++i)
         if (same_expr(*items[i].expr, *next.expr)) next.output = i;
     }
-    if (next.output) next.expr = items[*next.output].expr;
-    else if (distinct) return error("with DISTINCT, ORDER BY takes what is selected only", ast.place);
+    if (next.output)
+      next.expr = items[*next.output].expr;
+    else if (distinct)
+      return error("with DISTINCT, ORDER BY takes what is selected only", ast.place);
     order.push_back(std::move(next));
   }
   return order;
@@ -147,8 +154,9 @@ Result<void> Planner::refuse(const Context& ctx, const std::vector<ExprPtr>& exp
   for (std::uint32_t column : columns) {
     const Virtual* found = ctx.find_virtual(column);
     if (!found || found->kind != kind) continue;
-    std::string what = kind == Virtual::Kind::kAggregate ? "an aggregate" : kind == Virtual::Kind::kRowNumber ? "ROW_NUMBER()"
-                                                                                                              : "a subquery";
+    std::string what = kind == Virtual::Kind::kAggregate   ? "an aggregate"
+                       : kind == Virtual::Kind::kRowNumber ? "ROW_NUMBER()"
+                                                           : "a subquery";
     std::string hint = kind == Virtual::Kind::kRowNumber ? "; filter on it from an outer query"
                        : where == "WHERE"                ? "; use HAVING"
                                                          : "";
@@ -306,7 +314,8 @@ Result<Stage> Planner::filter_all(const Context& ctx, Stage stage, const std::ve
   std::vector<ExprPtr> rest;
   for (const ExprPtr& condition : conditions) {
     const Virtual* wanted = condition->kind == ExprKind::kColumn ? ctx.find_virtual(condition->column) : nullptr;
-    bool is_membership = wanted && wanted->kind == Virtual::Kind::kSubquery && wanted->subquery.use != Subquery::Use::kScalar;
+    bool is_membership =
+        wanted && wanted->kind == Virtual::Kind::kSubquery && wanted->subquery.use != Subquery::Use::kScalar;
     if (is_membership && !stage.where.contains(condition->column))
       stage = TRY(semi_join(ctx, std::move(stage), condition->column));
     else
@@ -326,7 +335,9 @@ void Planner::bound_ranks(const std::vector<ExprPtr>& conditions, const std::map
       std::swap(rank, bound);
       op = op == "ge" ? "le" : op == "gt" ? "lt" : op == "eq" ? "eq" : "";
     }
-    if (rank->kind != ExprKind::kColumn || bound->kind != ExprKind::kLiteral || bound->literal.tag() != Value::Tag::kInt) continue;
+    if (rank->kind != ExprKind::kColumn || bound->kind != ExprKind::kLiteral ||
+        bound->literal.tag() != Value::Tag::kInt)
+      continue;
     if (op != "le" && op != "lt" && op != "eq") continue;
     auto it = ranks.find(rank->column);
     if (it == ranks.end()) continue;
@@ -405,7 +416,8 @@ Result<Output> Planner::finish(const Context& ctx, const Parts& parts, Stage sta
     for (std::uint32_t i = 0; i < parts.correlations.size(); ++i)
       topk.partition.push_back(static_cast<std::uint32_t>(parts.items.size()) + i);
     for (std::size_t i = 0; i < parts.order.size(); ++i)
-      topk.order.push_back({static_cast<std::uint32_t>(order_at[i]), parts.order[i].descending, parts.order[i].nulls_first});
+      topk.order.push_back(
+          {static_cast<std::uint32_t>(order_at[i]), parts.order[i].descending, parts.order[i].nulls_first});
     topk.limit = tail->limit;
     topk.offset = tail->offset.value_or(0);
     number_rows(tail, topk, columns);
@@ -421,7 +433,8 @@ Result<Output> Planner::finish(const Context& ctx, const Parts& parts, Stage sta
   if (placed.size() > width) {
     std::vector<ExprPtr> kept = all_columns(columns);
     auto unwanted = [&](auto& list) {
-      list.erase(list.begin() + static_cast<std::ptrdiff_t>(width), list.begin() + static_cast<std::ptrdiff_t>(placed.size()));
+      list.erase(list.begin() + static_cast<std::ptrdiff_t>(width),
+                 list.begin() + static_cast<std::ptrdiff_t>(placed.size()));
     };
     unwanted(kept);
     unwanted(columns);
@@ -432,7 +445,8 @@ Result<Output> Planner::finish(const Context& ctx, const Parts& parts, Stage sta
   return output;
 }
 
-Result<Output> Planner::select(const Select& select, const Query* tail, Context* outer, const Environment* env, bool top) {
+Result<Output> Planner::select(const Select& select, const Query* tail, Context* outer, const Environment* env,
+                               bool top) {
   Context ctx;
   ctx.outer = outer;
   ctx.env = env;

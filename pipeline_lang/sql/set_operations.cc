@@ -15,7 +15,8 @@ Result<Output> Planner::query(const Query& query, Context* outer, const Environm
     Relation relation = std::move(output.relation);
     if (cte.columns.size() > relation.columns.size())
       return error("`" + cte.name + "` has " + std::to_string(relation.columns.size()) + " columns, " +
-                       std::to_string(cte.columns.size()) + " names are given", cte.place);
+                       std::to_string(cte.columns.size()) + " names are given",
+                   cte.place);
     for (std::size_t i = 0; i < cte.columns.size(); ++i) relation.columns[i].name = cte.columns[i];
     auto next = std::make_unique<Environment>();
     next->outer = env;
@@ -40,8 +41,9 @@ Result<Output> Planner::body(const Body& body, const Query* tail, Context* outer
     for (std::size_t i = 0; i < relation.columns.size(); ++i)
       for (std::size_t j = 0; j < i; ++j)
         if (relation.columns[i].name == relation.columns[j].name)
-          return error("two columns of the result are named `" + relation.columns[i].name + "`; name one of them with AS",
-                       body.place);
+          return error(
+              "two columns of the result are named `" + relation.columns[i].name + "`; name one of them with AS",
+              body.place);
   Output output;
   output.width = relation.columns.size();
   output.relation = std::move(relation);
@@ -74,11 +76,13 @@ Result<Relation> Planner::chain(const Body& body, const Environment* env, Contex
 }
 
 Result<Relation> Planner::combine(SetOp op, const Relation& left, const Relation& right, Place place) {
-  static constexpr std::string_view kNames[] = {"UNION", "UNION ALL", "INTERSECT", "INTERSECT ALL", "EXCEPT", "EXCEPT ALL"};
+  static constexpr std::string_view kNames[] = {"UNION",         "UNION ALL", "INTERSECT",
+                                                "INTERSECT ALL", "EXCEPT",    "EXCEPT ALL"};
   std::string name(kNames[static_cast<std::size_t>(op)]);
   if (left.columns.size() != right.columns.size())
     return error(name + ": the left side has " + std::to_string(left.columns.size()) + " columns, this one has " +
-                     std::to_string(right.columns.size()), place);
+                     std::to_string(right.columns.size()),
+                 place);
   // Both sides with the same types.
   std::vector<ExprPtr> from_left = all_columns(left.columns), from_right = all_columns(right.columns);
   Relation out;
@@ -107,9 +111,7 @@ Result<Relation> Planner::combine(SetOp op, const Relation& left, const Relation
     return out;
   }
   switch (op) {
-    case SetOp::kUnionAll:
-      out.node = add(plan::Concat{true}, {a, b}, out.columns, name);
-      break;
+    case SetOp::kUnionAll: out.node = add(plan::Concat{true}, {a, b}, out.columns, name); break;
     case SetOp::kUnion:
       out.node = distinct_rows(add(plan::Concat{true}, {a, b}, out.columns, name), out.columns);
       break;
@@ -122,8 +124,7 @@ Result<Relation> Planner::combine(SetOp op, const Relation& left, const Relation
       break;
     }
     case SetOp::kIntersectAll:
-    case SetOp::kExceptAll:
-      break;
+    case SetOp::kExceptAll: break;
   }
   return out;
 }
@@ -136,8 +137,9 @@ Result<Relation> Planner::values(const Body& body, const Environment* env) {
   nothing.env = env;
   for (const std::vector<AstPtr>& row : body.rows) {
     if (row.size() != width)
-      return error("the rows of VALUES differ in length: " + std::to_string(width) + " and " + std::to_string(row.size()),
-                   row.front()->place);
+      return error(
+          "the rows of VALUES differ in length: " + std::to_string(width) + " and " + std::to_string(row.size()),
+          row.front()->place);
     for (std::size_t i = 0; i < width; ++i) columns[i].push_back(TRY(value(nothing, *row[i])));
   }
   if (!nothing.virtuals.empty()) return error("VALUES takes constants only", nothing.virtuals.front().place);
@@ -179,13 +181,15 @@ Result<Relation> Planner::order_and_limit(Relation relation, const Query& tail) 
   }
   std::vector<Order> order = TRY(order_exprs(ctx, tail, outputs, false));
   if (!limits(&tail)) return relation;
-  if (!ctx.virtuals.empty()) return error("ORDER BY of a UNION takes columns of its result only", ctx.virtuals.front().place);
+  if (!ctx.virtuals.empty())
+    return error("ORDER BY of a UNION takes columns of its result only", ctx.virtuals.front().place);
   std::vector<ExprPtr> keys;
   for (const Order& by : order) keys.push_back(by.expr);
   plan::Columns at;
   Side wide = with_key_columns({relation.node, relation.columns}, keys, at);
   plan::TopK topk;
-  for (std::size_t i = 0; i < order.size(); ++i) topk.order.push_back({at[i], order[i].descending, order[i].nulls_first});
+  for (std::size_t i = 0; i < order.size(); ++i)
+    topk.order.push_back({at[i], order[i].descending, order[i].nulls_first});
   topk.limit = tail.limit;
   topk.offset = tail.offset.value_or(0);
   std::size_t width = relation.columns.size();

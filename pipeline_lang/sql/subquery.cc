@@ -14,15 +14,17 @@ Result<ExprPtr> Planner::subquery(Context& ctx, const Ast& ast) {
   made.kind = Virtual::Kind::kSubquery;
   made.place = ast.place;
   Subquery& sub = made.subquery;
-  sub.use = ast.kind == AstKind::kExists ? Subquery::Use::kExists : ast.kind == AstKind::kInQuery ? Subquery::Use::kIn
-                                                                                                  : Subquery::Use::kScalar;
+  sub.use = ast.kind == AstKind::kExists    ? Subquery::Use::kExists
+            : ast.kind == AstKind::kInQuery ? Subquery::Use::kIn
+                                            : Subquery::Use::kScalar;
   sub.output = std::make_shared<Output>(TRY(query(*ast.query, &ctx, ctx.env, false)));
   Output& output = *sub.output;
   if (sub.use == Subquery::Use::kScalar) {
     if (output.width != 1)
       return error("a scalar subquery gives one column, this one gives " + std::to_string(output.width), ast.place);
     made.type = output.relation.columns[0].type.as_optional();
-    if (output.if_missing && !(*output.if_missing)[0]->type.admits_none() && !output.relation.columns[0].type.admits_none())
+    if (output.if_missing && !(*output.if_missing)[0]->type.admits_none() &&
+        !output.relation.columns[0].type.admits_none())
       made.type = output.relation.columns[0].type;  // COUNT
   } else {
     made.type = Kind::kBool;
@@ -37,7 +39,8 @@ Result<ExprPtr> Planner::subquery(Context& ctx, const Ast& ast) {
     if (output.if_missing) return error("IN over a correlated aggregate is not supported; use `=`", ast.place);
     if (operands.size() != output.width)
       return error("IN compares " + std::to_string(operands.size()) + " values with a subquery of " +
-                       std::to_string(output.width) + " columns", ast.place);
+                       std::to_string(output.width) + " columns",
+                   ast.place);
     std::vector<ExprPtr> columns = all_columns(output.relation.columns);
     bool may_be_null = false;
     for (std::size_t i = 0; i < operands.size(); ++i) {
@@ -47,7 +50,8 @@ Result<ExprPtr> Planner::subquery(Context& ctx, const Ast& ast) {
         x = sides->left;
         columns[i] = sides->right;
       } else {  // a NULL on one side
-        x = is_null_literal(*x) ? null_literal(columns[i]->type.is(Kind::kNone) ? Type(Kind::kInt) : columns[i]->type) : x;
+        x = is_null_literal(*x) ? null_literal(columns[i]->type.is(Kind::kNone) ? Type(Kind::kInt) : columns[i]->type)
+                                : x;
         if (is_null_literal(*columns[i])) columns[i] = null_literal(x->type);
       }
       may_be_null = may_be_null || x->type.admits_none() || columns[i]->type.admits_none();
@@ -191,8 +195,8 @@ Result<Stage> Planner::attach_exists(const Context& ctx, Stage stage, std::uint3
   Side joined = join({stage.node, stage.columns}, left_on, found, right_on, spec);
   auto at = static_cast<std::uint32_t>(joined.columns.size() - 1);
   ExprPtr mark = plan::column(at, joined.columns[at].type);
-  ExprPtr value = output.row_if_missing ? plan::special(ExprKind::kOr, {truth(mark), output.row_if_missing}, Kind::kBool,
-                                                        span(wanted.place))
+  ExprPtr value = output.row_if_missing ? plan::special(ExprKind::kOr, {truth(mark), output.row_if_missing},
+                                                        Kind::kBool, span(wanted.place))
                                         : truth(mark);
   return with_column(std::move(stage), joined, std::move(value), column);
 }
@@ -238,7 +242,8 @@ Result<Stage> Planner::attach_in(const Context& ctx, Stage stage, std::uint32_t 
   }
   Logic some_null;
   some_null.kind = Logic::Kind::kOr;
-  for (std::uint32_t i = 0; i < width; ++i) some_null.parts.push_back(Logic::of(is_null(plan::column(i, columns[i].type))));
+  for (std::uint32_t i = 0; i < width; ++i)
+    some_null.parts.push_back(Logic::of(is_null(plan::column(i, columns[i].type))));
   with_null.push_back(is_true(some_null));
   std::vector<ColumnSpec> before = counted;
   before.push_back({"is_null", Kind::kBool});
@@ -258,10 +263,11 @@ Result<Stage> Planner::attach_in(const Context& ctx, Stage stage, std::uint32_t 
   unknown.parts.push_back(Logic::of(truth(any)));
   for (const ExprPtr& operand : operands) unknown.parts.push_back(Logic::of(is_null(operand)));
   Type maybe(Kind::kBool, true);
-  ExprPtr value = if_then(found, plan::coerce(bool_literal(true), maybe),
-                          if_then(is_null(any), plan::coerce(bool_literal(false), maybe),
-                                  if_then(is_true(unknown), null_literal(Kind::kBool), plan::coerce(bool_literal(false), maybe))),
-                          span(wanted.place));
+  ExprPtr value =
+      if_then(found, plan::coerce(bool_literal(true), maybe),
+              if_then(is_null(any), plan::coerce(bool_literal(false), maybe),
+                      if_then(is_true(unknown), null_literal(Kind::kBool), plan::coerce(bool_literal(false), maybe))),
+              span(wanted.place));
   return with_column(std::move(stage), both, std::move(value), column);
 }
 

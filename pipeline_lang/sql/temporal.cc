@@ -59,8 +59,9 @@ Result<Value> Planner::constant_length(const Ast& ast, const Type& time, std::st
   Type type = length_type(time);
   Result<ExprPtr> length = convert(expr, type, span(ast.place));
   if (!length || (*length)->kind != ExprKind::kLiteral || (*length)->literal.is_none())
-    return error(std::string(what) + " must be a constant `" + type.to_text() + "`, as times are `" + time.to_text() + "`",
-                 ast.place);
+    return error(
+        std::string(what) + " must be a constant `" + type.to_text() + "`, as times are `" + time.to_text() + "`",
+        ast.place);
   if (positive && !is_positive((*length)->literal)) return error(std::string(what) + " must be above zero", ast.place);
   return (*length)->literal;
 }
@@ -73,7 +74,10 @@ Result<FromPart> Planner::window_function(Context& ctx, const Factor& factor) {
   std::size_t lengths = hop ? 2 : 1;
   std::size_t most = 2 + lengths + (session ? 0 : 1);
   if (factor.args.size() < 2 + lengths || factor.args.size() > most)
-    return error("`" + factor.name + "` takes a table, its time column and " + (hop ? "the slide and the size" : session ? "the gap" : "the size"),
+    return error("`" + factor.name + "` takes a table, its time column and " +
+                     (hop       ? "the slide and the size"
+                      : session ? "the gap"
+                                : "the size"),
                  factor.place);
   const Ast& source = *factor.args[0];
   Relation relation;
@@ -127,10 +131,12 @@ Result<FromPart> Planner::window_function(Context& ctx, const Factor& factor) {
     double real_start = 0;
     if (factor.args.size() == most) {
       Value offset = TRY(constant_length(*factor.args.back(), type, "the offset", false));
-      if (offset.tag() == Value::Tag::kFloat) real_start = offset.as_float();
-      else start += offset.as_int() % assign.hop.as_int();
+      if (offset.tag() == Value::Tag::kFloat)
+        real_start = offset.as_float();
+      else
+        start += offset.as_int() % assign.hop.as_int();
     }
-    assign.origin = type.is(Kind::kFloat)          ? Value::of(real_start)
+    assign.origin = type.is(Kind::kFloat)           ? Value::of(real_start)
                     : type.is(Kind::kDateTimeUtc)   ? Value::datetime_utc(start)
                     : type.is(Kind::kDateTimeNaive) ? Value::datetime_naive(start)
                                                     : Value::of(start);
@@ -191,7 +197,8 @@ Result<FromPart> Planner::join_asof(const Context& ctx, const JoinStep& step, Fr
       }
     }
     bool is_order = condition->kind == ExprKind::kCall && condition->args.size() == 2 &&
-                    (condition->function == "ge" || condition->function == "gt" || condition->function == "le" || condition->function == "lt");
+                    (condition->function == "ge" || condition->function == "gt" || condition->function == "le" ||
+                     condition->function == "lt");
     int a = is_order ? side_of(condition->args[0]) : 0, b = is_order ? side_of(condition->args[1]) : 0;
     if (!op.empty() || !is_order || (a | b) != 3 || a == b)
       return error("ON of an ASOF JOIN is equalities and one comparison of times such as `a.t >= b.t`", step.place);
@@ -203,7 +210,8 @@ Result<FromPart> Planner::join_asof(const Context& ctx, const JoinStep& step, Fr
   }
   if (op.empty()) return error("ON of an ASOF JOIN needs a comparison of times such as `a.t >= b.t`", step.place);
   if (!is_time(left_time->type))
-    return error("the times of an ASOF JOIN are numbers or datetimes, found `" + left_time->type.to_text() + "`", step.place);
+    return error("the times of an ASOF JOIN are numbers or datetimes, found `" + left_time->type.to_text() + "`",
+                 step.place);
   if (op == "gt" || op == "lt") {
     // Strictly before: at most one tick earlier.
     if (left_time->type.is(Kind::kFloat)) return error("an ASOF JOIN of floats takes >= or <=", step.place);
@@ -221,7 +229,8 @@ Result<FromPart> Planner::join_asof(const Context& ctx, const JoinStep& step, Fr
   std::map<std::uint32_t, std::uint32_t> moved;
   for (const auto& [column, at] : r.where) moved[column + shift] = at;
   r.where = std::move(moved);
-  auto wide_columns = [&](const Stage& stage, const std::vector<ExprPtr>& keys, const ExprPtr& time, plan::Columns& at) -> Result<Side> {
+  auto wide_columns = [&](const Stage& stage, const std::vector<ExprPtr>& keys, const ExprPtr& time,
+                          plan::Columns& at) -> Result<Side> {
     std::vector<ExprPtr> placed = TRY(place_all(sides, stage, keys));
     placed.push_back(TRY(place(sides, stage, time)));
     return with_plain_columns({stage.node, stage.columns}, placed, at);
@@ -277,7 +286,8 @@ Result<FromPart> Planner::join_asof(const Context& ctx, const JoinStep& step, Fr
 // ---------------------------------------------------------------- bands
 
 // `x >= low AND x <= high`, x on one side and both bounds on the other: rows meet where a point is in a range.
-std::optional<Planner::Band> Planner::find_band(const std::vector<ExprPtr>& conditions, const Stage& left, const Stage& right) {
+std::optional<Planner::Band> Planner::find_band(const std::vector<ExprPtr>& conditions, const Stage& left,
+                                                const Stage& right) {
   auto on = [](const Stage& stage, const ExprPtr& expr) {
     std::set<std::uint32_t> columns;
     columns_of(*expr, columns);
@@ -298,13 +308,16 @@ std::optional<Planner::Band> Planner::find_band(const std::vector<ExprPtr>& cond
       const ExprPtr& point = c.args[turned ? 1 : 0];
       const ExprPtr& bound = c.args[turned ? 0 : 1];
       bool lower = (c.function == "ge") != turned;
-      if (on(left, point) && on(right, bound)) bounds.push_back({i, point, bound, lower, true});
-      else if (on(right, point) && on(left, bound)) bounds.push_back({i, point, bound, lower, false});
+      if (on(left, point) && on(right, bound))
+        bounds.push_back({i, point, bound, lower, true});
+      else if (on(right, point) && on(left, bound))
+        bounds.push_back({i, point, bound, lower, false});
     }
   }
   for (const Bound& low : bounds)
     for (const Bound& high : bounds)
-      if (low.lower && !high.lower && low.at != high.at && low.point_left == high.point_left && same_expr(*low.point, *high.point))
+      if (low.lower && !high.lower && low.at != high.at && low.point_left == high.point_left &&
+          same_expr(*low.point, *high.point))
         return Band{low.at, high.at, low.point, low.bound, high.bound, low.point_left};
   return std::nullopt;
 }

@@ -89,7 +89,9 @@ Result<std::optional<Operands>> common_operands(ExprPtr a, ExprPtr b, SourceSpan
 
 // ---------------------------------------------------------------- literals and calls
 
-ExprPtr null_literal(const Type& type, SourceSpan span) { return plan::literal(Value::none(), type.as_optional(), span); }
+ExprPtr null_literal(const Type& type, SourceSpan span) {
+  return plan::literal(Value::none(), type.as_optional(), span);
+}
 ExprPtr bool_literal(bool value, SourceSpan span) { return plan::literal(Value::of(value), Kind::kBool, span); }
 ExprPtr int_literal(std::int64_t value, SourceSpan span) { return plan::literal(Value::of(value), Kind::kInt, span); }
 
@@ -117,7 +119,8 @@ Result<ExprPtr> call_by_name(std::string_view function, std::vector<ExprPtr> arg
     if (from < 0)
       ordered.push_back(plan::literal(resolved->defaults[i], resolved->params[i], span));
     else
-      ordered.push_back(TRY(convert(args[static_cast<std::size_t>(from)], resolved->params[i].without_optional(), span)));
+      ordered.push_back(
+          TRY(convert(args[static_cast<std::size_t>(from)], resolved->params[i].without_optional(), span)));
   }
   return lifted(resolved->function, std::move(ordered), resolved->result, span);
 }
@@ -129,7 +132,8 @@ Result<ExprPtr> convert(const ExprPtr& expr, const Type& type, SourceSpan span) 
   if (from == plain || plain.is(Kind::kNone)) return expr;
   if (expr->kind == ExprKind::kLiteral && from.is(Kind::kStr)) {
     if (auto value = value_from_text(expr->literal.as_text(), plain)) return plan::literal(*value, plain, expr->span);
-    return wrong("the text '" + expr->literal.as_text().substr(0, 60) + "' does not read as " + quoted(plain), expr->span);
+    return wrong("the text '" + expr->literal.as_text().substr(0, 60) + "' does not read as " + quoted(plain),
+                 expr->span);
   }
   if (expr->kind == ExprKind::kLiteral && from.is(Kind::kInt) && plain.is(Kind::kFloat))
     return plan::literal(Value::of(static_cast<double>(expr->literal.as_int())), plain, expr->span);
@@ -153,7 +157,8 @@ Result<Type> unify(std::vector<ExprPtr>& exprs, std::string_view what, SourceSpa
     if (!wider && common->is(Kind::kBool) && plain.is_number()) wider = plain;
     if (!wider && plain.is(Kind::kBool) && common->is_number()) wider = common;
     if (!wider || (wider->is(Kind::kAny) && !common->is(Kind::kAny) && !plain.is(Kind::kAny)))
-      return wrong(std::string(what) + ": " + quoted(*common) + " and " + quoted(plain) + " have no common type; CAST one of them",
+      return wrong(std::string(what) + ": " + quoted(*common) + " and " + quoted(plain) +
+                       " have no common type; CAST one of them",
                    expr->span.known() ? expr->span : span);
     common = wider;
   }
@@ -261,7 +266,8 @@ Result<ExprPtr> cast_sql(const ExprPtr& expr, const Type& type, SourceSpan span)
       return lifted("sql.to_" + std::string(kind_name(plain.kind())), {expr}, plain, span);
   }
   if (plain.is(Kind::kStr) && from.is(Kind::kBool))
-    return if_then(truth(expr), plan::coerce(plan::literal(Value::str("true"), Kind::kStr, span), with_none_of(plain, {expr})),
+    return if_then(truth(expr),
+                   plan::coerce(plan::literal(Value::str("true"), Kind::kStr, span), with_none_of(plain, {expr})),
                    expr->type.admits_none()
                        ? plan::special(ExprKind::kRequire, {plan::literal(Value::str("false"), Kind::kStr, span), expr},
                                        plain.as_optional(), span)
@@ -297,8 +303,8 @@ ExprPtr is_null(const ExprPtr& a, SourceSpan span) {
 
 ExprPtr if_then(ExprPtr condition, ExprPtr then, ExprPtr otherwise, SourceSpan span) {
   Type type = then->type.admits_none() ? then->type : otherwise->type;
-  return plan::special(ExprKind::kIf, {std::move(condition), plan::coerce(then, type), plan::coerce(otherwise, type)}, type,
-                       span);
+  return plan::special(ExprKind::kIf, {std::move(condition), plan::coerce(then, type), plan::coerce(otherwise, type)},
+                       type, span);
 }
 
 // ---------------------------------------------------------------- looking at expressions
@@ -318,7 +324,8 @@ std::optional<Sides> as_equality(const Expr& expr) {
 
 bool same_expr(const Expr& a, const Expr& b) {
   if (&a == &b) return true;
-  if (a.kind != b.kind || a.column != b.column || a.args.size() != b.args.size() || a.function != b.function) return false;
+  if (a.kind != b.kind || a.column != b.column || a.args.size() != b.args.size() || a.function != b.function)
+    return false;
   if (!(a.type == b.type)) return false;
   if (a.kind == ExprKind::kLiteral && !(a.literal == b.literal)) return false;
   for (std::size_t i = 0; i < a.args.size(); ++i)
@@ -367,7 +374,8 @@ ExprPtr chain(ExprKind kind, const std::vector<ExprPtr>& parts, std::size_t begi
 
 ExprPtr leaf_is(const ExprPtr& leaf, bool wanted) {
   if (wanted) return truth(leaf);
-  if (leaf->kind == ExprKind::kLiteral) return bool_literal(!leaf->literal.is_none() && !leaf->literal.as_bool(), leaf->span);
+  if (leaf->kind == ExprKind::kLiteral)
+    return bool_literal(!leaf->literal.is_none() && !leaf->literal.as_bool(), leaf->span);
   ExprPtr not_false = leaf;
   if (admits_none(leaf))
     not_false = plan::special(ExprKind::kCoalesce, {leaf, bool_literal(true)}, Kind::kBool, leaf->span);

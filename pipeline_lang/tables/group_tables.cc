@@ -59,9 +59,12 @@ std::optional<ExprInput> reducer_call(const Lowering& lower, const Instance& ins
     if (!input) return std::nullopt;
     std::string text = input->text;
     if (input->literal) {
-      if (input->literal->tag() != Value::Tag::kStr) text = input->literal->to_text();
-      else if (spec.name == "sep") text = "'" + input->literal->as_text() + "'";
-      else text = "`" + input->literal->as_text() + "`";
+      if (input->literal->tag() != Value::Tag::kStr)
+        text = input->literal->to_text();
+      else if (spec.name == "sep")
+        text = "'" + input->literal->as_text() + "'";
+      else
+        text = "`" + input->literal->as_text() + "`";
     } else if (spec.kind == ArgKind::kText) {
       std::string quoted = "\"";
       for (const char c : text) quoted += c == '"' || c == '\\' ? std::string("\\") + c : std::string(1, c);
@@ -71,7 +74,8 @@ std::optional<ExprInput> reducer_call(const Lowering& lower, const Instance& ins
       add({}, text);
       if (const auto column = as_column_name(*input); column || input->literal)
         default_name = name + "_" + (column ? column->name : input->literal->to_text());
-      else default_name.clear();
+      else
+        default_name.clear();
       continue;
     }
     add(spec.name, text);
@@ -97,8 +101,10 @@ bool take_reductions(const Lowering& lower, std::string_view name, Reduction& re
       if (input && item.name.empty()) {
         if (instance->call->has("as")) {
           const auto as = instance->call->text("as");
-          if (!as) input.reset();
-          else item.name = *as;
+          if (!as)
+            input.reset();
+          else
+            item.name = *as;
         } else {
           item.name = default_name;
           by_default = true;
@@ -114,7 +120,9 @@ bool take_reductions(const Lowering& lower, std::string_view name, Reduction& re
       if (input && item.name.empty()) {
         const auto column = as_column_name(*input);
         if (!column) {
-          lower.builder().error(item.span, "an expression in a list needs a name").note("write `{name: " + input->text + "}`");
+          lower.builder()
+              .error(item.span, "an expression in a list needs a name")
+              .note("write `{name: " + input->text + "}`");
           fine = false;
           continue;
         }
@@ -132,11 +140,14 @@ bool take_reductions(const Lowering& lower, std::string_view name, Reduction& re
       continue;
     }
     item.expr = std::move(*expr);
-    const auto same = std::find_if(out.begin(), out.end(), [&](const NamedExpr& other) { return other.name == item.name; });
+    const auto same =
+        std::find_if(out.begin(), out.end(), [&](const NamedExpr& other) { return other.name == item.name; });
     if (same == out.end()) {
       out.push_back(std::move(item));
     } else if (by_default || !same->expr || plan::to_text(*same->expr) != plan::to_text(*item.expr)) {
-      lower.builder().error(item.span, "column `" + item.name + "` is given twice").note("name one of them differently, `as:` in a reducer's arguments");
+      lower.builder()
+          .error(item.span, "column `" + item.name + "` is given twice")
+          .note("name one of them differently, `as:` in a reducer's arguments");
       fine = false;
     }
   }
@@ -146,7 +157,8 @@ bool take_reductions(const Lowering& lower, std::string_view name, Reduction& re
 Table add_grouping(const Lowering& lower, const Table& input, const Reduction& reduction, plan::GroupBy group,
                    const std::vector<NamedExpr>& result, const plan::ExprPtr& having) {
   std::vector<NamedExpr> before;
-  for (std::size_t i = 0; i < reduction.pre().size(); ++i) before.push_back({"_" + std::to_string(i), {}, reduction.pre()[i]});
+  for (std::size_t i = 0; i < reduction.pre().size(); ++i)
+    before.push_back({"_" + std::to_string(i), {}, reduction.pre()[i]});
   const Table prepared = lower.project(input, before);
   group.by = reduction.by();
   group.instance = reduction.instance();
@@ -192,7 +204,8 @@ bool check_group_id(const Lowering& lower, const Table& table, std::vector<Group
     return false;
   }
   if (!by[0].expr->type.is_plain(Kind::kPointer)) {
-    lower.wrong(at, "`id` is a pointer that is never None; `" + column->name + "` is `" + by[0].expr->type.to_text() + "`");
+    lower.wrong(at,
+                "`id` is a pointer that is never None; `" + column->name + "` is `" + by[0].expr->type.to_text() + "`");
     return false;
   }
   return true;
@@ -207,8 +220,10 @@ std::optional<std::vector<plan::ExprPtr>> sort_columns(const Lowering& lower, co
     auto expr = lower.expression(node.value, lower.scope(table, node.value.scope));
     if (!expr) return std::nullopt;
     const bool tuple = expr->kind == plan::ExprKind::kCall && expr->function == "make_tuple";
-    if (tuple) out.insert(out.end(), expr->args.begin(), expr->args.end());
-    else out.push_back(std::move(expr));
+    if (tuple)
+      out.insert(out.end(), expr->args.begin(), expr->args.end());
+    else
+      out.push_back(std::move(expr));
   }
   return out;
 }
@@ -304,7 +319,8 @@ ObjectPtr build_deduplicate(Builder& builder, const Call& call) {
   if (keep && call.has("acceptor"))
     return lower.wrong(call.span_of("keep"), "`keep` and `acceptor` both say which row stays; give one of them");
   if (!keep && !call.has("acceptor"))
-    return lower.wrong(call.span(), "`!deduplicate` needs `acceptor:` or `keep:`", "for example `acceptor: new > current`");
+    return lower.wrong(call.span(), "`!deduplicate` needs `acceptor:` or `keep:`",
+                       "for example `acceptor: new > current`");
   plan::ExprPtr value = lower.argument("value", *table);
   if (!value) {
     if (call.has("value")) return error_object();
@@ -341,8 +357,10 @@ ObjectPtr build_deduplicate(Builder& builder, const Call& call) {
 
 void add_group_tables(Components& out) {
   const ArgSpec reducers = arg("reducers", ArgKind::kReducers, false, "a list of `!reducers.X {column, as}`");
-  const ArgSpec sort_by = arg("sort_by", ArgKind::kExprList, false, "order for first, last, tuple, string_agg, ndarray");
-  const ArgSpec instance = arg("instance", ArgKind::kExpr, false, "one more grouping column: one instance is one shard");
+  const ArgSpec sort_by =
+      arg("sort_by", ArgKind::kExprList, false, "order for first, last, tuple, string_agg, ndarray");
+  const ArgSpec instance =
+      arg("instance", ArgKind::kExpr, false, "one more grouping column: one instance is one shard");
   out.push_back(table_component(
       "groupby",
       {table_arg(), arg("by", ArgKind::kExprList, false, "columns, or {name: expression}", {"columns", "group_by"}),
@@ -352,8 +370,11 @@ void add_group_tables(Components& out) {
       "One row per group: the columns of `by`, then those of `reduce`.",
       "!groupby {table: $t, by: [category], reduce: {total: sum(amount), n: count()}}", build_groupby));
   out.push_back(table_component(
-      "reduce", {table_arg(), arg("columns", ArgKind::kExprMap, false, "name: expression over reducers", {"reduce"}), reducers, sort_by},
-      "One row over the whole table; none if it is empty.", "!reduce {table: $t, columns: {n: count()}}", build_reduce));
+      "reduce",
+      {table_arg(), arg("columns", ArgKind::kExprMap, false, "name: expression over reducers", {"reduce"}), reducers,
+       sort_by},
+      "One row over the whole table; none if it is empty.", "!reduce {table: $t, columns: {n: count()}}",
+      build_reduce));
   ArgSpec keep = arg("keep", ArgKind::kEnum, false, "in place of an acceptor: the first row, or the last");
   keep.choices = {"first", "last"};
   out.push_back(table_component(
@@ -397,7 +418,10 @@ void add_reducer_components(Components& out) {
       {"var_samp", "Variance of the sample.", {"variance", nullptr}},
       {"var_pop", "Variance of the population.", {}},
       {"median", "The middle value, linear between two.", {}},
-      {"quantile", "The value below which the share q of the rows is, linear between two.", {}, "{column: amount, q: 0.9, as: x}"},
+      {"quantile",
+       "The value below which the share q of the rows is, linear between two.",
+       {},
+       "{column: amount, q: 0.9, as: x}"},
       {"string_agg", "Texts put together.", {}, "{column: name, sep: \", \", as: names}"},
       {"bool_and", "Whether all hold.", {}, "{column: amount > 0, as: x}"},
       {"bool_or", "Whether any holds.", {}, "{column: amount > 0, as: x}"},
@@ -414,13 +438,16 @@ void add_reducer_components(Components& out) {
     component.kind = ComponentKind::kReducer;
     component.doc = row.doc;
     component.example = "!reducers." + name + " " + row.example;
-    component.args = {arg("column", ArgKind::kExpr, name != "count" && name != "count_distinct", "what is reduced", {"expression", "x", "arg"}),
+    component.args = {arg("column", ArgKind::kExpr, name != "count" && name != "count_distinct", "what is reduced",
+                          {"expression", "x", "arg"}),
                       arg("as", ArgKind::kText, false, "the name of the result", {"name", "alias"})};
     if (name == "argmin" || name == "argmax")
       component.args.push_back(arg("y", ArgKind::kExpr, false, "what is returned; default the row's key", {"id"}));
     if (name == "quantile") component.args.push_back(arg("q", ArgKind::kNumber, true, "between 0 and 1"));
-    if (name == "string_agg") component.args.push_back(arg("sep", ArgKind::kText, false, "between the texts", {"separator"}));
-    if (name == "count_distinct_approximate") component.args.push_back(arg("precision", ArgKind::kInt, false, "4 to 18"));
+    if (name == "string_agg")
+      component.args.push_back(arg("sep", ArgKind::kText, false, "between the texts", {"separator"}));
+    if (name == "count_distinct_approximate")
+      component.args.push_back(arg("precision", ArgKind::kInt, false, "4 to 18"));
     if (name == "count") component.args.push_back(arg("distinct", ArgKind::kBool, false, "each value once"));
     component.args.push_back(arg("skip_nones", ArgKind::kBool, false, "rows with None do not count"));
     out.push_back(std::move(component));

@@ -19,8 +19,10 @@ namespace thalweg::lang {
 [[nodiscard]] bool take_reductions(const Lowering& lower, std::string_view name, Reduction& reduction,
                                    std::vector<NamedExpr>& out);
 
-// Project(pre) → GroupBy → Filter(having) → Project(result). `group` holds what the reduction does not say (key_is_column).
-[[nodiscard]] Table add_grouping(const Lowering& lower, const Table& input, const Reduction& reduction, plan::GroupBy group,
-                                 const std::vector<NamedExpr>& result, const plan::ExprPtr& having = nullptr);
+// Project(pre) → GroupBy → Filter(having) → Project(result). `group` holds what the reduction does not say
+// (key_is_column).
+[[nodiscard]] Table add_grouping(const Lowering& lower, const Table& input, const Reduction& reduction,
+                                 plan::GroupBy group, const std::vector<NamedExpr>& result,
+                                 const plan::ExprPtr& having = nullptr);
 
 }  // namespace thalweg::lang

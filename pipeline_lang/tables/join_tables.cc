@@ -31,7 +31,8 @@ NameScope side_scope(const Lowering& lower, const JoinSides& sides, bool left, S
 }
 
 std::vector<std::string> side_qualifiers(const JoinSides& sides, bool left) {
-  std::vector<std::string> out = left ? std::vector<std::string>{"left", "left_table"} : std::vector<std::string>{"right", "right_table"};
+  std::vector<std::string> out =
+      left ? std::vector<std::string>{"left", "left_table"} : std::vector<std::string>{"right", "right_table"};
   const std::string name = table_qualifier(left ? sides.left : sides.right);
   if (!name.empty() && table_qualifier(sides.left) != table_qualifier(sides.right)) out.push_back(name);
   return out;
@@ -45,7 +46,8 @@ bool take_instances(const Lowering& lower, JoinSides& sides) {
   const bool has_left = call.has("left_instance"), has_right = call.has("right_instance");
   if (!has_left && !has_right) return true;
   if (!has_left || !has_right) {
-    lower.wrong(call.span_of(has_left ? "left_instance" : "right_instance"), "`left_instance` and `right_instance` are given together");
+    lower.wrong(call.span_of(has_left ? "left_instance" : "right_instance"),
+                "`left_instance` and `right_instance` are given together");
     return false;
   }
   const Located where = call.at("left_instance");
@@ -55,7 +57,8 @@ bool take_instances(const Lowering& lower, JoinSides& sides) {
   ExprInput input;
   input.text = "(" + left->text + ") == (" + right->text + ")";
   input.span = call.span_of("left_instance");
-  auto pair = check_join_condition(input, side_scope(lower, sides, true, where.scope), side_scope(lower, sides, false, where.scope));
+  auto pair = check_join_condition(input, side_scope(lower, sides, true, where.scope),
+                                   side_scope(lower, sides, false, where.scope));
   if (!pair) {
     lower.report(std::move(pair).error());
     return false;
@@ -73,7 +76,8 @@ bool take_conditions(const Lowering& lower, JoinSides& sides) {
   bool fine = true;
   for (const NamedNode& node : *nodes) {
     if (!node.name.empty()) {
-      lower.builder().error(node.name_span, "`on` takes a list of comparisons: `left.a == right.b`, or names that both sides have");
+      lower.builder().error(node.name_span,
+                            "`on` takes a list of comparisons: `left.a == right.b`, or names that both sides have");
       fine = false;
       continue;
     }
@@ -162,18 +166,22 @@ void JoinedNames::bind_shared(const std::string& name, bool left_padded, bool ri
     if (known.name == name) return;
   plan::ExprPtr expr = left->expr;
   if (left_padded) {
-    const Type left_type = left->present.value_or(left->expr->type), right_type = right->present.value_or(right->expr->type);
+    const Type left_type = left->present.value_or(left->expr->type),
+               right_type = right->present.value_or(right->expr->type);
     Type type = common_supertype(left_type, right_type).value_or(Type(Kind::kAny));
     // A row has the left side's key or the right one's: None only if that may be None.
     const bool optional = right_type.admits_none() || (right_padded && left_type.admits_none());
     type = optional ? type.as_optional() : type.without_optional();
     expr = plan::special(plan::ExprKind::kCoalesce,
-                         {plan::coerce(left->expr, type.as_optional()), plan::coerce(right->expr, type.as_optional())}, type);
+                         {plan::coerce(left->expr, type.as_optional()), plan::coerce(right->expr, type.as_optional())},
+                         type);
   }
   shared_.push_back({name, std::move(expr), {}});
 }
 
-void JoinedNames::bind(std::string name, plan::ExprPtr expr) { further_.push_back({std::move(name), std::move(expr), {}}); }
+void JoinedNames::bind(std::string name, plan::ExprPtr expr) {
+  further_.push_back({std::move(name), std::move(expr), {}});
+}
 
 void JoinedNames::set_type(bool left, std::uint32_t column, Type type) {
   auto& name = (left ? left_ : right_).names[column];
@@ -203,7 +211,8 @@ NameScope JoinedNames::scope(Scope* at) const {
     int sides = 0;
     for (const NameScope::Side* side : {&left_, &right_})
       for (const auto& column : side->names) sides += column.name == name ? 1 : 0;
-    const bool key = std::any_of(shared_.begin(), shared_.end(), [&](const auto& shared) { return shared.name == name; });
+    const bool key =
+        std::any_of(shared_.begin(), shared_.end(), [&](const auto& shared) { return shared.name == name; });
     return sides == 1 || key;
   };
   for (const auto& name : further_)
@@ -229,9 +238,12 @@ bool JoinedNames::all(SourceSpan at, std::vector<NamedExpr>& out) const {
   }
   for (const auto& name : right_.names) {
     if (shared(name.name) != nullptr) continue;
-    const bool clash = std::any_of(left_.names.begin(), left_.names.end(), [&](const auto& other) { return other.name == name.name; });
+    const bool clash =
+        std::any_of(left_.names.begin(), left_.names.end(), [&](const auto& other) { return other.name == name.name; });
     if (clash) {
-      lower_.builder().error(at, "column `" + name.name + "` is in both tables").note("say which with `select:`, for example `{" + name.name + "_right: right." + name.name + "}`");
+      lower_.builder()
+          .error(at, "column `" + name.name + "` is in both tables")
+          .note("say which with `select:`, for example `{" + name.name + "_right: right." + name.name + "}`");
       fine = false;
       continue;
     }
@@ -256,16 +268,21 @@ std::optional<std::vector<NamedExpr>> JoinedNames::selection(std::string_view ar
           return;
         }
         for (const NameScope::Side* side : {&left_, &right_}) {
-          if (std::find(side->qualifiers.begin(), side->qualifiers.end(), qualifier) == side->qualifiers.end()) continue;
+          if (std::find(side->qualifiers.begin(), side->qualifiers.end(), qualifier) == side->qualifiers.end())
+            continue;
           for (const auto& name : side->names) {
-            const bool key = std::any_of(shared_.begin(), shared_.end(), [&](const auto& known) { return known.name == name.name; });
-            const auto given = std::find_if(into.begin(), into.end(), [&](const auto& other) { return other.name == name.name; });
+            const bool key =
+                std::any_of(shared_.begin(), shared_.end(), [&](const auto& known) { return known.name == name.name; });
+            const auto given =
+                std::find_if(into.begin(), into.end(), [&](const auto& other) { return other.name == name.name; });
             if (key && given != into.end()) continue;  // a key of one shared name once
             into.push_back({name.name, span, name.expr});
           }
           return;
         }
-        lower_.builder().error(span, "there is no `" + qualifier + "` here").note("`left.*` and `right.*` are all columns of a side");
+        lower_.builder()
+            .error(span, "there is no `" + qualifier + "` here")
+            .note("`left.*` and `right.*` are all columns of a side");
         fine = false;
       });
   if (!exprs || !fine) return std::nullopt;
@@ -298,8 +315,10 @@ Schema Emission::schema(const std::vector<Type>& types) const {
 
 std::vector<Type> joined_types(const JoinSides& sides, bool left_padded, bool right_padded) {
   std::vector<Type> out;
-  for (const auto& column : sides.left.schema.columns) out.push_back(left_padded ? column.type.as_optional() : column.type);
-  for (const auto& column : sides.right.schema.columns) out.push_back(right_padded ? column.type.as_optional() : column.type);
+  for (const auto& column : sides.left.schema.columns)
+    out.push_back(left_padded ? column.type.as_optional() : column.type);
+  for (const auto& column : sides.right.schema.columns)
+    out.push_back(right_padded ? column.type.as_optional() : column.type);
   out.emplace_back(Kind::kPointer, left_padded);
   out.emplace_back(Kind::kPointer, right_padded);
   return out;
@@ -316,7 +335,8 @@ std::optional<plan::JoinKey> join_key(const Lowering& lower, const JoinSides& si
   const auto column = as_column_name(*input);
   const auto is = [&](bool left) {
     const auto names = side_qualifiers(sides, left);
-    return column && (column->name == "id" || column->name == "_id") && std::find(names.begin(), names.end(), column->qualifier) != names.end();
+    return column && (column->name == "id" || column->name == "_id") &&
+           std::find(names.begin(), names.end(), column->qualifier) != names.end();
   };
   if (!is(true) && !is(false)) {
     lower.wrong(at, "`id` of a join is `left.id` or `right.id`", "for another key use `!with_id` after the join");
@@ -325,8 +345,9 @@ std::optional<plan::JoinKey> join_key(const Lowering& lower, const JoinSides& si
   const bool left = is(true);
   const bool allowed = how == "inner" || how == "cross" || how == (left ? "left" : "right");
   if (!allowed) {
-    lower.wrong(at, std::string("`id: ") + (left ? "left.id" : "right.id") + "` does not go with `how: " + std::string(how) +
-                        "`: a row may have no " + (left ? "left" : "right") + " side",
+    lower.wrong(at,
+                std::string("`id: ") + (left ? "left.id" : "right.id") + "` does not go with `how: " +
+                    std::string(how) + "`: a row may have no " + (left ? "left" : "right") + " side",
                 left ? "it goes with inner, left and cross" : "it goes with inner, right and cross");
     return std::nullopt;
   }
@@ -345,7 +366,8 @@ ObjectPtr build_join(Builder& builder, const Call& call) {
   const std::string how = given.value_or("inner");
   bool fine = take_conditions(lower, *sides);
   if (how == "cross" && !sides->pairs.empty()) {
-    lower.wrong(call.span_of("on"), "`how: cross` joins every row with every row; `on` does not go with it", "leave out `how`, or `on`");
+    lower.wrong(call.span_of("on"), "`how: cross` joins every row with every row; `on` does not go with it",
+                "leave out `how`, or `on`");
     fine = false;
   }
   const auto key = join_key(lower, *sides, how);
@@ -370,7 +392,10 @@ ObjectPtr build_join(Builder& builder, const Call& call) {
   const std::vector<Type> types = joined_types(*sides, left_padded, right_padded);
   const Emission emission(types.size(), exprs);
   plan::Join join;
-  join.how = how == "left" ? plan::JoinHow::kLeft : how == "right" ? plan::JoinHow::kRight : how == "outer" ? plan::JoinHow::kOuter : plan::JoinHow::kInner;
+  join.how = how == "left"    ? plan::JoinHow::kLeft
+             : how == "right" ? plan::JoinHow::kRight
+             : how == "outer" ? plan::JoinHow::kOuter
+                              : plan::JoinHow::kInner;
   join.left_on = sides->left_on;
   join.right_on = sides->right_on;
   join.key = *key;
@@ -380,7 +405,8 @@ ObjectPtr build_join(Builder& builder, const Call& call) {
   std::optional<UniverseId> universe;
   if (how == "left" && *key == plan::JoinKey::kLeft) universe = left_universe;
   if (how == "right" && *key == plan::JoinKey::kRight) universe = right_universe;
-  Table joined = builder.add(std::move(join), {sides->left, sides->right}, emission.schema(types), lower.options(append_only, universe));
+  Table joined = builder.add(std::move(join), {sides->left, sides->right}, emission.schema(types),
+                             lower.options(append_only, universe));
   if (where) {
     Schema schema = joined.schema;
     const plan::ExprPtr condition = emission.remapped(where);
@@ -407,8 +433,8 @@ void add_join_tables(Components& out) {
        arg("where", ArgKind::kExpr, false, "any further condition on the joined rows"),
        arg("id", ArgKind::kExpr, false, "`left.id` or `right.id`: whose keys the result has"),
        arg("select", ArgKind::kExprList, false, "the columns of the result; default all of both", {"columns"})},
-      "Rows of two tables side by side.", "!join {left: $orders, right: $people, on: [left.person == right.id], how: left}",
-      build_join));
+      "Rows of two tables side by side.",
+      "!join {left: $orders, right: $people, on: [left.person == right.id], how: left}", build_join));
 }
 
 }  // namespace thalweg::lang

@@ -18,7 +18,7 @@ namespace thalweg::lang {
 struct JoinSides {
   Table left, right;
   std::vector<JoinPair> pairs;
-  plan::Columns left_on, right_on;     // after place_conditions
+  plan::Columns left_on, right_on;                  // after place_conditions
   std::size_t left_columns = 0, right_columns = 0;  // own columns of each, before those of the conditions
 };
 
@@ -29,10 +29,12 @@ struct JoinSides {
 [[nodiscard]] std::vector<std::string> side_qualifiers(const JoinSides& sides, bool left);
 // Argument `on` into sides.pairs. False after an error.
 [[nodiscard]] bool take_conditions(const Lowering& lower, JoinSides& sides);
-// Puts the expressions of the pairs into columns of the sides, and fills left_on, right_on, left_columns, right_columns.
+// Puts the expressions of the pairs into columns of the sides, and fills left_on, right_on, left_columns,
+// right_columns.
 void place_conditions(const Lowering& lower, JoinSides& sides);
 // Argument `id`; nothing after an error.
-[[nodiscard]] std::optional<plan::JoinKey> join_key(const Lowering& lower, const JoinSides& sides, std::string_view how);
+[[nodiscard]] std::optional<plan::JoinKey> join_key(const Lowering& lower, const JoinSides& sides,
+                                                    std::string_view how);
 
 // Names over joined rows. Requires: place_conditions was called.
 class JoinedNames {

@@ -17,7 +17,8 @@ ObjectPtr concat(const Lowering& lower, bool reindex) {
   Schema schema = tables->front().schema;
   bool append_only = true;
   for (const Table& table : *tables) {
-    auto common = common_schema(schema, table.schema, name_of(tables->front()), name_of(table), lower.call().span_of("tables"));
+    auto common =
+        common_schema(schema, table.schema, name_of(tables->front()), name_of(table), lower.call().span_of("tables"));
     if (!common) {
       lower.report(std::move(common).error());
       return error_object();
@@ -74,7 +75,8 @@ ObjectPtr build_update_rows(Builder& builder, const Call& call) {
   const Table left = lower.arranged(*table, *common), right = lower.arranged(*other, *common);
   std::optional<UniverseId> universe;
   if (table->universe == other->universe) universe = table->universe;
-  return lower.result(builder.add(plan::Keyed{plan::KeyedKind::kUpdateRows, {}}, {left, right}, *common, lower.options(false, universe)));
+  return lower.result(builder.add(plan::Keyed{plan::KeyedKind::kUpdateRows, {}}, {left, right}, *common,
+                                  lower.options(false, universe)));
 }
 
 ObjectPtr build_update_cells(Builder& builder, const Call& call) {
@@ -98,8 +100,9 @@ ObjectPtr build_update_cells(Builder& builder, const Call& call) {
     const Type& own = schema.columns[*at].type;
     const auto common = common_supertype(own, column.type);
     if (!common || (common->is(Kind::kAny) && !own.is(Kind::kAny) && !column.type.is(Kind::kAny))) {
-      lower.wrong(call.span_of("other"), "column `" + column.name + "` is `" + own.to_text() + "` in " + name_of(*table) + " and `" +
-                                             column.type.to_text() + "` in " + name_of(*other));
+      lower.wrong(call.span_of("other"), "column `" + column.name + "` is `" + own.to_text() + "` in " +
+                                             name_of(*table) + " and `" + column.type.to_text() + "` in " +
+                                             name_of(*other));
       fine = false;
       continue;
     }
@@ -119,7 +122,8 @@ ObjectPtr by_key(Builder& builder, const Call& call, plan::KeyedKind kind) {
   const auto others = other_tables(lower);
   if (!table || !others) return error_object();
   const bool needs_other = kind != plan::KeyedKind::kIntersect;
-  if (needs_other && others->empty()) return lower.wrong(call.span(), "`!" + call.component().name + "` needs `other:`");
+  if (needs_other && others->empty())
+    return lower.wrong(call.span(), "`!" + call.component().name + "` needs `other:`");
   Table out = *table;
   if (others->empty()) out = lower.project(out, all_columns(out.schema));
   for (const Table& other : *others) {
@@ -132,9 +136,15 @@ ObjectPtr by_key(Builder& builder, const Call& call, plan::KeyedKind kind) {
   return lower.result(std::move(out));
 }
 
-ObjectPtr build_intersect(Builder& builder, const Call& call) { return by_key(builder, call, plan::KeyedKind::kIntersect); }
-ObjectPtr build_difference(Builder& builder, const Call& call) { return by_key(builder, call, plan::KeyedKind::kDifference); }
-ObjectPtr build_restrict(Builder& builder, const Call& call) { return by_key(builder, call, plan::KeyedKind::kRestrict); }
+ObjectPtr build_intersect(Builder& builder, const Call& call) {
+  return by_key(builder, call, plan::KeyedKind::kIntersect);
+}
+ObjectPtr build_difference(Builder& builder, const Call& call) {
+  return by_key(builder, call, plan::KeyedKind::kDifference);
+}
+ObjectPtr build_restrict(Builder& builder, const Call& call) {
+  return by_key(builder, call, plan::KeyedKind::kRestrict);
+}
 
 // Rows whose key occurs among the keys of others, or among the pointers that `keys` gives over `other`.
 ObjectPtr build_having(Builder& builder, const Call& call) {
@@ -146,18 +156,21 @@ ObjectPtr build_having(Builder& builder, const Call& call) {
   auto pointer = lower.argument("keys", *other);
   if (!pointer) return error_object();
   if (!pointer->type.is(Kind::kPointer))
-    return lower.wrong(call.span_of("keys"), "`keys` gives pointers, the expression is `" + pointer->type.to_text() + "`");
+    return lower.wrong(call.span_of("keys"),
+                       "`keys` gives pointers, the expression is `" + pointer->type.to_text() + "`");
   Table pointers = lower.project(*other, {{"key", {}, pointer}});
   if (pointer->type.optional()) {
     auto present = plan::call("is_not_none", {plan::column(0, pointer->type)}, Kind::kBool);
-    pointers = builder.add(plan::Filter{std::move(present)}, {pointers}, Schema{{{"key", Kind::kPointer}}}, lower.options(pointers.append_only));
+    pointers = builder.add(plan::Filter{std::move(present)}, {pointers}, Schema{{{"key", Kind::kPointer}}},
+                           lower.options(pointers.append_only));
   }
   plan::GroupBy group;
   group.by = {0};
   group.key_is_column = true;
   const Table distinct = builder.add(std::move(group), {pointers}, pointers.schema, lower.options(false));
   const Table keys = lower.project(distinct, {});
-  return lower.result(builder.add(plan::Keyed{plan::KeyedKind::kIntersect, {}}, {*table, keys}, table->schema, lower.options(false)));
+  return lower.result(
+      builder.add(plan::Keyed{plan::KeyedKind::kIntersect, {}}, {*table, keys}, table->schema, lower.options(false)));
 }
 
 // ---------------------------------------------------------------- ix
@@ -201,7 +214,8 @@ ObjectPtr build_ix(Builder& builder, const Call& call) {
     const auto first = static_cast<std::uint32_t>(sides.left.schema.size());
     for (std::uint32_t i = 0; i < from->schema.size(); ++i) {
       const Type& type = from->schema.columns[i].type;
-      selection.push_back({from->schema.columns[i].name, {}, plan::column(first + i, optional ? type.as_optional() : type)});
+      selection.push_back(
+          {from->schema.columns[i].name, {}, plan::column(first + i, optional ? type.as_optional() : type)});
     }
   }
   const std::size_t width = sides.left.schema.size() + sides.right.schema.size();
@@ -212,7 +226,8 @@ ObjectPtr build_ix(Builder& builder, const Call& call) {
   const Emission emission(width, exprs);
   params.emit = emission.columns();
   const bool append_only = table->append_only && from->append_only;
-  const Table looked = builder.add(std::move(params), {sides.left, sides.right}, emission.schema(types), lower.options(append_only, table->universe));
+  const Table looked = builder.add(std::move(params), {sides.left, sides.right}, emission.schema(types),
+                                   lower.options(append_only, table->universe));
   for (auto& item : selection) item.expr = emission.remapped(item.expr);
   return lower.result(lower.project(looked, selection));
 }
@@ -220,7 +235,8 @@ ObjectPtr build_ix(Builder& builder, const Call& call) {
 // ---------------------------------------------------------------- keys
 
 ObjectPtr rekeyed(const Lowering& lower, const Table& table, plan::ExprPtr key) {
-  return lower.result(lower.builder().add(plan::Rekey{std::move(key)}, {table}, table.schema, lower.options(table.append_only)));
+  return lower.result(
+      lower.builder().add(plan::Rekey{std::move(key)}, {table}, table.schema, lower.options(table.append_only)));
 }
 
 ObjectPtr build_with_id_from(Builder& builder, const Call& call) {
@@ -255,7 +271,8 @@ ObjectPtr build_with_id(Builder& builder, const Call& call) {
     return lower.wrong(call.span_of("key"), "`key` gives pointers, the expression is `" + key->type.to_text() + "`",
                        "`pointer_from(…)` makes a key from values; `!with_id_from` does it for columns");
   if (key->type.optional())
-    return lower.wrong(call.span_of("key"), "`key` may be None (its type is `" + key->type.to_text() + "`)", "filter such rows out, or use `unwrap`");
+    return lower.wrong(call.span_of("key"), "`key` may be None (its type is `" + key->type.to_text() + "`)",
+                       "filter such rows out, or use `unwrap`");
   return rekeyed(lower, *table, std::move(key));
 }
 
@@ -274,37 +291,49 @@ void add_key_tables(Components& out) {
   const ArgSpec others = arg("others", ArgKind::kTables, false, "the other tables");
   ArgSpec reindex = arg("reindex", ArgKind::kBool, false, "new keys, for tables that share keys");
   reindex.fallback = "false";
-  out.push_back(table_component("concat", {tables, reindex}, "The rows of all tables.", "!concat {tables: [$a, $b]}", build_concat));
-  out.push_back(table_component("concat_reindex", {tables}, "The rows of all tables under new keys.", "!concat_reindex {tables: [$a, $b]}",
-                                build_concat_reindex));
-  out.push_back(table_component("update_rows", {table_arg(), other, others}, "The rows of both; where both have a key, the row of `other`.",
+  out.push_back(table_component("concat", {tables, reindex}, "The rows of all tables.", "!concat {tables: [$a, $b]}",
+                                build_concat));
+  out.push_back(table_component("concat_reindex", {tables}, "The rows of all tables under new keys.",
+                                "!concat_reindex {tables: [$a, $b]}", build_concat_reindex));
+  out.push_back(table_component("update_rows", {table_arg(), other, others},
+                                "The rows of both; where both have a key, the row of `other`.",
                                 "!update_rows {table: $old, other: $new}", build_update_rows));
-  out.push_back(table_component("update_cells", {table_arg(), other, others}, "The table with the cells that `other` has for a key in place of its own.",
+  out.push_back(table_component("update_cells", {table_arg(), other, others},
+                                "The table with the cells that `other` has for a key in place of its own.",
                                 "!update_cells {table: $t, other: $corrections}", build_update_cells));
-  out.push_back(table_component("intersect", {table_arg(), other, others}, "Rows whose key all others have.", "!intersect {table: $t, other: $active}",
-                                build_intersect));
-  out.push_back(table_component("difference", {table_arg(), other, others}, "Rows whose key `other` has not.", "!difference {table: $t, other: $done}",
-                                build_difference));
-  out.push_back(table_component("restrict", {table_arg(), other, others}, "The rows under the keys of `other`; a key that the table lacks is a data error.",
+  out.push_back(table_component("intersect", {table_arg(), other, others}, "Rows whose key all others have.",
+                                "!intersect {table: $t, other: $active}", build_intersect));
+  out.push_back(table_component("difference", {table_arg(), other, others}, "Rows whose key `other` has not.",
+                                "!difference {table: $t, other: $done}", build_difference));
+  out.push_back(table_component("restrict", {table_arg(), other, others},
+                                "The rows under the keys of `other`; a key that the table lacks is a data error.",
                                 "!restrict {table: $t, other: $some}", build_restrict));
-  out.push_back(table_component("having", {table_arg(), other, others, arg("keys", ArgKind::kExpr, false, "pointers over `other`; default its keys")},
-                                "Rows whose key occurs among the keys, or pointers, of `other`.",
-                                "!having {table: $people, other: $orders, keys: person}", build_having));
-  ArgSpec optional = arg("optional", ArgKind::kBool, false, "Nones where a key is None or missing, in place of ERROR", {"allow_misses"});
-  optional.fallback = "false";
   out.push_back(table_component(
-      "ix",
-      {table_arg(), arg("keys", ArgKind::kExpr, true, "pointers over `table`", {"key", "expression"}),
-       arg("from", ArgKind::kTable, true, "the table looked into", {"source", "other"}), optional,
-       arg("select", ArgKind::kExprList, false, "over `left` (table) and `right` (from); default the columns of `from`", {"columns"})},
-      "For each row of `table` the row of `from` under a key.", "!ix {table: $orders, keys: person, from: $people}", build_ix));
-  out.push_back(table_component("with_id_from", {table_arg(), arg("columns", ArgKind::kExprList, true, "what the key is made from"),
-                                                 arg("instance", ArgKind::kExpr, false, "what decides the shard")},
-                                "The rows under `pointer_from(columns…)`.", "!with_id_from {table: $t, columns: [country, city]}",
-                                build_with_id_from));
-  out.push_back(table_component("with_id", {table_arg(), arg("key", ArgKind::kExpr, true, "a pointer", {"id", "new_index", "new_id"})},
-                                "The rows under other keys.", "!with_id {table: $t, key: pointer_from(name)}", build_with_id));
-  out.push_back(table_component("copy", {table_arg()}, "The same rows as a table of its own.", "!copy {table: $t}", build_copy));
+      "having",
+      {table_arg(), other, others, arg("keys", ArgKind::kExpr, false, "pointers over `other`; default its keys")},
+      "Rows whose key occurs among the keys, or pointers, of `other`.",
+      "!having {table: $people, other: $orders, keys: person}", build_having));
+  ArgSpec optional = arg("optional", ArgKind::kBool, false, "Nones where a key is None or missing, in place of ERROR",
+                         {"allow_misses"});
+  optional.fallback = "false";
+  out.push_back(
+      table_component("ix",
+                      {table_arg(), arg("keys", ArgKind::kExpr, true, "pointers over `table`", {"key", "expression"}),
+                       arg("from", ArgKind::kTable, true, "the table looked into", {"source", "other"}), optional,
+                       arg("select", ArgKind::kExprList, false,
+                           "over `left` (table) and `right` (from); default the columns of `from`", {"columns"})},
+                      "For each row of `table` the row of `from` under a key.",
+                      "!ix {table: $orders, keys: person, from: $people}", build_ix));
+  out.push_back(table_component("with_id_from",
+                                {table_arg(), arg("columns", ArgKind::kExprList, true, "what the key is made from"),
+                                 arg("instance", ArgKind::kExpr, false, "what decides the shard")},
+                                "The rows under `pointer_from(columns…)`.",
+                                "!with_id_from {table: $t, columns: [country, city]}", build_with_id_from));
+  out.push_back(table_component(
+      "with_id", {table_arg(), arg("key", ArgKind::kExpr, true, "a pointer", {"id", "new_index", "new_id"})},
+      "The rows under other keys.", "!with_id {table: $t, key: pointer_from(name)}", build_with_id));
+  out.push_back(
+      table_component("copy", {table_arg()}, "The same rows as a table of its own.", "!copy {table: $t}", build_copy));
 }
 
 }  // namespace thalweg::lang

@@ -12,7 +12,9 @@ namespace {
 std::uint64_t source_of(const Lowering& lower, std::string_view text) {
   const SourceSpan span = lower.call().span();
   const std::string_view file = span.known() ? lower.builder().files().name(span.file) : std::string_view();
-  return key_of_bytes(std::string(file) + "\n" + std::to_string(span.begin) + "\n" + lower.call().label() + "\n" + std::string(text)).hi;
+  return key_of_bytes(std::string(file) + "\n" + std::to_string(span.begin) + "\n" + lower.call().label() + "\n" +
+                      std::string(text))
+      .hi;
 }
 
 std::vector<DeclaredColumn> declared_columns(const SchemaObject& schema, std::vector<std::string>& primary_key) {
@@ -59,8 +61,10 @@ ObjectPtr build_markdown(Builder& builder, const Call& call) {
   options.source = source_of(lower, *text);
   options.span = call.span_of("table");
   options.files = &builder.files();
-  if (const Located where = call.at("table"); where && where.node->is_scalar() && where.node->text == *text) options.span = where.node->span;
-  else options.files = nullptr;
+  if (const Located where = call.at("table"); where && where.node->is_scalar() && where.node->text == *text)
+    options.span = where.node->span;
+  else
+    options.files = nullptr;
   auto table = parse_table_text(*text, options);
   if (!table) {
     lower.report(std::move(table).error());
@@ -85,7 +89,8 @@ std::string json_of_setting(const Setting& setting) {
     for (const auto& item : *list) out += (out.empty() ? "" : ",") + json_of_setting(item);
     return "[" + out + "]";
   }
-  for (const auto& [key, value] : *setting.as_map()) out += (out.empty() ? "" : ",") + json_quoted(key) + ":" + json_of_setting(value);
+  for (const auto& [key, value] : *setting.as_map())
+    out += (out.empty() ? "" : ",") + json_quoted(key) + ":" + json_of_setting(value);
   return "{" + out + "}";
 }
 
@@ -132,10 +137,12 @@ std::optional<Value> value_of_setting(const Setting& setting, const Type& type) 
 }
 
 // One row: a list in the order of the columns, or a mapping.
-bool read_row(const Lowering& lower, const Setting& row, const std::vector<DeclaredColumn>& columns, std::vector<Value>& cells) {
+bool read_row(const Lowering& lower, const Setting& row, const std::vector<DeclaredColumn>& columns,
+              std::vector<Value>& cells) {
   const SourceSpan at = row.span.known() ? row.span : lower.call().span_of("rows");
   if (const auto* list = row.as_list(); list != nullptr && list->size() != columns.size()) {
-    lower.wrong(at, "this row has " + std::to_string(list->size()) + " cells, the schema has " + std::to_string(columns.size()));
+    lower.wrong(at, "this row has " + std::to_string(list->size()) + " cells, the schema has " +
+                        std::to_string(columns.size()));
     return false;
   }
   if (row.as_list() == nullptr && row.as_map() == nullptr) {
@@ -164,7 +171,8 @@ bool read_row(const Lowering& lower, const Setting& row, const std::vector<Decla
     }
     auto value = value_of_setting(*cell, columns[i].type);
     if (!value) {
-      lower.wrong(cell->span.known() ? cell->span : at, "column `" + columns[i].name + "`: this does not read as `" + columns[i].type.to_text() + "`");
+      lower.wrong(cell->span.known() ? cell->span : at,
+                  "column `" + columns[i].name + "`: this does not read as `" + columns[i].type.to_text() + "`");
       return false;
     }
     cells.push_back(std::move(*value));
@@ -183,16 +191,23 @@ std::optional<std::vector<DeclaredColumn>> inferred_columns(const Lowering& lowe
     }
     for (const auto& [name, cell] : *map) {
       Type type;
-      if (cell.as_bool() != nullptr) type = Kind::kBool;
-      else if (cell.as_int() != nullptr) type = Kind::kInt;
-      else if (cell.as_float() != nullptr) type = Kind::kFloat;
-      else if (cell.as_text() != nullptr) type = Kind::kStr;
-      else if (!cell.is_null()) type = Kind::kJson;
+      if (cell.as_bool() != nullptr)
+        type = Kind::kBool;
+      else if (cell.as_int() != nullptr)
+        type = Kind::kInt;
+      else if (cell.as_float() != nullptr)
+        type = Kind::kFloat;
+      else if (cell.as_text() != nullptr)
+        type = Kind::kStr;
+      else if (!cell.is_null())
+        type = Kind::kJson;
       DeclaredColumn* known = nullptr;
       for (auto& column : out)
         if (column.name == name) known = &column;
-      if (known == nullptr) out.push_back({name, type, {}});
-      else known->type = common_supertype(known->type, type).value_or(Type(Kind::kAny));
+      if (known == nullptr)
+        out.push_back({name, type, {}});
+      else
+        known->type = common_supertype(known->type, type).value_or(Type(Kind::kAny));
     }
   }
   return out;
@@ -253,13 +268,15 @@ void add_literal_tables(Components& out) {
   stream.fallback = "false";
   out.push_back(table_component(
       "table_from_markdown",
-      {arg("table", ArgKind::kText, true, "the text: a header, then a line per row", {"text", "table_def"}), schema, stream,
-       arg("id_from", ArgKind::kNames, false, "columns that make the key")},
+      {arg("table", ArgKind::kText, true, "the text: a header, then a line per row", {"text", "table_def"}), schema,
+       stream, arg("id_from", ArgKind::kNames, false, "columns that make the key")},
       "A table written as text. `__time__` and `__diff__` make it change over time.",
       "!table_from_markdown\ntable: |\n  word | n\n  a    | 1", build_markdown));
-  out.push_back(table_component("table_from_rows", {arg("rows", ArgKind::kLiteral, true, "a list of rows: lists of cells, or mappings"), schema},
-                                "A table written as YAML data.", "!table_from_rows {rows: [[a, 1], [b, 2]], schema: $schema}", build_rows));
-  out.push_back(table_component("empty", {schema}, "A table without rows.", "!empty {schema: !schema_from_types {a: int}}", build_empty));
+  out.push_back(table_component(
+      "table_from_rows", {arg("rows", ArgKind::kLiteral, true, "a list of rows: lists of cells, or mappings"), schema},
+      "A table written as YAML data.", "!table_from_rows {rows: [[a, 1], [b, 2]], schema: $schema}", build_rows));
+  out.push_back(table_component("empty", {schema}, "A table without rows.",
+                                "!empty {schema: !schema_from_types {a: int}}", build_empty));
 }
 
 }  // namespace thalweg::lang

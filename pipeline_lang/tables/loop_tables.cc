@@ -7,7 +7,8 @@ namespace thalweg::lang {
 namespace {
 
 // The next value in the columns of its variable, as a node of the body; nothing after an error.
-std::optional<NodeId> fitted(const Lowering& lower, plan::Plan& body, const std::string& name, const Table& variable, const Table& next) {
+std::optional<NodeId> fitted(const Lowering& lower, plan::Plan& body, const std::string& name, const Table& variable,
+                             const Table& next) {
   const SourceSpan at = next.span.known() ? next.span : lower.call().span_of("body");
   std::string missing, extra;
   for (const auto& column : variable.schema.columns)
@@ -15,8 +16,11 @@ std::optional<NodeId> fitted(const Lowering& lower, plan::Plan& body, const std:
   for (const auto& column : next.schema.columns)
     if (!variable.schema.find(column.name)) extra += (extra.empty() ? "`" : ", `") + column.name + "`";
   if (!missing.empty() || !extra.empty()) {
-    lower.wrong(at, "the next value of `" + name + "`" + (missing.empty() ? "" : " lacks " + missing) +
-                        (extra.empty() ? "" : std::string(missing.empty() ? "" : " and") + " has " + extra + ", which the input has not"),
+    lower.wrong(at,
+                "the next value of `" + name + "`" + (missing.empty() ? "" : " lacks " + missing) +
+                    (extra.empty()
+                         ? ""
+                         : std::string(missing.empty() ? "" : " and") + " has " + extra + ", which the input has not"),
                 "each round has the columns of the input");
     return std::nullopt;
   }
@@ -28,7 +32,9 @@ std::optional<NodeId> fitted(const Lowering& lower, plan::Plan& body, const std:
     const Type& given = next.schema.columns[from].type;
     same = same && from == i && given == type;
     if (!is_subtype(given, type)) {
-      lower.wrong(at, "column `" + column + "` of `" + name + "` is `" + type.to_text() + "`, and `" + given.to_text() + "` after a round",
+      lower.wrong(at,
+                  "column `" + column + "` of `" + name + "` is `" + type.to_text() + "`, and `" + given.to_text() +
+                      "` after a round",
                   "cast the input, or the next value, to one type");
       fine = false;
       continue;
@@ -59,7 +65,8 @@ ObjectPtr build_iterate(Builder& builder, const Call& call) {
     const auto constants = call.table_map("constants");
     if (!constants) return error_object();
     for (const auto& [name, table] : *constants) {
-      const bool taken = std::any_of(inputs->begin(), inputs->end(), [&](const auto& input) { return input.first.name == name.name; });
+      const bool taken =
+          std::any_of(inputs->begin(), inputs->end(), [&](const auto& input) { return input.first.name == name.name; });
       if (taken) return lower.wrong(name.span, "`" + name.name + "` is an input already");
       request.constants.emplace_back(name.name, table);
     }
@@ -67,7 +74,8 @@ ObjectPtr build_iterate(Builder& builder, const Call& call) {
   const auto universe = call.choice("universe");
   const auto limit = call.integer("limit");
   if ((call.has("universe") && !universe) || (call.has("limit") && !limit)) return error_object();
-  if (limit && *limit < 1) return lower.wrong(call.span_of("limit"), "`limit` counts applications of the body: at least 1");
+  if (limit && *limit < 1)
+    return lower.wrong(call.span_of("limit"), "`limit` counts applications of the body: at least 1");
   const bool fixed = !universe || *universe == "fixed";
 
   std::size_t output = 0;
@@ -78,7 +86,9 @@ ObjectPtr build_iterate(Builder& builder, const Call& call) {
     if (output == inputs->size()) {
       std::vector<std::string> names;
       for (const auto& input : *inputs) names.push_back(input.first.name);
-      suggest(builder.error(call.span_of("output"), "`" + *name + "` is no input of this loop; `output` names one of " + names_text(names)), *name, names);
+      suggest(builder.error(call.span_of("output"),
+                            "`" + *name + "` is no input of this loop; `output` names one of " + names_text(names)),
+              *name, names);
       return error_object();
     }
   } else if (inputs->size() > 1) {
@@ -94,14 +104,17 @@ ObjectPtr build_iterate(Builder& builder, const Call& call) {
     const std::string& name = (*inputs)[i].first.name;
     const auto& next = loop->next[i];
     if (!next) {
-      lower.wrong(call.span_of("body"), "the body gives no next value for `" + name + "`", "a table that does not change belongs into `constants:`");
+      lower.wrong(call.span_of("body"), "the body gives no next value for `" + name + "`",
+                  "a table that does not change belongs into `constants:`");
       fine = false;
       continue;
     }
     const Table& variable = loop->variables[i];
     if (fixed && next->universe != variable.universe) {
-      lower.wrong(next->span.known() ? next->span : call.span_of("body"), "the keys of the next `" + name + "` are not provably those of its input",
-                  "set `universe: changing` if they may change; select, with_columns, rename, cast, update_cells, sort, ix and a left join with `id: left.id` keep them");
+      lower.wrong(next->span.known() ? next->span : call.span_of("body"),
+                  "the keys of the next `" + name + "` are not provably those of its input",
+                  "set `universe: changing` if they may change; select, with_columns, rename, cast, update_cells, "
+                  "sort, ix and a left join with `id: left.id` keep them");
       fine = false;
       continue;
     }
@@ -138,7 +151,8 @@ void add_loop_tables(Components& out) {
        arg("limit", ArgKind::kInt, false, "at most so many applications of the body", {"iteration_limit"}), universe,
        arg("output", ArgKind::kText, false, "the input whose last value is the result")},
       "A body applied until nothing changes any more.",
-      "!iterate\ninputs: {n: $numbers}\nbody:\n  n: !select {table: $n, columns: {v: \"v // 2 if v > 1 else v\"}}", build_iterate));
+      "!iterate\ninputs: {n: $numbers}\nbody:\n  n: !select {table: $n, columns: {v: \"v // 2 if v > 1 else v\"}}",
+      build_iterate));
 }
 
 }  // namespace thalweg::lang

@@ -193,7 +193,9 @@ Table Lowering::arranged(const Table& table, const Schema& schema) const {
 
 bool Lowering::outside_loop() const {
   if (!builder_.in_loop()) return true;
-  builder_.error(call_.span(), "`!" + call_.component().name + "` goes by the order of arrival, which rounds of a loop have not")
+  builder_
+      .error(call_.span(),
+             "`!" + call_.component().name + "` goes by the order of arrival, which rounds of a loop have not")
       .note("put it before or after the `!iterate`");
   return false;
 }
@@ -224,16 +226,21 @@ Result<Schema> common_schema(const Schema& first, const Schema& second, std::str
   if (!missing.empty() || !extra.empty()) {
     std::string message = std::string(second_name);
     if (!missing.empty()) message += " lacks " + names_text(missing);
-    if (!extra.empty()) message += std::string(missing.empty() ? " has" : ", and has") + " " + names_text(extra) + ", which " + std::string(first_name) + " lacks";
-    return fail(Error{Code::kInvalidPipeline, std::move(message), span, {}}.with_note("the tables need the same columns, in any order"));
+    if (!extra.empty())
+      message += std::string(missing.empty() ? " has" : ", and has") + " " + names_text(extra) + ", which " +
+                 std::string(first_name) + " lacks";
+    return fail(Error{Code::kInvalidPipeline, std::move(message), span, {}}.with_note(
+        "the tables need the same columns, in any order"));
   }
   Schema out;
   for (const auto& [name, type] : first.columns) {
     const Type& other = second.columns[*second.find(name)].type;
     const auto common = common_supertype(type, other);
     if (!common || (common->is(Kind::kAny) && !type.is(Kind::kAny) && !other.is(Kind::kAny)))
-      return fail(Code::kInvalidPipeline, "column `" + name + "` is `" + type.to_text() + "` in " + std::string(first_name) + " and `" +
-                                              other.to_text() + "` in " + std::string(second_name), span);
+      return fail(Code::kInvalidPipeline,
+                  "column `" + name + "` is `" + type.to_text() + "` in " + std::string(first_name) + " and `" +
+                      other.to_text() + "` in " + std::string(second_name),
+                  span);
     out.columns.push_back({name, *common});
   }
   return out;
@@ -249,8 +256,8 @@ ArgSpec arg(std::string name, ArgKind kind, bool required, std::string doc, std:
   return out;
 }
 
-Component table_component(std::string name, std::vector<ArgSpec> args, std::string doc, std::string example, BuildTable build,
-                          std::vector<std::string> aliases) {
+Component table_component(std::string name, std::vector<ArgSpec> args, std::string doc, std::string example,
+                          BuildTable build, std::vector<std::string> aliases) {
   Component out;
   out.name = std::move(name);
   out.aliases = std::move(aliases);

@@ -38,8 +38,9 @@ class Lowering {
   // A mapping, or a list of names and mappings; `names` for the items of each is made by `scope_of`. Stars are handed
   // to `star`, which appends what they stand for.
   using StarExpander = std::function<void(const std::string& qualifier, SourceSpan, std::vector<NamedExpr>&)>;
-  [[nodiscard]] std::optional<std::vector<NamedExpr>> expressions(
-      std::string_view name, const std::function<NameScope(Scope*)>& names, const StarExpander& star) const;
+  [[nodiscard]] std::optional<std::vector<NamedExpr>> expressions(std::string_view name,
+                                                                  const std::function<NameScope(Scope*)>& names,
+                                                                  const StarExpander& star) const;
   [[nodiscard]] std::optional<std::vector<NamedExpr>> expressions(std::string_view name, const Table& table) const;
   // Column indices of a list of names.
   [[nodiscard]] std::optional<plan::Columns> columns(std::string_view name, const Table& table) const;
@@ -89,10 +90,11 @@ void add_loop_tables(Components& out);
 void add_literal_tables(Components& out);
 
 using BuildTable = ObjectPtr (*)(Builder& builder, const Call& call);
-[[nodiscard]] Component table_component(std::string name, std::vector<ArgSpec> args, std::string doc, std::string example,
-                                        BuildTable build, std::vector<std::string> aliases = {});
+[[nodiscard]] Component table_component(std::string name, std::vector<ArgSpec> args, std::string doc,
+                                        std::string example, BuildTable build, std::vector<std::string> aliases = {});
 // Short forms for the tables of arguments.
 [[nodiscard]] ArgSpec table_arg();
-[[nodiscard]] ArgSpec arg(std::string name, ArgKind kind, bool required, std::string doc, std::vector<std::string> aliases = {});
+[[nodiscard]] ArgSpec arg(std::string name, ArgKind kind, bool required, std::string doc,
+                          std::vector<std::string> aliases = {});
 
 }  // namespace thalweg::lang

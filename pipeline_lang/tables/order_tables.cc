@@ -30,13 +30,15 @@ bool is_ordered(const Type& type) { return !type.is(Kind::kJson) && !type.is(Kin
 // Own columns of `table`, then what the operator appended behind `sorted`'s first `width` columns.
 ObjectPtr without_extra(const Lowering& lower, const Table& table, const Table& sorted, std::size_t width) {
   std::vector<NamedExpr> out = all_columns(sorted.schema);
-  out.erase(out.begin() + static_cast<std::ptrdiff_t>(table.schema.size()), out.begin() + static_cast<std::ptrdiff_t>(width));
+  out.erase(out.begin() + static_cast<std::ptrdiff_t>(table.schema.size()),
+            out.begin() + static_cast<std::ptrdiff_t>(width));
   return lower.result(lower.project(sorted, out));
 }
 
 bool free_name(const Lowering& lower, const Table& table, const std::string& name) {
   if (!table.schema.find(name)) return true;
-  lower.wrong(lower.call().span(), "the result has a column `" + name + "`, and the table has one of that name", "rename it before");
+  lower.wrong(lower.call().span(), "the result has a column `" + name + "`, and the table has one of that name",
+              "rename it before");
   return false;
 }
 
@@ -62,7 +64,8 @@ ObjectPtr build_sort(Builder& builder, const Call& call) {
   Schema schema = input.schema;
   schema.columns.push_back({"prev", Type(Kind::kPointer, true)});
   schema.columns.push_back({"next", Type(Kind::kPointer, true)});
-  const Table sorted = builder.add(std::move(params), {input}, std::move(schema), lower.options(false, table->universe));
+  const Table sorted =
+      builder.add(std::move(params), {input}, std::move(schema), lower.options(false, table->universe));
   return without_extra(lower, *table, sorted, input.schema.size());
 }
 
@@ -75,7 +78,9 @@ ObjectPtr build_diff(Builder& builder, const Call& call) {
   const auto instance = lower.argument("instance", *table);
   if (!timestamp || !values || (call.has("instance") && !instance)) return error_object();
   if (timestamp->type.admits_none() || !is_ordered(timestamp->type))
-    return lower.wrong(call.span_of("timestamp"), "`timestamp` is a value with an order that is never None, the expression is `" + timestamp->type.to_text() + "`");
+    return lower.wrong(call.span_of("timestamp"),
+                       "`timestamp` is a value with an order that is never None, the expression is `" +
+                           timestamp->type.to_text() + "`");
   plan::OrderedDiff params;
   Extra extra(*table);
   params.timestamp = extra.place(timestamp);
@@ -87,7 +92,8 @@ ObjectPtr build_diff(Builder& builder, const Call& call) {
     const std::vector<expr::Argument> args = {{plain, nullptr, {}}, {plain, nullptr, {}}};
     const auto difference = expr::resolve("sub", args);
     if (!difference || type.is(Kind::kNone))
-      return lower.wrong(call.span_of("values"), "column `" + name + "` has no differences: it is `" + type.to_text() + "`",
+      return lower.wrong(call.span_of("values"),
+                         "column `" + name + "` has no differences: it is `" + type.to_text() + "`",
                          "numbers, datetimes and durations have");
     if (!free_name(lower, *table, "diff_" + name)) return error_object();
     params.values.push_back(column);
@@ -105,8 +111,12 @@ ObjectPtr build_diff(Builder& builder, const Call& call) {
     const Type plain = type.without_optional();
     const plan::ExprPtr now = plan::column((*values)[i], type), before = plan::column(first + i, type.as_optional());
     // Neither is None where the difference is evaluated.
-    const plan::ExprPtr difference = typed_call("sub", {plan::column((*values)[i], plain), plan::column(first + i, plain)});
-    exprs.push_back({"diff_" + name, {}, plan::special(plan::ExprKind::kRequire, {difference, before, now}, difference->type.as_optional())});
+    const plan::ExprPtr difference =
+        typed_call("sub", {plan::column((*values)[i], plain), plan::column(first + i, plain)});
+    exprs.push_back(
+        {"diff_" + name,
+         {},
+         plan::special(plan::ExprKind::kRequire, {difference, before, now}, difference->type.as_optional())});
   }
   return lower.result(lower.project(out, exprs));
 }
@@ -120,12 +130,15 @@ ObjectPtr build_interpolate(Builder& builder, const Call& call) {
   if (!timestamp || !values) return error_object();
   const Type& time = timestamp->type;
   if (time.optional() || !(time.is_number() || time.is_datetime()))
-    return lower.wrong(call.span_of("timestamp"), "`timestamp` is a number or a datetime that is never None, the expression is `" + time.to_text() + "`");
+    return lower.wrong(
+        call.span_of("timestamp"),
+        "`timestamp` is a number or a datetime that is never None, the expression is `" + time.to_text() + "`");
   std::vector<NamedExpr> columns = all_columns(table->schema);
   for (const std::uint32_t column : *values) {
     const Type& type = table->schema.columns[column].type;
     if (!type.is_number() && !type.is(Kind::kNone))
-      return lower.wrong(call.span_of("values"), "column `" + table->schema.columns[column].name + "` is `" + type.to_text() + "`; numbers are interpolated");
+      return lower.wrong(call.span_of("values"), "column `" + table->schema.columns[column].name + "` is `" +
+                                                     type.to_text() + "`; numbers are interpolated");
     columns[column].expr = plan::coerce(columns[column].expr, Type(Kind::kFloat, type.admits_none()));
   }
   plan::Interpolate params;
@@ -145,19 +158,25 @@ ObjectPtr build_interpolate(Builder& builder, const Call& call) {
 }  // namespace
 
 void add_order_tables(Components& out) {
-  out.push_back(table_component("sort", {table_arg(), arg("key", ArgKind::kExpr, true, "what rows are ordered by; then by their key"),
-                                         arg("instance", ArgKind::kExpr, false, "each instance has an order of its own")},
-                                "All columns, and `prev` and `next`: the keys of the neighbours in the order.",
-                                "!sort {table: $t, key: age, instance: city}", build_sort));
-  out.push_back(table_component("diff", {table_arg(), arg("timestamp", ArgKind::kExpr, true, "the order of the rows", {"time", "time_column"}),
-                                         arg("values", ArgKind::kNames, true, "columns to subtract"),
-                                         arg("instance", ArgKind::kExpr, false, "each instance has an order of its own")},
-                                "All columns, and `diff_<value>`: the difference to the row before.",
-                                "!diff {table: $t, timestamp: at, values: [count]}", build_diff));
-  out.push_back(table_component("interpolate", {table_arg(), arg("timestamp", ArgKind::kExpr, true, "the order of the rows", {"time", "time_column"}),
-                                                arg("values", ArgKind::kNames, true, "columns to fill")},
-                                "Nones of the listed columns filled in, linear between their neighbours in time.",
-                                "!interpolate {table: $t, timestamp: at, values: [level]}", build_interpolate));
+  out.push_back(
+      table_component("sort",
+                      {table_arg(), arg("key", ArgKind::kExpr, true, "what rows are ordered by; then by their key"),
+                       arg("instance", ArgKind::kExpr, false, "each instance has an order of its own")},
+                      "All columns, and `prev` and `next`: the keys of the neighbours in the order.",
+                      "!sort {table: $t, key: age, instance: city}", build_sort));
+  out.push_back(table_component(
+      "diff",
+      {table_arg(), arg("timestamp", ArgKind::kExpr, true, "the order of the rows", {"time", "time_column"}),
+       arg("values", ArgKind::kNames, true, "columns to subtract"),
+       arg("instance", ArgKind::kExpr, false, "each instance has an order of its own")},
+      "All columns, and `diff_<value>`: the difference to the row before.",
+      "!diff {table: $t, timestamp: at, values: [count]}", build_diff));
+  out.push_back(table_component(
+      "interpolate",
+      {table_arg(), arg("timestamp", ArgKind::kExpr, true, "the order of the rows", {"time", "time_column"}),
+       arg("values", ArgKind::kNames, true, "columns to fill")},
+      "Nones of the listed columns filled in, linear between their neighbours in time.",
+      "!interpolate {table: $t, timestamp: at, values: [level]}", build_interpolate));
 }
 
 }  // namespace thalweg::lang

@@ -12,8 +12,9 @@ std::optional<Value> threshold_for(const Lowering& lower, plan::ExprPtr& time) {
   const bool duration = given->tag() == Value::Tag::kDuration;
   const bool fits = time->type.is_number() ? !duration : duration;
   if (!fits) {
-    lower.wrong(call.span_of("threshold"), std::string("`threshold` is ") + (duration ? "a duration" : "a number") + ", and `time_column` is `" +
-                                               time->type.to_text() + "`",
+    lower.wrong(call.span_of("threshold"),
+                std::string("`threshold` is ") + (duration ? "a duration" : "a number") + ", and `time_column` is `" +
+                    time->type.to_text() + "`",
                 "a number goes with a number, a duration such as `5m` with a datetime");
     return std::nullopt;
   }
@@ -35,7 +36,9 @@ ObjectPtr gate(Builder& builder, const Call& call, plan::GateKind kind) {
   if (!time || (call.has("instance") && !instance)) return error_object();
   const Type& type = time->type;
   if (type.optional() || !(type.is_number() || type.is_datetime() || type.is(Kind::kDuration)))
-    return lower.wrong(call.span_of("time_column"), "`time_column` is a number or a datetime that is never None, the expression is `" + type.to_text() + "`");
+    return lower.wrong(
+        call.span_of("time_column"),
+        "`time_column` is a number or a datetime that is never None, the expression is `" + type.to_text() + "`");
   plan::TimeGate params;
   params.kind = kind;
   auto threshold = threshold_for(lower, time);
@@ -79,7 +82,8 @@ ObjectPtr build_to_stream(Builder& builder, const Call& call) {
   if (call.has("upsert_column_name") && !given) return error_object();
   const std::string name = given.value_or("is_upsert");
   if (table->schema.find(name))
-    return lower.wrong(call.span(), "there is a column `" + name + "` already", "choose another name with `upsert_column_name:`");
+    return lower.wrong(call.span(), "there is a column `" + name + "` already",
+                       "choose another name with `upsert_column_name:`");
   Schema schema = table->schema;
   schema.columns.push_back({name, Kind::kBool});
   return lower.result(builder.add(plan::ToStream{}, {*table}, std::move(schema), lower.options(true)));
@@ -96,7 +100,8 @@ ObjectPtr build_stream_to_table(Builder& builder, const Call& call) {
     if (!flag) return error_object();
   } else {
     const auto column = table->schema.find("is_upsert");
-    if (!column) return lower.wrong(call.span(), "`!stream_to_table` needs `is_upsert:`, which tells insertions from deletions");
+    if (!column)
+      return lower.wrong(call.span(), "`!stream_to_table` needs `is_upsert:`, which tells insertions from deletions");
     flag = plan::column(static_cast<std::uint32_t>(*column), table->schema.columns[*column].type);
     if (!flag->type.is_plain(Kind::kBool)) return lower.wrong(call.span(), "column `is_upsert` is no bool");
   }
@@ -122,7 +127,8 @@ ObjectPtr build_from_streams(Builder& builder, const Call& call) {
   up.push_back({"_is_upsert", {}, plan::literal(Value::of(true), Kind::kBool)});
   down.push_back({"_is_upsert", {}, plan::literal(Value::of(false), Kind::kBool)});
   const Table first = lower.project(*updates, up), second = lower.project(*deletions, down);
-  const Table all = builder.add(plan::Concat{false}, {first, second}, schema_of(down), lower.options(updates->append_only && deletions->append_only));
+  const Table all = builder.add(plan::Concat{false}, {first, second}, schema_of(down),
+                                lower.options(updates->append_only && deletions->append_only));
   Schema merged = all.schema;
   merged.columns.pop_back();
   const Table out = builder.add(plan::StreamToTable{flag}, {all}, std::move(merged), lower.options(false));
@@ -133,32 +139,44 @@ ObjectPtr build_from_streams(Builder& builder, const Call& call) {
 
 void add_stream_tables(Components& out) {
   const ArgSpec time = arg("time_column", ArgKind::kExpr, true, "the event time of a row", {"time", "timestamp"});
-  const ArgSpec threshold = arg("threshold", ArgKind::kDurationOrNumber, true, "how far the clock may be past the row's time");
-  const ArgSpec instance = arg("instance", ArgKind::kExpr, false, "each instance has a clock of its own", {"instance_column"});
+  const ArgSpec threshold =
+      arg("threshold", ArgKind::kDurationOrNumber, true, "how far the clock may be past the row's time");
+  const ArgSpec instance =
+      arg("instance", ArgKind::kExpr, false, "each instance has a clock of its own", {"instance_column"});
   ArgSpec mark = arg("mark_forgetting_records", ArgKind::kBool, false, "put what is forgotten at odd times", {"mark"});
   mark.fallback = "false";
-  out.push_back(table_component("forget", {table_arg(), time, threshold, instance, mark},
-                                "Rows are taken back once the clock, the greatest time seen, is past their time by the threshold.",
-                                "!forget {table: $t, time_column: at, threshold: 1h}", build_forget));
+  out.push_back(table_component(
+      "forget", {table_arg(), time, threshold, instance, mark},
+      "Rows are taken back once the clock, the greatest time seen, is past their time by the threshold.",
+      "!forget {table: $t, time_column: at, threshold: 1h}", build_forget));
   out.push_back(table_component("buffer", {table_arg(), time, threshold, instance},
                                 "Rows are held until the clock is past their time by the threshold, or the input ends.",
                                 "!buffer {table: $t, time_column: at, threshold: 10s}", build_buffer));
-  out.push_back(table_component("freeze", {table_arg(), time, threshold, instance},
-                                "Rows and deletions are dropped if the clock was past their time by the threshold before they came.",
-                                "!freeze {table: $t, time_column: at, threshold: 10m}", build_freeze, {"ignore_late"}));
-  out.push_back(table_component("filter_out_results_of_forgetting", {table_arg(), arg("ensure_consistency", ArgKind::kBool, false, "accepted; results are consistent")},
-                                "Changes that come from forgetting left out.", "!filter_out_results_of_forgetting {table: $t}",
-                                build_filter_forgetting));
-  out.push_back(table_component("to_stream", {table_arg(), arg("upsert_column_name", ArgKind::kText, false, "default `is_upsert`")},
-                                "Each change of a row as an event: `is_upsert` with the new values, or not with the old ones.",
-                                "!to_stream {table: $t}", build_to_stream));
-  out.push_back(table_component("stream_to_table", {table_arg(), arg("is_upsert", ArgKind::kExpr, false, "whether an event sets the row or deletes it")},
-                                "The table that a stream of events makes: per key the last one.",
-                                "!stream_to_table {table: $events, is_upsert: is_upsert}", build_stream_to_table));
-  out.push_back(table_component("from_streams", {arg("updates", ArgKind::kTable, true, "events that set a row", {"table", "update_stream", "updates_stream"}),
-                                                 arg("deletions", ArgKind::kTable, true, "events that delete the row of their key", {"deletion_stream", "deletions_stream"})},
-                                "The table that a stream of updates and one of deletions make.",
-                                "!from_streams {updates: $set, deletions: $gone}", build_from_streams));
+  out.push_back(table_component(
+      "freeze", {table_arg(), time, threshold, instance},
+      "Rows and deletions are dropped if the clock was past their time by the threshold before they came.",
+      "!freeze {table: $t, time_column: at, threshold: 10m}", build_freeze, {"ignore_late"}));
+  out.push_back(table_component(
+      "filter_out_results_of_forgetting",
+      {table_arg(), arg("ensure_consistency", ArgKind::kBool, false, "accepted; results are consistent")},
+      "Changes that come from forgetting left out.", "!filter_out_results_of_forgetting {table: $t}",
+      build_filter_forgetting));
+  out.push_back(table_component(
+      "to_stream", {table_arg(), arg("upsert_column_name", ArgKind::kText, false, "default `is_upsert`")},
+      "Each change of a row as an event: `is_upsert` with the new values, or not with the old ones.",
+      "!to_stream {table: $t}", build_to_stream));
+  out.push_back(table_component(
+      "stream_to_table",
+      {table_arg(), arg("is_upsert", ArgKind::kExpr, false, "whether an event sets the row or deletes it")},
+      "The table that a stream of events makes: per key the last one.",
+      "!stream_to_table {table: $events, is_upsert: is_upsert}", build_stream_to_table));
+  out.push_back(table_component(
+      "from_streams",
+      {arg("updates", ArgKind::kTable, true, "events that set a row", {"table", "update_stream", "updates_stream"}),
+       arg("deletions", ArgKind::kTable, true, "events that delete the row of their key",
+           {"deletion_stream", "deletions_stream"})},
+      "The table that a stream of updates and one of deletions make.",
+      "!from_streams {updates: $set, deletions: $gone}", build_from_streams));
 }
 
 }  // namespace thalweg::lang

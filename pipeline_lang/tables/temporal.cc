@@ -16,7 +16,8 @@ plan::ExprPtr typed_call(std::string_view function, std::vector<plan::ExprPtr> a
   std::vector<plan::ExprPtr> placed;
   for (std::size_t i = 0; i < resolved->order.size(); ++i) {
     const int from = resolved->order[i];
-    plan::ExprPtr arg = from < 0 ? plan::literal(resolved->defaults[i], resolved->params[i]) : args[static_cast<std::size_t>(from)];
+    plan::ExprPtr arg =
+        from < 0 ? plan::literal(resolved->defaults[i], resolved->params[i]) : args[static_cast<std::size_t>(from)];
     placed.push_back(plan::coerce(std::move(arg), resolved->params[i]));
   }
   return plan::call(resolved->function, std::move(placed), resolved->result);
@@ -32,9 +33,12 @@ bool check_time(const Lowering& lower, const plan::ExprPtr& time, std::string_vi
   const Type& type = time->type;
   if (!type.optional() && (type.is_number() || type.is_datetime())) return true;
   std::string hint;
-  if (type.optional() && (type.is_number() || type.is_datetime())) hint = "use `unwrap(…)`, `coalesce(…, …)`, or filter the Nones out before";
+  if (type.optional() && (type.is_number() || type.is_datetime()))
+    hint = "use `unwrap(…)`, `coalesce(…, …)`, or filter the Nones out before";
   lower.wrong(lower.call().span_of(name),
-              "`" + std::string(name) + "` is a number or a datetime that is never None; the time here is `" + type.to_text() + "`", hint);
+              "`" + std::string(name) + "` is a number or a datetime that is never None; the time here is `" +
+                  type.to_text() + "`",
+              hint);
   return false;
 }
 
@@ -48,8 +52,10 @@ Value Lengths::take(const Call& call, std::string_view name) {
   const bool duration = given->tag() == Value::Tag::kDuration;
   if (duration == time_.is_number()) {
     lower_.wrong(call.span_of(name),
-                 "`" + std::string(name) + "` is " + (duration ? "a duration" : "a number") + ", and the time is `" + time_.to_text() + "`",
-                 duration ? "with a time that is a number, lengths are numbers" : "with a datetime, lengths are durations such as `5m`");
+                 "`" + std::string(name) + "` is " + (duration ? "a duration" : "a number") + ", and the time is `" +
+                     time_.to_text() + "`",
+                 duration ? "with a time that is a number, lengths are numbers"
+                          : "with a datetime, lengths are durations such as `5m`");
     fine_ = false;
     return Value::none();
   }
@@ -59,7 +65,8 @@ Value Lengths::take(const Call& call, std::string_view name) {
 
 Value Lengths::take_positive(const Call& call, std::string_view name) {
   Value value = take(call, name);
-  const bool wrong = value.tag() == Value::Tag::kFloat ? !(value.as_float() > 0) : !value.is_none() && value.as_int() <= 0;
+  const bool wrong =
+      value.tag() == Value::Tag::kFloat ? !(value.as_float() > 0) : !value.is_none() && value.as_int() <= 0;
   if (!wrong) return value;
   lower_.wrong(call.span_of(name), "`" + std::string(name) + "` is above zero");
   fine_ = false;
@@ -69,14 +76,16 @@ Value Lengths::take_positive(const Call& call, std::string_view name) {
 Type Lengths::time() const { return time_.is(Kind::kInt) && any_float_ ? Type(Kind::kFloat) : time_; }
 
 Value Lengths::fit(const Value& length) const {
-  if (time().is(Kind::kFloat) && length.tag() == Value::Tag::kInt) return Value::of(static_cast<double>(length.as_int()));
+  if (time().is(Kind::kFloat) && length.tag() == Value::Tag::kInt)
+    return Value::of(static_cast<double>(length.as_int()));
   return length;
 }
 
 Type length_type(const Type& time) { return time.is_datetime() ? Type(Kind::kDuration) : time.without_optional(); }
 
 plan::ExprPtr shifted(const plan::ExprPtr& time, const Value& length) {
-  const bool zero = length.is_none() || (length.tag() == Value::Tag::kFloat ? length.as_float() == 0 : length.as_int() == 0);
+  const bool zero =
+      length.is_none() || (length.tag() == Value::Tag::kFloat ? length.as_float() == 0 : length.as_int() == 0);
   if (zero) return time;
   return typed_call("add", {time, plan::literal(length, length_type(time->type))});
 }
@@ -109,13 +118,16 @@ std::optional<Behavior> take_behavior(const Lowering& lower, Lengths& lengths, b
   out.span = call.span_of("behavior");
   const Instance* instance = call.instance("behavior");
   if (instance == nullptr || instance->component->kind != ComponentKind::kBehavior) {
-    if (instance != nullptr) lower.wrong(out.span, "`behavior` takes `!temporal.common_behavior` or `!temporal.exactly_once_behavior`");
+    if (instance != nullptr)
+      lower.wrong(out.span, "`behavior` takes `!temporal.common_behavior` or `!temporal.exactly_once_behavior`");
     fine = false;
     return std::nullopt;
   }
   const Call& behavior = *instance->call;
-  if (const auto clock = behavior.choice("clock")) out.instance_clock = *clock == "instance";
-  else if (behavior.has("clock")) fine = false;
+  if (const auto clock = behavior.choice("clock"))
+    out.instance_clock = *clock == "instance";
+  else if (behavior.has("clock"))
+    fine = false;
   if (instance->component->name == "temporal.exactly_once_behavior") {
     out.exactly_once = true;
     out.shift = lengths.take(behavior, "shift");
@@ -130,7 +142,8 @@ std::optional<Behavior> take_behavior(const Lowering& lower, Lengths& lengths, b
     out.keep_results = keep.value_or(true);
   }
   if (!out.keep_results && !behavior.has("cutoff")) {
-    lower.wrong(behavior.span_of("keep_results"), "`keep_results: false` needs a `cutoff`: without one no result is ever old");
+    lower.wrong(behavior.span_of("keep_results"),
+                "`keep_results: false` needs a `cutoff`: without one no result is ever old");
     fine = false;
   }
   fine = fine && lengths.fine();

@@ -49,11 +49,11 @@ class Lengths {
 [[nodiscard]] Value sum_of_lengths(const Value& a, const Value& b);
 
 struct Behavior {
-  Value delay;             // None: none
+  Value delay;  // None: none
   Value cutoff;
   bool keep_results = true;
   bool exactly_once = false;
-  Value shift;             // of exactly once; zero if not given
+  Value shift;  // of exactly once; zero if not given
   bool instance_clock = false;
   SourceSpan span;
 };
@@ -61,9 +61,10 @@ struct Behavior {
 [[nodiscard]] std::optional<Behavior> take_behavior(const Lowering& lower, Lengths& lengths, bool& fine);
 
 // A gate over `table`; columns are its own.
-[[nodiscard]] Table add_gate(const Lowering& lower, const Table& table, plan::TimeGate gate, const Table* clock = nullptr);
+[[nodiscard]] Table add_gate(const Lowering& lower, const Table& table, plan::TimeGate gate,
+                             const Table* clock = nullptr);
 
-void add_window_components(Components& out);        // windows, behaviors, windowby
+void add_window_components(Components& out);  // windows, behaviors, windowby
 void add_temporal_join_components(Components& out);
 void add_clock_components(Components& out);
 
@@ -71,9 +72,12 @@ void add_clock_components(Components& out);
 [[nodiscard]] const Instance* window_argument(const Lowering& lower);
 
 // Tumbling and sliding windows, but for the time column; nothing after an error.
-[[nodiscard]] std::optional<plan::WindowAssign> tiled_window(const Lowering& lower, const Call& window, bool tumbling, Lengths& lengths);
+[[nodiscard]] std::optional<plan::WindowAssign> tiled_window(const Lowering& lower, const Call& window, bool tumbling,
+                                                             Lengths& lengths);
 // max_gap or predicate of a session; false after an error.
-[[nodiscard]] bool session_window(const Lowering& lower, const Call& window, const Type& time, Lengths& lengths, plan::SessionAssign& out);
-[[nodiscard]] bool session_predicate(const Lowering& lower, const Call& window, const Type& time, plan::SessionAssign& out);
+[[nodiscard]] bool session_window(const Lowering& lower, const Call& window, const Type& time, Lengths& lengths,
+                                  plan::SessionAssign& out);
+[[nodiscard]] bool session_predicate(const Lowering& lower, const Call& window, const Type& time,
+                                     plan::SessionAssign& out);
 
 }  // namespace thalweg::lang

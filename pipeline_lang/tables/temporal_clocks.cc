@@ -39,7 +39,8 @@ ObjectPtr build_inactivity(Builder& builder, const Call& call) {
   const auto instance = lower.argument("instance", *table);
   if (!period || !refresh || (call.has("instance") && !instance)) return error_object();
   if (!table->append_only)
-    return lower.wrong(call.span_of("table"), "`!inactivity_detection` goes by rows that come; the table is not append-only",
+    return lower.wrong(call.span_of("table"),
+                       "`!inactivity_detection` goes by rows that come; the table is not append-only",
                        "`!assert_append_only` states it, `!to_stream` makes a stream of changes");
   plan::Inactivity params{*period, *refresh, {}};
   Table input = *table;
@@ -68,26 +69,36 @@ ObjectPtr build_update_timestamp(Builder& builder, const Call& call) {
   if (call.has("update_timestamp_column_name")) name = call.text("update_timestamp_column_name");
   if (!refresh || !name) return error_object();
   if (table->schema.find(*name))
-    return lower.wrong(call.span_of("update_timestamp_column_name"), "the table has a column `" + *name + "`", "name the new one with `update_timestamp_column_name:`");
+    return lower.wrong(call.span_of("update_timestamp_column_name"), "the table has a column `" + *name + "`",
+                       "name the new one with `update_timestamp_column_name:`");
   Schema schema = table->schema;
   schema.columns.push_back({*name, Kind::kDateTimeUtc});
-  return lower.result(builder.add(plan::UpdateTimestamp{*refresh}, {*table}, std::move(schema), lower.options(table->append_only, table->universe)));
+  return lower.result(builder.add(plan::UpdateTimestamp{*refresh}, {*table}, std::move(schema),
+                                  lower.options(table->append_only, table->universe)));
 }
 
 }  // namespace
 
 void add_clock_components(Components& out) {
   const ArgSpec refresh = arg("refresh_rate", ArgKind::kDuration, false, "how far ticks of the clock are apart");
-  out.push_back(table_component("temporal.utc_now", {refresh, arg("initial_delay", ArgKind::kDuration, false, "when the first tick is, after the start")},
-                                "One row per tick of the wall clock: `timestamp_utc`.", "!temporal.utc_now {refresh_rate: 10s}", build_utc_now, {"utc_now"}));
-  out.push_back(table_component("inactivity_detection",
-                                {table_arg(), arg("allowed_inactivity_period", ArgKind::kDuration, true, "how long nothing may come"), refresh,
-                                 arg("instance", ArgKind::kExpr, false, "each instance is watched by itself")},
-                                "Pauses in a stream of rows: when the last row before one came, and the first after it.",
-                                "!inactivity_detection {table: $events, allowed_inactivity_period: 5m}", build_inactivity, {"temporal.inactivity_detection"}));
+  out.push_back(table_component(
+      "temporal.utc_now",
+      {refresh, arg("initial_delay", ArgKind::kDuration, false, "when the first tick is, after the start")},
+      "One row per tick of the wall clock: `timestamp_utc`.", "!temporal.utc_now {refresh_rate: 10s}", build_utc_now,
+      {"utc_now"}));
+  out.push_back(table_component(
+      "inactivity_detection",
+      {table_arg(), arg("allowed_inactivity_period", ArgKind::kDuration, true, "how long nothing may come"), refresh,
+       arg("instance", ArgKind::kExpr, false, "each instance is watched by itself")},
+      "Pauses in a stream of rows: when the last row before one came, and the first after it.",
+      "!inactivity_detection {table: $events, allowed_inactivity_period: 5m}", build_inactivity,
+      {"temporal.inactivity_detection"}));
   out.push_back(table_component("add_update_timestamp_utc",
-                                {table_arg(), refresh, arg("update_timestamp_column_name", ArgKind::kText, false, "name of the new column; default updated_timestamp_utc")},
-                                "All columns, and when the row last changed.", "!add_update_timestamp_utc {table: $t}", build_update_timestamp, {"temporal.add_update_timestamp_utc"}));
+                                {table_arg(), refresh,
+                                 arg("update_timestamp_column_name", ArgKind::kText, false,
+                                     "name of the new column; default updated_timestamp_utc")},
+                                "All columns, and when the row last changed.", "!add_update_timestamp_utc {table: $t}",
+                                build_update_timestamp, {"temporal.add_update_timestamp_utc"}));
 }
 
 }  // namespace thalweg::lang

@@ -1,5 +1,5 @@
-// Joins in time: interval, asof, asof_now, window. A joined row is that of every join (joining.h); behind it an asof join
-// has which side the row is of, and its time.
+// Joins in time: interval, asof, asof_now, window. A joined row is that of every join (joining.h); behind it an asof
+// join has which side the row is of, and its time.
 #include <algorithm>
 
 #include "pipeline_lang/tables/joining.h"
@@ -58,14 +58,16 @@ class TimedSides {
   }
   bool same_family(const ExprPtr& a, const ExprPtr& b, std::string_view a_name, std::string_view b_name) {
     if (family_of(a->type) == family_of(b->type)) return true;
-    lower_.wrong(lower_.call().span_of(b_name), "`" + std::string(a_name) + "` is `" + a->type.to_text() + "` and `" + std::string(b_name) +
-                                                    "` is `" + b->type.to_text() + "`: the times are both numbers, or datetimes of one kind");
+    lower_.wrong(lower_.call().span_of(b_name), "`" + std::string(a_name) + "` is `" + a->type.to_text() + "` and `" +
+                                                    std::string(b_name) + "` is `" + b->type.to_text() +
+                                                    "`: the times are both numbers, or datetimes of one kind");
     return fine_ = false;
   }
   // Int and float times meet as floats.
   [[nodiscard]] static Type common_time(const Type& a, const Type& b) { return a.is(Kind::kFloat) ? a : b; }
 
-  // Conditions become columns, then the given expressions do, behind them: their places. The sides' own columns and names stay.
+  // Conditions become columns, then the given expressions do, behind them: their places. The sides' own columns and
+  // names stay.
   void place() { place_conditions(lower_, sides_); }
   std::uint32_t append(bool left, const ExprPtr& expr) {
     Table& table = left ? sides_.left : sides_.right;
@@ -132,7 +134,8 @@ bool join_behavior(const Lowering& lower, Lengths& lengths, std::optional<Behavi
   if (!fine) return false;
   if (!out) return true;
   if (out->exactly_once) {
-    lower.wrong(out->span, "a join in time takes no `exactly_once_behavior`", "`!temporal.common_behavior {delay, cutoff, keep_results}` acts on each side");
+    lower.wrong(out->span, "a join in time takes no `exactly_once_behavior`",
+                "`!temporal.common_behavior {delay, cutoff, keep_results}` acts on each side");
     return false;
   }
   if (!lower.outside_loop()) return false;
@@ -168,7 +171,8 @@ std::optional<Range> take_range(const Lowering& lower, TimedSides& timed, bool l
   const Call& call = lower.call();
   if (call.has(point)) {
     if (call.has(low) || call.has(high)) {
-      lower.wrong(call.span_of(point), "`" + point + "` and `" + (call.has(low) ? low : high) + "` both say when the " + side + " row is; give the point or the range");
+      lower.wrong(call.span_of(point), "`" + point + "` and `" + (call.has(low) ? low : high) + "` both say when the " +
+                                           side + " row is; give the point or the range");
       return std::nullopt;
     }
     ExprPtr time = timed.side_time(point, left);
@@ -194,22 +198,27 @@ ObjectPtr build_interval_join(Builder& builder, const Call& call) {
   auto right = take_range(lower, timed, false);
   if (!left || !right) return error_object();
   const bool ranges = call.has("left_time_lower") || call.has("right_time_lower");
-  if (!timed.same_family(left->lower, right->lower, call.has("left_time") ? "left_time" : "left_time_lower", call.has("right_time") ? "right_time" : "right_time_lower"))
+  if (!timed.same_family(left->lower, right->lower, call.has("left_time") ? "left_time" : "left_time_lower",
+                         call.has("right_time") ? "right_time" : "right_time_lower"))
     return error_object();
   Type type = left->lower->type;
-  for (const ExprPtr& bound : {left->upper, right->lower, right->upper}) type = TimedSides::common_time(type, bound->type);
+  for (const ExprPtr& bound : {left->upper, right->lower, right->upper})
+    type = TimedSides::common_time(type, bound->type);
   Lengths lengths(lower, type);
   const Value low = lengths.take(call, "lower"), high = lengths.take(call, "upper");
   std::optional<Behavior> behavior;
   if (!join_behavior(lower, lengths, behavior) || !lengths.fine()) return error_object();
   if (!ranges) {
     for (const char* name : {"lower", "upper"})
-      if (!call.has(name)) return lower.wrong(call.span(), std::string("`!interval_join` needs `") + name + "`", "for example `lower: -5m, upper: 0s`: how far the right time may be from the left one");
+      if (!call.has(name))
+        return lower.wrong(call.span(), std::string("`!interval_join` needs `") + name + "`",
+                           "for example `lower: -5m, upper: 0s`: how far the right time may be from the left one");
     const Value a = lengths.fit(low), b = lengths.fit(high);
     const bool crossed = lengths.time().is(Kind::kFloat) ? a.as_float() > b.as_float() : a.as_int() > b.as_int();
     if (crossed) return lower.wrong(call.span_of("lower"), "`lower` is above `upper`");
   } else if (call.has("lower") || call.has("upper")) {
-    return lower.wrong(call.span_of(call.has("lower") ? "lower" : "upper"), "`lower` and `upper` go with `left_time` and `right_time`, not with ranges");
+    return lower.wrong(call.span_of(call.has("lower") ? "lower" : "upper"),
+                       "`lower` and `upper` go with `left_time` and `right_time`, not with ranges");
   }
   type = lengths.time();
   fit_behavior(behavior, lengths);
@@ -246,7 +255,8 @@ ObjectPtr build_interval_join(Builder& builder, const Call& call) {
   const Emission emission(types.size(), exprs);
   join.emit = emission.columns();
   const bool append_only = how == "inner" && sides.left.append_only && sides.right.append_only;
-  Table joined = builder.add(std::move(join), {sides.left, sides.right}, emission.schema(types), lower.options(append_only));
+  Table joined =
+      builder.add(std::move(join), {sides.left, sides.right}, emission.schema(types), lower.options(append_only));
   joined = without_forgetting(lower, std::move(joined), behavior);
   std::vector<NamedExpr> result;
   for (const auto& item : *selection) result.push_back({item.name, item.span, emission.remapped(item.expr)});
@@ -277,7 +287,8 @@ std::optional<AsofHow> asof_how(const Lowering& lower) {
     const bool plain = where && where.node->is_scalar() && !where.node->is_reference();
     std::string text = plain ? (where.node->text.empty() ? where.node->tag : where.node->text) : std::string();
     text = text.substr(text.rfind('.') == std::string::npos ? 0 : text.rfind('.') + 1);
-    std::transform(text.begin(), text.end(), text.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
+    std::transform(text.begin(), text.end(), text.begin(),
+                   [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; });
     if (text == "emit_per_left") emit = "left";
     if (text == "emit_per_right") emit = "right";
     if (text == "emit_all" || text == "all") emit = "all";
@@ -294,7 +305,8 @@ std::optional<AsofHow> asof_how(const Lowering& lower) {
   }
   if (out.how.empty()) out.how = "left";
   if (out.how == "inner") {
-    lower.wrong(call.span_of("how"), "an asof join is `left`, `right` or `outer`: each row has one result, with or without a peer",
+    lower.wrong(call.span_of("how"),
+                "an asof join is `left`, `right` or `outer`: each row has one result, with or without a peer",
                 "drop rows without a peer by a `!filter` afterwards");
     return std::nullopt;
   }
@@ -302,7 +314,8 @@ std::optional<AsofHow> asof_how(const Lowering& lower) {
 }
 
 // `defaults: {right.price: 0}`: what stands where there is no peer. `left_padded`: the left side may be absent.
-bool take_defaults(const Lowering& lower, const JoinSides& sides, JoinedNames& names, std::vector<std::pair<std::uint32_t, Value>>& out) {
+bool take_defaults(const Lowering& lower, const JoinSides& sides, JoinedNames& names,
+                   std::vector<std::pair<std::uint32_t, Value>>& out) {
   const Call& call = lower.call();
   if (!call.has("defaults")) return true;
   const auto nodes = call.expressions("defaults");
@@ -377,14 +390,17 @@ ObjectPtr build_asof_join(Builder& builder, const Call& call) {
   TimedSides timed(lower);
   const auto how = asof_how(lower);
   if (call.has("index"))
-    return lower.wrong(call.span_of("index"), "`index` is not needed: both sides are kept in order of time", "leave it out; an exported table takes `index: [columns]` on the tag that is exported");
+    return lower.wrong(call.span_of("index"), "`index` is not needed: both sides are kept in order of time",
+                       "leave it out; an exported table takes `index: [columns]` on the tag that is exported");
   if (!timed.take_tables() || !how || !timed.take_times()) return error_object();
   plan::AsofJoin join;
   join.how = how_of(how->how);
   if (call.has("direction")) {
     const auto direction = call.choice("direction");
     if (!direction) return error_object();
-    join.direction = *direction == "forward" ? plan::AsofDirection::kForward : *direction == "nearest" ? plan::AsofDirection::kNearest : plan::AsofDirection::kBackward;
+    join.direction = *direction == "forward"   ? plan::AsofDirection::kForward
+                     : *direction == "nearest" ? plan::AsofDirection::kNearest
+                                               : plan::AsofDirection::kBackward;
   }
   if (call.has("closed_window")) {
     const auto closed = call.boolean("closed_window");
@@ -397,7 +413,9 @@ ObjectPtr build_asof_join(Builder& builder, const Call& call) {
   if (!how->behavior_is_emit && !join_behavior(lower, lengths, behavior)) return error_object();
   if (!lengths.fine()) return error_object();
   join.tolerance = lengths.fit(join.tolerance);
-  const bool negative = join.tolerance.tag() == Value::Tag::kFloat ? join.tolerance.as_float() < 0 : !join.tolerance.is_none() && join.tolerance.as_int() < 0;
+  const bool negative = join.tolerance.tag() == Value::Tag::kFloat
+                            ? join.tolerance.as_float() < 0
+                            : !join.tolerance.is_none() && join.tolerance.as_int() < 0;
   if (negative) return lower.wrong(call.span_of("tolerance"), "`tolerance` is not below zero");
   fit_behavior(behavior, lengths);
   const Type type = lengths.time();
@@ -426,15 +444,21 @@ ObjectPtr build_asof_join(Builder& builder, const Call& call) {
   // The instance is the join key: the left value, or the right one where there is no left row.
   std::vector<ExprPtr> keys;
   for (std::size_t i = 0; i < sides.left_on.size(); ++i) {
-    const std::uint32_t left = sides.left_on[i], right = static_cast<std::uint32_t>(sides.left.schema.size() + sides.right_on[i]);
+    const std::uint32_t left = sides.left_on[i],
+                        right = static_cast<std::uint32_t>(sides.left.schema.size() + sides.right_on[i]);
     const Type key = sides.left.schema.columns[sides.left_on[i]].type;
     ExprPtr expr = plan::column(left, types[left]);
     if (left_padded)
-      expr = plan::special(plan::ExprKind::kCoalesce, {plan::column(left, key.as_optional()), plan::coerce(plan::column(right, types[right]), key.as_optional())}, key);
+      expr = plan::special(
+          plan::ExprKind::kCoalesce,
+          {plan::column(left, key.as_optional()), plan::coerce(plan::column(right, types[right]), key.as_optional())},
+          key);
     keys.push_back(std::move(expr));
   }
-  if (keys.empty()) names.bind("instance", plan::literal(Value::none(), Type()));
-  else names.bind("instance", keys.size() == 1 ? keys[0] : typed_call("make_tuple", keys));
+  if (keys.empty())
+    names.bind("instance", plan::literal(Value::none(), Type()));
+  else
+    names.bind("instance", keys.size() == 1 ? keys[0] : typed_call("make_tuple", keys));
   const auto selection = call.has("selectors") ? inverted_selection(lower, names) : names.selection("select");
   if (!selection) return error_object();
 
@@ -454,11 +478,14 @@ ObjectPtr build_asof_join(Builder& builder, const Call& call) {
     std::vector<NamedExpr> filled = all_columns(joined.schema);
     for (const auto& [column, value] : defaults) {
       const ExprPtr here = emission.remapped(plan::column(column, types[column]));
-      const ExprPtr key = emission.remapped(plan::column(column < num_left ? left_key : right_key, Type(Kind::kPointer, true)));
-      const Type own = column < num_left ? sides.left.schema.columns[column].type : sides.right.schema.columns[column - num_left].type;
+      const ExprPtr key =
+          emission.remapped(plan::column(column < num_left ? left_key : right_key, Type(Kind::kPointer, true)));
+      const Type own = column < num_left ? sides.left.schema.columns[column].type
+                                         : sides.right.schema.columns[column - num_left].type;
       // A default stands in for a missing peer, not for a None of a peer.
       const ExprPtr present = plan::column(here->column, own);
-      filled[here->column].expr = plan::special(plan::ExprKind::kIf, {typed_call("is_none", {key}), plan::literal(value, own), present}, own);
+      filled[here->column].expr =
+          plan::special(plan::ExprKind::kIf, {typed_call("is_none", {key}), plan::literal(value, own), present}, own);
     }
     joined = lower.project(joined, filled);
   }
@@ -475,7 +502,9 @@ ObjectPtr build_asof_now_join(Builder& builder, const Call& call) {
   const std::string how = take_how(lower, "inner");
   if (!timed.take_tables() || how.empty() || !lower.outside_loop()) return error_object();
   if (how == "right" || how == "outer")
-    return lower.wrong(call.span_of("how"), "an asof_now join is `inner` or `left`: only left rows ask, right rows never appear by themselves");
+    return lower.wrong(
+        call.span_of("how"),
+        "an asof_now join is `inner` or `left`: only left rows ask, right rows never appear by themselves");
   const auto key = join_key(lower, timed.sides(), how);
   if (!key) return error_object();
   if (*key == plan::JoinKey::kRight)
@@ -500,7 +529,8 @@ ObjectPtr build_asof_now_join(Builder& builder, const Call& call) {
   std::optional<UniverseId> universe;
   if (how == "left" && *key == plan::JoinKey::kLeft) universe = sides.left.universe;
   const bool append_only = sides.left.append_only;
-  const Table joined = builder.add(std::move(join), {sides.left, sides.right}, emission.schema(types), lower.options(append_only, universe));
+  const Table joined = builder.add(std::move(join), {sides.left, sides.right}, emission.schema(types),
+                                   lower.options(append_only, universe));
   std::vector<NamedExpr> result;
   for (const auto& item : *selection) result.push_back({item.name, item.span, emission.remapped(item.expr)});
   return lower.result(lower.project(joined, result));
@@ -518,14 +548,18 @@ Table union_of(const Lowering& lower, const JoinSides& sides, const std::uint32_
       const Schema& schema = (of_left ? sides.left : sides.right).schema;
       for (std::uint32_t i = 0; i < schema.size(); ++i) {
         const Type optional = schema.columns[i].type.as_optional();
-        ExprPtr expr = of_left == left ? plan::coerce(plan::column(i, schema.columns[i].type), optional) : plan::literal(Value::none(), optional);
+        ExprPtr expr = of_left == left ? plan::coerce(plan::column(i, schema.columns[i].type), optional)
+                                       : plan::literal(Value::none(), optional);
         exprs.push_back({(of_left ? "l" : "r") + std::to_string(i), {}, std::move(expr)});
       }
     }
     for (std::size_t i = 0; i < sides.left_on.size(); ++i) {
-      const Type common = common_supertype(sides.left.schema.columns[sides.left_on[i]].type, sides.right.schema.columns[sides.right_on[i]].type).value_or(Type(Kind::kAny));
+      const Type common = common_supertype(sides.left.schema.columns[sides.left_on[i]].type,
+                                           sides.right.schema.columns[sides.right_on[i]].type)
+                              .value_or(Type(Kind::kAny));
       const std::uint32_t column = left ? sides.left_on[i] : sides.right_on[i];
-      exprs.push_back({"on" + std::to_string(i), {}, plan::coerce(plan::column(column, mine.schema.columns[column].type), common)});
+      exprs.push_back(
+          {"on" + std::to_string(i), {}, plan::coerce(plan::column(column, mine.schema.columns[column].type), common)});
     }
     exprs.push_back({"time", {}, plan::column(times[left ? 0 : 1], type)});
     exprs.push_back({"side", {}, plan::literal(Value::of(!left), Kind::kBool)});
@@ -537,11 +571,14 @@ Table union_of(const Lowering& lower, const JoinSides& sides, const std::uint32_
 
 // One side out of the union, with its own key: [its columns | session | start | end].
 Table side_of_union(const Lowering& lower, const Table& rows, const JoinSides& sides, bool left, const Type& type) {
-  const auto num_left = static_cast<std::uint32_t>(sides.left.schema.size()), num_right = static_cast<std::uint32_t>(sides.right.schema.size());
+  const auto num_left = static_cast<std::uint32_t>(sides.left.schema.size()),
+             num_right = static_cast<std::uint32_t>(sides.right.schema.size());
   const auto after = static_cast<std::uint32_t>(num_left + num_right + sides.left_on.size());
   const ExprPtr is_right = plan::column(after + 1, Kind::kBool);
-  Table out = lower.builder().add(plan::Filter{left ? typed_call("not", {is_right}) : is_right}, {rows}, rows.schema, lower.options(false));
-  out = lower.builder().add(plan::Rekey{plan::column(after + 2, Kind::kPointer)}, {out}, out.schema, lower.options(false));
+  Table out = lower.builder().add(plan::Filter{left ? typed_call("not", {is_right}) : is_right}, {rows}, rows.schema,
+                                  lower.options(false));
+  out = lower.builder().add(plan::Rekey{plan::column(after + 2, Kind::kPointer)}, {out}, out.schema,
+                            lower.options(false));
   std::vector<NamedExpr> exprs;
   const Schema& own = (left ? sides.left : sides.right).schema;
   for (std::uint32_t i = 0; i < own.size(); ++i)  // in a row of this side its columns are what they were
@@ -553,7 +590,8 @@ Table side_of_union(const Lowering& lower, const Table& rows, const JoinSides& s
 }
 
 // Gives both sides the columns start and end (and a session), and joins on them: into sides; the columns to join by.
-bool assign_windows(const Lowering& lower, const Instance& window, TimedSides& timed, Lengths& lengths, std::uint32_t start[2], plan::Columns on[2]) {
+bool assign_windows(const Lowering& lower, const Instance& window, TimedSides& timed, Lengths& lengths,
+                    std::uint32_t start[2], plan::Columns on[2]) {
   JoinSides& sides = timed.sides();
   const std::string& kind = window.component->name;
   plan::SessionAssign session;
@@ -621,7 +659,8 @@ ObjectPtr build_window_join(Builder& builder, const Call& call) {
   const Instance* window = window_argument(lower);
   if (!timed.take_tables() || how.empty() || window == nullptr || !timed.take_times()) return error_object();
   if (window->component->name == "temporal.intervals_over")
-    return lower.wrong(call.span_of("window"), "`!window_join` does not take `intervals_over`", "`!interval_join` joins rows within bounds");
+    return lower.wrong(call.span_of("window"), "`!window_join` does not take `intervals_over`",
+                       "`!interval_join` joins rows within bounds");
   Lengths lengths(lower, TimedSides::common_time(timed.left_time->type, timed.right_time->type));
   std::uint32_t start[2];
   plan::Columns on[2];
@@ -636,7 +675,8 @@ ObjectPtr build_window_join(Builder& builder, const Call& call) {
     const std::uint32_t left = start[0] + offset, right = num_left + start[1] + offset;
     if (!left_padded) return plan::column(left, type);
     if (!right_padded) return plan::column(right, type);
-    return plan::special(plan::ExprKind::kCoalesce, {plan::column(left, types[left]), plan::column(right, types[right])}, type);
+    return plan::special(plan::ExprKind::kCoalesce,
+                         {plan::column(left, types[left]), plan::column(right, types[right])}, type);
   };
   for (const char* name : {"_pw_window_start", "window.start"}) names.bind(name, bound(0));
   for (const char* name : {"_pw_window_end", "window.end"}) names.bind(name, bound(1));
@@ -644,10 +684,15 @@ ObjectPtr build_window_join(Builder& builder, const Call& call) {
   for (std::size_t i = 0; i < sides.left_on.size(); ++i) {
     const std::uint32_t left = sides.left_on[i], right = num_left + sides.right_on[i];
     const Type key = sides.left.schema.columns[sides.left_on[i]].type;
-    keys.push_back(left_padded ? plan::special(plan::ExprKind::kCoalesce, {plan::column(left, key.as_optional()), plan::coerce(plan::column(right, types[right]), key.as_optional())}, key)
+    keys.push_back(left_padded ? plan::special(plan::ExprKind::kCoalesce,
+                                               {plan::column(left, key.as_optional()),
+                                                plan::coerce(plan::column(right, types[right]), key.as_optional())},
+                                               key)
                                : plan::column(left, types[left]));
   }
-  const ExprPtr instance = keys.empty() ? plan::literal(Value::none(), Type()) : keys.size() == 1 ? keys[0] : typed_call("make_tuple", keys);
+  const ExprPtr instance = keys.empty()       ? plan::literal(Value::none(), Type())
+                           : keys.size() == 1 ? keys[0]
+                                              : typed_call("make_tuple", keys);
   names.bind("_pw_instance", instance);
   names.bind("_pw_window", typed_call("make_tuple", {instance, bound(0), bound(1)}));
   const auto selection = names.selection("select");
@@ -661,7 +706,8 @@ ObjectPtr build_window_join(Builder& builder, const Call& call) {
   join.right_on = on[1];
   join.emit = emission.columns();
   const bool append_only = how == "inner" && sides.left.append_only && sides.right.append_only;
-  const Table joined = builder.add(std::move(join), {sides.left, sides.right}, emission.schema(types), lower.options(append_only));
+  const Table joined =
+      builder.add(std::move(join), {sides.left, sides.right}, emission.schema(types), lower.options(append_only));
   std::vector<NamedExpr> result;
   for (const auto& item : *selection) result.push_back({item.name, item.span, emission.remapped(item.expr)});
   return lower.result(lower.project(joined, result));
@@ -691,7 +737,9 @@ std::vector<ArgSpec> timed_args() {
   return out;
 }
 
-ArgSpec select_arg() { return arg("select", ArgKind::kExprList, false, "the columns of the result; default all of both", {"columns"}); }
+ArgSpec select_arg() {
+  return arg("select", ArgKind::kExprList, false, "the columns of the result; default all of both", {"columns"});
+}
 ArgSpec behavior_arg() { return arg("behavior", ArgKind::kComponent, false, "how late rows of each side may be"); }
 
 }  // namespace
@@ -699,38 +747,54 @@ ArgSpec behavior_arg() { return arg("behavior", ArgKind::kComponent, false, "how
 void add_temporal_join_components(Components& out) {
   std::vector<ArgSpec> interval = timed_args();
   for (const char* name : {"left_time_lower", "left_time_upper", "right_time_lower", "right_time_upper"})
-    interval.push_back(arg(name, ArgKind::kExpr, false, "in place of a point in time, a range: rows join whose ranges overlap"));
-  interval.push_back(arg("lower", ArgKind::kDurationOrNumber, false, "the right time is at least the left time plus this", {"lower_bound"}));
-  interval.push_back(arg("upper", ArgKind::kDurationOrNumber, false, "the right time is at most the left time plus this", {"upper_bound"}));
+    interval.push_back(
+        arg(name, ArgKind::kExpr, false, "in place of a point in time, a range: rows join whose ranges overlap"));
+  interval.push_back(arg("lower", ArgKind::kDurationOrNumber, false,
+                         "the right time is at least the left time plus this", {"lower_bound"}));
+  interval.push_back(arg("upper", ArgKind::kDurationOrNumber, false,
+                         "the right time is at most the left time plus this", {"upper_bound"}));
   interval.insert(interval.end(), {how_arg("inner"), behavior_arg(), select_arg()});
   out.push_back(table_component("interval_join", std::move(interval), "Rows of two tables that are close in time.",
-                                "!interval_join {left: $orders, right: $shipments, left_time: left.at, right_time: right.at, lower: 0s, upper: 2h, on: [order], select: [order, {shipped: right.at}]}",
+                                "!interval_join {left: $orders, right: $shipments, left_time: left.at, right_time: "
+                                "right.at, lower: 0s, upper: 2h, on: [order], select: [order, {shipped: right.at}]}",
                                 build_interval_join, {"temporal.interval_join"}));
 
   std::vector<ArgSpec> asof = timed_args();
   ArgSpec direction = arg("direction", ArgKind::kEnum, false, "where the peer is looked for");
   direction.choices = {"backward", "forward", "nearest"};
   direction.fallback = "backward";
-  ArgSpec emit = arg("emit", ArgKind::kEnum, false, "one result per row of the left, the right, or either: another word for `how`");
+  ArgSpec emit = arg("emit", ArgKind::kEnum, false,
+                     "one result per row of the left, the right, or either: another word for `how`");
   emit.choices = {"left", "right", "all"};
-  asof.insert(asof.end(), {how_arg("left"), direction, emit, arg("tolerance", ArgKind::kDurationOrNumber, false, "how far away a peer may be", {"time_distance"}),
-                           arg("closed_window", ArgKind::kBool, false, "whether a peer exactly that far away counts; default true"),
-                           arg("defaults", ArgKind::kExprMap, false, "`left.c` or `right.c`: what stands there without a peer"),
-                           arg("behavior", ArgKind::kAny, false, "how late rows of each side may be"), arg("index", ArgKind::kAny, false, "an error: not needed"),
-                           select_arg(), arg("selectors", ArgKind::kExprMap, false, "`select` the other way round: expression: name")});
-  out.push_back(table_component("asof_join", std::move(asof), "Each row with the nearest row in time of the other table.",
-                                "!asof_join {left: $trades, right: $quotes, left_time: left.at, right_time: right.at, on: [symbol], select: [left.at, price, {bid: right.bid}]}",
+  asof.insert(asof.end(),
+              {how_arg("left"), direction, emit,
+               arg("tolerance", ArgKind::kDurationOrNumber, false, "how far away a peer may be", {"time_distance"}),
+               arg("closed_window", ArgKind::kBool, false, "whether a peer exactly that far away counts; default true"),
+               arg("defaults", ArgKind::kExprMap, false, "`left.c` or `right.c`: what stands there without a peer"),
+               arg("behavior", ArgKind::kAny, false, "how late rows of each side may be"),
+               arg("index", ArgKind::kAny, false, "an error: not needed"), select_arg(),
+               arg("selectors", ArgKind::kExprMap, false, "`select` the other way round: expression: name")});
+  out.push_back(table_component("asof_join", std::move(asof),
+                                "Each row with the nearest row in time of the other table.",
+                                "!asof_join {left: $trades, right: $quotes, left_time: left.at, right_time: right.at, "
+                                "on: [symbol], select: [left.at, price, {bid: right.bid}]}",
                                 build_asof_join, {"temporal.asof_join"}));
 
   std::vector<ArgSpec> now = sides_args();
-  now.insert(now.end(), {how_arg("inner"), arg("id", ArgKind::kExpr, false, "`left.id`: the result has the left keys"), select_arg()});
-  out.push_back(table_component("asof_now_join", std::move(now), "Each left row with what the right table is when it comes; never revised.",
-                                "!asof_now_join {left: $queries, right: $data, on: [word], how: left}", build_asof_now_join, {"temporal.asof_now_join"}));
+  now.insert(now.end(), {how_arg("inner"), arg("id", ArgKind::kExpr, false, "`left.id`: the result has the left keys"),
+                         select_arg()});
+  out.push_back(table_component("asof_now_join", std::move(now),
+                                "Each left row with what the right table is when it comes; never revised.",
+                                "!asof_now_join {left: $queries, right: $data, on: [word], how: left}",
+                                build_asof_now_join, {"temporal.asof_now_join"}));
 
   std::vector<ArgSpec> window = timed_args();
-  window.insert(window.end(), {arg("window", ArgKind::kComponent, false, "`!temporal.tumbling`, `sliding` or `session`"), how_arg("inner"), select_arg()});
+  window.insert(window.end(),
+                {arg("window", ArgKind::kComponent, false, "`!temporal.tumbling`, `sliding` or `session`"),
+                 how_arg("inner"), select_arg()});
   out.push_back(table_component("window_join", std::move(window), "Rows of two tables that share a window.",
-                                "!window_join {left: $a, right: $b, left_time: left.at, right_time: right.at, window: !temporal.tumbling {duration: 1m}, select: {a: left.x, b: right.x}}",
+                                "!window_join {left: $a, right: $b, left_time: left.at, right_time: right.at, window: "
+                                "!temporal.tumbling {duration: 1m}, select: {a: left.x, b: right.x}}",
                                 build_window_join, {"temporal.window_join"}));
 }
 

@@ -42,7 +42,8 @@ bool take_origin(const Lowering& lower, const Call& window, const Type& time, pl
     const auto parsed = utc ? parse_datetime_utc(*text) : parse_datetime_naive(*text);
     if (!parsed) {
       lower.wrong(window.span_of("origin"), "`origin` is a `" + time.to_text() + "` such as `" +
-                                                (utc ? "2024-01-01T00:00:00Z" : "2024-01-01T00:00:00") + "`, not `" + *text + "`");
+                                                (utc ? "2024-01-01T00:00:00Z" : "2024-01-01T00:00:00") + "`, not `" +
+                                                *text + "`");
       return false;
     }
     ns = *parsed;
@@ -74,7 +75,8 @@ const Instance* window_argument(const Lowering& lower) {
   const Call& call = lower.call();
   if (!call.has("window")) {
     lower.wrong(call.span(), "`!" + call.component().name + "` needs a `window`",
-                "for example `window: !temporal.tumbling {duration: 5m}`; to group by a rounded time write `!groupby {by: [{time_bucket: "
+                "for example `window: !temporal.tumbling {duration: 5m}`; to group by a rounded time write `!groupby "
+                "{by: [{time_bucket: "
                 "timestamp.dt.floor(\"1h\")}], …}`");
     return nullptr;
   }
@@ -86,10 +88,13 @@ const Instance* window_argument(const Lowering& lower) {
   return nullptr;
 }
 
-std::optional<plan::WindowAssign> tiled_window(const Lowering& lower, const Call& window, bool tumbling, Lengths& lengths) {
+std::optional<plan::WindowAssign> tiled_window(const Lowering& lower, const Call& window, bool tumbling,
+                                               Lengths& lengths) {
   plan::WindowAssign out;
   if (window.has("session_gap"))
-    return lower.wrong(window.span_of("session_gap"), "a tumbling window has no `session_gap`", "sessions are `!temporal.session {max_gap: …}`"), std::nullopt;
+    return lower.wrong(window.span_of("session_gap"), "a tumbling window has no `session_gap`",
+                       "sessions are `!temporal.session {max_gap: …}`"),
+           std::nullopt;
   if (tumbling && window.has("hop")) tumbling = false;  // a tumbling window with a hop is a sliding one
   Value duration = lengths.take_positive(window, "duration");
   if (tumbling) {
@@ -102,21 +107,24 @@ std::optional<plan::WindowAssign> tiled_window(const Lowering& lower, const Call
     if (!lengths.fine()) return std::nullopt;
     if (!window.has("hop")) return lower.wrong(window.span(), "`!temporal.sliding` needs a `hop`"), std::nullopt;
     if (window.has("duration") == window.has("ratio"))
-      return lower.wrong(window.span(), "`!temporal.sliding` takes exactly one of `duration` and `ratio`"), std::nullopt;
+      return lower.wrong(window.span(), "`!temporal.sliding` takes exactly one of `duration` and `ratio`"),
+             std::nullopt;
     out.hop = lengths.fit(out.hop);
     if (window.has("ratio")) {
       if (!take_ratio(lower, window, out)) return std::nullopt;
     } else {
       out.duration = lengths.fit(duration);
       if (as_number(out.duration) / as_number(out.hop) > kMaxWindowsPerRow)
-        return lower.wrong(window.span_of("hop"), "`hop` is so small that a row would be in more than 100000 windows"), std::nullopt;
+        return lower.wrong(window.span_of("hop"), "`hop` is so small that a row would be in more than 100000 windows"),
+               std::nullopt;
     }
   }
   if (!take_origin(lower, window, lengths.time(), out)) return std::nullopt;
   return out;
 }
 
-bool session_window(const Lowering& lower, const Call& window, const Type& time, Lengths& lengths, plan::SessionAssign& out) {
+bool session_window(const Lowering& lower, const Call& window, const Type& time, Lengths& lengths,
+                    plan::SessionAssign& out) {
   if (window.has("predicate") == window.has("max_gap")) {
     lower.wrong(window.span(), "`!temporal.session` takes exactly one of `max_gap` and `predicate`",
                 "for example `max_gap: 30m`, or `predicate: \"b - a < 30\"` over the times of two neighbours");
@@ -141,7 +149,8 @@ bool session_predicate(const Lowering& lower, const Call& window, const Type& ti
 
 namespace {
 
-Component window_component(std::string name, std::vector<std::string> aliases, std::vector<ArgSpec> args, std::string doc, std::string example) {
+Component window_component(std::string name, std::vector<std::string> aliases, std::vector<ArgSpec> args,
+                           std::string doc, std::string example) {
   Component out;
   out.name = std::move(name);
   out.aliases = std::move(aliases);
@@ -157,37 +166,47 @@ Component window_component(std::string name, std::vector<std::string> aliases, s
 std::vector<ArgSpec> tiled_args(bool tumbling) {
   std::vector<ArgSpec> out;
   if (tumbling) {
-    out.push_back(arg("duration", ArgKind::kDurationOrNumber, false, "length of a window", {"window_length", "length"}));
+    out.push_back(
+        arg("duration", ArgKind::kDurationOrNumber, false, "length of a window", {"window_length", "length"}));
     out.push_back(arg("hop", ArgKind::kDurationOrNumber, false, "makes it a sliding window", {"slide"}));
     out.push_back(arg("session_gap", ArgKind::kAny, false, "an error: sessions are `!temporal.session`"));
   } else {
-    out.push_back(arg("hop", ArgKind::kDurationOrNumber, false, "from the start of a window to that of the next", {"slide"}));
-    out.push_back(arg("duration", ArgKind::kDurationOrNumber, false, "length of a window", {"window_length", "length"}));
+    out.push_back(
+        arg("hop", ArgKind::kDurationOrNumber, false, "from the start of a window to that of the next", {"slide"}));
+    out.push_back(
+        arg("duration", ArgKind::kDurationOrNumber, false, "length of a window", {"window_length", "length"}));
   }
   out.push_back(arg("ratio", ArgKind::kNumber, false, "length of a window in hops, in place of `duration`"));
-  out.push_back(arg("origin", ArgKind::kAny, false, "a window starts here, and none before; default 0, or 1973-01-01T00:00"));
+  out.push_back(
+      arg("origin", ArgKind::kAny, false, "a window starts here, and none before; default 0, or 1973-01-01T00:00"));
   return out;
 }
 
 std::vector<ArgSpec> session_args() {
-  return {arg("max_gap", ArgKind::kDurationOrNumber, false, "neighbours belong together if less than this lies between them", {"gap"}),
-          arg("predicate", ArgKind::kExpr, false, "over the times `a` and `b` of two neighbours: do they belong together?")};
+  return {arg("max_gap", ArgKind::kDurationOrNumber, false,
+              "neighbours belong together if less than this lies between them", {"gap"}),
+          arg("predicate", ArgKind::kExpr, false,
+              "over the times `a` and `b` of two neighbours: do they belong together?")};
 }
 
 void add_windows(Components& out) {
   out.push_back(window_component("temporal.tumbling", {}, tiled_args(true), "Windows one after another.",
                                  "!temporal.tumbling {duration: 5m}"));
-  out.push_back(window_component("temporal.sliding", {}, tiled_args(false), "Windows that overlap: one begins every `hop`.",
+  out.push_back(window_component("temporal.sliding", {}, tiled_args(false),
+                                 "Windows that overlap: one begins every `hop`.",
                                  "!temporal.sliding {hop: 1m, duration: 5m}"));
   out.push_back(window_component("temporal.session", {}, session_args(), "Rows that follow each other closely.",
                                  "!temporal.session {max_gap: 30m}"));
-  out.push_back(window_component(
-      "temporal.intervals_over", {},
-      {arg("at", ArgKind::kAny, true, "`$table.column`: one window around each of its values"),
-       arg("lower_bound", ArgKind::kDurationOrNumber, true, "from where the window begins, relative to the value", {"lower"}),
-       arg("upper_bound", ArgKind::kDurationOrNumber, true, "to where it ends, included", {"upper"}),
-       arg("is_outer", ArgKind::kBool, false, "whether a window without rows counts, as one row of Nones; default true")},
-      "A window around each value of a column.", "!temporal.intervals_over {at: $probes.time, lower_bound: -2m, upper_bound: 1m}"));
+  out.push_back(
+      window_component("temporal.intervals_over", {},
+                       {arg("at", ArgKind::kAny, true, "`$table.column`: one window around each of its values"),
+                        arg("lower_bound", ArgKind::kDurationOrNumber, true,
+                            "from where the window begins, relative to the value", {"lower"}),
+                        arg("upper_bound", ArgKind::kDurationOrNumber, true, "to where it ends, included", {"upper"}),
+                        arg("is_outer", ArgKind::kBool, false,
+                            "whether a window without rows counts, as one row of Nones; default true")},
+                       "A window around each value of a column.",
+                       "!temporal.intervals_over {at: $probes.time, lower_bound: -2m, upper_bound: 1m}"));
   const auto behavior = [&](std::string name, std::vector<ArgSpec> args, std::string doc, std::string example) {
     Component row = window_component(std::move(name), {}, std::move(args), std::move(doc), std::move(example));
     row.kind = ComponentKind::kBehavior;
@@ -197,11 +216,13 @@ void add_windows(Components& out) {
     row.args.push_back(std::move(clock));
     out.push_back(std::move(row));
   };
-  behavior("temporal.common_behavior",
-           {arg("delay", ArgKind::kDurationOrNumber, false, "results wait until the clock is this far behind the start"),
-            arg("cutoff", ArgKind::kDurationOrNumber, false, "rows are too late, and state is dropped, this long after the end"),
-            arg("keep_results", ArgKind::kBool, false, "whether results stay when their state is dropped; default true")},
-           "When results come and how late rows may be.", "!temporal.common_behavior {delay: 1m, cutoff: 10m}");
+  behavior(
+      "temporal.common_behavior",
+      {arg("delay", ArgKind::kDurationOrNumber, false, "results wait until the clock is this far behind the start"),
+       arg("cutoff", ArgKind::kDurationOrNumber, false,
+           "rows are too late, and state is dropped, this long after the end"),
+       arg("keep_results", ArgKind::kBool, false, "whether results stay when their state is dropped; default true")},
+      "When results come and how late rows may be.", "!temporal.common_behavior {delay: 1m, cutoff: 10m}");
   behavior("temporal.exactly_once_behavior",
            {arg("shift", ArgKind::kDurationOrNumber, false, "how long after its end a window is emitted; default 0")},
            "Every window is emitted once, when it is over.", "!temporal.exactly_once_behavior {shift: 1m}");

@@ -67,7 +67,8 @@ class WindowBy {
       if (behavior_->exactly_once && behavior_->shift.is_none()) behavior_->shift = zero(lengths.time());
     }
     if (lower_.call().has("late_rows") && cutoff().is_none())
-      return lower_.wrong(lower_.call().span_of("late_rows"), "`late_rows` needs a `cutoff`: without one no row is late",
+      return lower_.wrong(lower_.call().span_of("late_rows"),
+                          "`late_rows` needs a `cutoff`: without one no row is late",
                           "add `watermark: 5m` or a `behavior`");
     written_type_ = time_->type;
     time_ = plan::coerce(time_, lengths.time());
@@ -109,7 +110,8 @@ class WindowBy {
     }
     if (!lengths.fine()) return false;
     const Value low = lengths.fit(lower_bound_), high = lengths.fit(upper_bound_);
-    const bool crossed = low.tag() == Value::Tag::kFloat ? low.as_float() > high.as_float() : low.as_int() > high.as_int();
+    const bool crossed =
+        low.tag() == Value::Tag::kFloat ? low.as_float() > high.as_float() : low.as_int() > high.as_int();
     if (crossed) {
       lower_.wrong(window_.span_of("lower_bound"), "`lower_bound` is above `upper_bound`");
       return false;
@@ -138,7 +140,8 @@ class WindowBy {
     if (!column) return false;
     const Type& type = table->schema.columns[*column].type;
     if (type.optional() || !(type.is_number() || type.is_datetime()) || family_of(type) != family_of(time_->type)) {
-      lower_.wrong(span, "`at` is `" + type.to_text() + "`, and the time is `" + time_->type.to_text() + "`", "both are numbers, or datetimes of one kind");
+      lower_.wrong(span, "`at` is `" + type.to_text() + "`, and the time is `" + time_->type.to_text() + "`",
+                   "both are numbers, or datetimes of one kind");
       return false;
     }
     locations_ = *table;
@@ -169,7 +172,8 @@ class WindowBy {
     const ExprPtr key = id ? plan::column(*id, Kind::kPointer) : plan::key();
     ReductionOptions options = reduction_options();
     if (id) options.id = key;
-    Reduction reduction(rows_scope(), window_columns(type), instance_, {plan::column(time_column_, type), key}, options);
+    Reduction reduction(rows_scope(), window_columns(type), instance_, {plan::column(time_column_, type), key},
+                        options);
     std::vector<NamedExpr> result;
     if (!take_result(reduction, result)) return error_object();
     if (auto shared = share_panes(prepared, *assign, reduction)) return lower_.result(lower_.project(*shared, result));
@@ -179,7 +183,8 @@ class WindowBy {
   }
 
   // Windows that overlap as groups of shared panes; nothing where that would not be the same.
-  [[nodiscard]] std::optional<Table> share_panes(const Table& prepared, const plan::WindowAssign& assign, const Reduction& reduction) const {
+  [[nodiscard]] std::optional<Table> share_panes(const Table& prepared, const plan::WindowAssign& assign,
+                                                 const Reduction& reduction) const {
     if (lower_.builder().in_loop() || lower_.call().has("late_rows")) return std::nullopt;
     plan::SlidingGroupBy group;
     group.windows = assign;
@@ -206,8 +211,10 @@ class WindowBy {
     }
     if (behavior_) {
       group.cutoff = cutoff();
-      if (behavior_->exactly_once) group.emit_after = behavior_->shift;
-      else group.delay = behavior_->delay;
+      if (behavior_->exactly_once)
+        group.emit_after = behavior_->shift;
+      else
+        group.delay = behavior_->delay;
       group.keep_results = behavior_->keep_results;
       group.instance_clock = behavior_->instance_clock;
     }
@@ -223,7 +230,8 @@ class WindowBy {
   }
 
   [[nodiscard]] std::vector<GroupColumn> window_columns(const Type& type) const {
-    return {{{"_pw_window_start", "window.start"}, plan::column(start_, type)}, {{"_pw_window_end", "window.end"}, plan::column(end_, type)}};
+    return {{{"_pw_window_start", "window.start"}, plan::column(start_, type)},
+            {{"_pw_window_end", "window.end"}, plan::column(end_, type)}};
   }
   [[nodiscard]] NameScope rows_scope() const {
     const Located body = lower_.call().at("reduce");
@@ -250,13 +258,15 @@ class WindowBy {
     const bool waits = behavior_->exactly_once || !behavior_->delay.is_none();
     const std::uint32_t from = behavior_->exactly_once ? end_ : start_;
     const Value delay = behavior_->exactly_once ? behavior_->shift : behavior_->delay;
-    if (waits) rows_ = add_gate(lower_, rows_, gate(plan::GateKind::kBuffer, from, delay, clock, clock_table), clock_table);
+    if (waits)
+      rows_ = add_gate(lower_, rows_, gate(plan::GateKind::kBuffer, from, delay, clock, clock_table), clock_table);
     if (late_after.is_none()) return true;
     if (waits && clock_table == nullptr) {  // a row that waited is as late as it was let go
       const Type type = rows_.schema.columns[time_column_].type;
       const ExprPtr time = plan::column(time_column_, type), due = shifted(plan::column(from, type), delay);
       clock = static_cast<std::uint32_t>(rows_.schema.size());
-      rows_ = lower_.extended(rows_, {plan::special(plan::ExprKind::kIf, {typed_call("ge", {time, due}), time, due}, type)});
+      rows_ = lower_.extended(rows_,
+                              {plan::special(plan::ExprKind::kIf, {typed_call("ge", {time, due}), time, due}, type)});
     }
     plan::TimeGate forget = gate(plan::GateKind::kForget, end_, late_after, clock, clock_table);
     forget.mark = behavior_->keep_results;
@@ -264,8 +274,8 @@ class WindowBy {
     return true;
   }
 
-  [[nodiscard]] plan::TimeGate gate(plan::GateKind kind, std::uint32_t time, const Value& threshold, std::uint32_t clock,
-                                    const Table* clock_table) const {
+  [[nodiscard]] plan::TimeGate gate(plan::GateKind kind, std::uint32_t time, const Value& threshold,
+                                    std::uint32_t clock, const Table* clock_table) const {
     plan::TimeGate out;
     out.kind = kind;
     out.time = time;
@@ -296,7 +306,8 @@ class WindowBy {
 
   ObjectPtr build_session(Lengths& lengths) {
     const Type type = lengths.time();
-    if (session_.predicate && type != written_type_ && !session_predicate(lower_, window_, type, session_)) return error_object();
+    if (session_.predicate && type != written_type_ && !session_predicate(lower_, window_, type, session_))
+      return error_object();
     session_.max_gap = lengths.fit(session_.max_gap);
     Further further(table_);
     time_column_ = further.place(time_);
@@ -311,8 +322,9 @@ class WindowBy {
     rows_ = lower_.builder().add(session_, {rows_}, std::move(schema), lower_.options(false, rows_.universe));
     // Start and end stand in for the grouping columns until the groups are made: both are the time, reduced.
     const ExprPtr time = plan::column(time_column_, type);
-    Reduction reduction(rows_scope(), {{{"_pw_window_start", "window.start"}, time}, {{"_pw_window_end", "window.end"}, time}}, instance_,
-                        {time, plan::key()}, reduction_options());
+    Reduction reduction(rows_scope(),
+                        {{{"_pw_window_start", "window.start"}, time}, {{"_pw_window_end", "window.end"}, time}},
+                        instance_, {time, plan::key()}, reduction_options());
     return reduce(reduction, session);
   }
 
@@ -323,8 +335,10 @@ class WindowBy {
       if (!export_late(freeze, nullptr)) return false;
       rows_ = add_gate(lower_, rows_, freeze);
     }
-    if (behavior_->exactly_once) session_.emit_after = behavior_->shift;
-    else session_.delay = behavior_->delay;
+    if (behavior_->exactly_once)
+      session_.emit_after = behavior_->shift;
+    else
+      session_.delay = behavior_->delay;
     session_.cutoff = late_after;
     session_.mark = behavior_->keep_results;
     session_.instance_clock = behavior_->instance_clock;
@@ -336,8 +350,9 @@ class WindowBy {
   ObjectPtr build_intervals(Lengths& lengths) {
     const Type type = lengths.time();
     const ExprPtr at = plan::coerce(location_, type);
-    const Table windows = lower_.project(
-        locations_, {{"at", {}, at}, {"start", {}, shifted(at, lengths.fit(lower_bound_))}, {"end", {}, shifted(at, lengths.fit(upper_bound_))}});
+    const Table windows = lower_.project(locations_, {{"at", {}, at},
+                                                      {"start", {}, shifted(at, lengths.fit(lower_bound_))},
+                                                      {"end", {}, shifted(at, lengths.fit(upper_bound_))}});
     Further further(table_);
     const std::uint32_t time = further.place(time_);
     place_instance(further);
@@ -352,7 +367,8 @@ class WindowBy {
     // A row is of no use when the last window that it can be in is closed, unless someone wants to see what is late.
     if (!cutoff().is_none() && !behavior_->instance_clock && !lower_.call().has("late_rows")) {
       join.cutoff = cutoff();
-      join.right_cutoff = sum_of_lengths(sum_of_lengths(lengths.fit(upper_bound_), negated(lengths.fit(lower_bound_))), cutoff());
+      join.right_cutoff =
+          sum_of_lengths(sum_of_lengths(lengths.fit(upper_bound_), negated(lengths.fit(lower_bound_))), cutoff());
     }
     Schema schema;
     for (std::uint32_t i = 0; i < clock_.schema.size(); ++i) {  // rows first: their columns keep their places
@@ -367,7 +383,8 @@ class WindowBy {
     schema.columns.push_back({"_pw_window_end", type});
     join.emit.push_back(3 + first + 1);  // the row's key, behind that of the location
     schema.columns.push_back({"_id", Type(Kind::kPointer, is_outer_)});
-    rows_ = lower_.builder().add(std::move(join), {windows, clock_}, std::move(schema), lower_.options(!is_outer_ && table_.append_only && locations_.append_only));
+    rows_ = lower_.builder().add(std::move(join), {windows, clock_}, std::move(schema),
+                                 lower_.options(!is_outer_ && table_.append_only && locations_.append_only));
     start_ = first + 1;
     end_ = first + 2;
     time_column_ = time;
@@ -396,7 +413,8 @@ class WindowBy {
     const bool fine = take_reductions(lower_, "reduce", reduction, result);
     if (!take_reductions(lower_, "reducers", reduction, result) || !fine) return false;
     if (lower_.call().has("reduce") || lower_.call().has("reducers")) return true;
-    lower_.wrong(lower_.call().span(), "`!windowby` needs `reduce`", "for example `reduce: {start: window.start, n: count()}`");
+    lower_.wrong(lower_.call().span(), "`!windowby` needs `reduce`",
+                 "for example `reduce: {start: window.start, n: count()}`");
     return false;
   }
 
@@ -404,7 +422,8 @@ class WindowBy {
   ObjectPtr reduce(Reduction& reduction, std::optional<std::uint32_t> session) {
     std::vector<NamedExpr> result;
     if (!take_result(reduction, result)) return error_object();
-    return finish(session ? group_sessions(reduction, *session, result) : add_grouping(lower_, rows_, reduction, {}, result));
+    return finish(session ? group_sessions(reduction, *session, result)
+                          : add_grouping(lower_, rows_, reduction, {}, result));
   }
 
   ObjectPtr finish(Table out) const {
@@ -427,7 +446,8 @@ class WindowBy {
 
   Table group_sessions(const Reduction& reduction, std::uint32_t session, const std::vector<NamedExpr>& result) const {
     std::vector<NamedExpr> before;
-    for (std::size_t i = 0; i < reduction.pre().size(); ++i) before.push_back({"_" + std::to_string(i), {}, reduction.pre()[i]});
+    for (std::size_t i = 0; i < reduction.pre().size(); ++i)
+      before.push_back({"_" + std::to_string(i), {}, reduction.pre()[i]});
     const auto session_at = static_cast<std::uint32_t>(before.size());
     before.push_back({"_session", {}, plan::column(session, Kind::kPointer)});
     const Table prepared = lower_.project(rows_, before);
@@ -451,7 +471,8 @@ class WindowBy {
     const auto start = static_cast<std::uint32_t>(grouped_schema.size());
     grouped_schema.columns.push_back({"_start", post.columns[0].type});
     grouped_schema.columns.push_back({"_end", post.columns[1].type});
-    const Table grouped = lower_.builder().add(std::move(group), {prepared}, std::move(grouped_schema), lower_.options(false));
+    const Table grouped =
+        lower_.builder().add(std::move(group), {prepared}, std::move(grouped_schema), lower_.options(false));
     // Back to the columns that the expressions of the result are over.
     std::vector<NamedExpr> arranged;
     for (std::uint32_t i = 0; i < post.size(); ++i) {
@@ -484,7 +505,7 @@ class WindowBy {
   Table clock_;  // intervals_over: the rows before they are joined
   std::uint32_t clock_column_ = 0;
   std::optional<std::uint32_t> clock_instance_;
-  Table rows_;   // rows with their windows; the columns of the table come first
+  Table rows_;  // rows with their windows; the columns of the table come first
   std::uint32_t time_column_ = 0, start_ = 0, end_ = 0;
   std::optional<std::uint32_t> instance_column_;
 };
@@ -517,11 +538,13 @@ ObjectPtr build_one_tag(Builder& builder, const Call& call) {
 }
 
 std::vector<ArgSpec> windowby_args() {
-  return {table_arg(), arg("time", ArgKind::kExpr, true, "when a row happened", {"timestamp", "time_column", "time_expr"}),
+  return {table_arg(),
+          arg("time", ArgKind::kExpr, true, "when a row happened", {"timestamp", "time_column", "time_expr"}),
           arg("behavior", ArgKind::kComponent, false, "when results come and how late rows may be"),
           arg("watermark", ArgKind::kDurationOrNumber, false, "short for a behavior with this cutoff"),
           arg("instance", ArgKind::kExpr, false, "windows are made in each instance by itself"),
-          arg("reduce", ArgKind::kExprMap, false, "name: expression over reducers, `window.start`, `window.end` and the instance"),
+          arg("reduce", ArgKind::kExprMap, false,
+              "name: expression over reducers, `window.start`, `window.end` and the instance"),
           arg("reducers", ArgKind::kReducers, false, "a list of `!reducers.X {column, as}`"),
           arg("late_rows", ArgKind::kText, false, "exports under this name the rows that came too late")};
 }
@@ -531,16 +554,23 @@ std::vector<ArgSpec> windowby_args() {
 void add_window_components(Components& out) {
   add_windows(out);
   std::vector<ArgSpec> args = windowby_args();
-  args.insert(args.begin() + 2, arg("window", ArgKind::kComponent, false, "`!temporal.tumbling`, `sliding`, `session` or `intervals_over`"));
+  args.insert(args.begin() + 2, arg("window", ArgKind::kComponent, false,
+                                    "`!temporal.tumbling`, `sliding`, `session` or `intervals_over`"));
   out.push_back(table_component("windowby", std::move(args), "One row per window: exactly the columns of `reduce`.",
-                                "!windowby {table: $t, time: at, window: !temporal.tumbling {duration: 5m}, reduce: {start: window.start, n: count()}}",
+                                "!windowby {table: $t, time: at, window: !temporal.tumbling {duration: 5m}, reduce: "
+                                "{start: window.start, n: count()}}",
                                 build_windowby, {"temporal.windowby"}));
   const auto one_tag = [&](const std::string& kind, const std::vector<ArgSpec>& window, BuildTable build) {
     std::vector<ArgSpec> all = windowby_args();
     for (ArgSpec& spec : all) spec.required = false;
     all.insert(all.end(), window.begin(), window.end());
-    out.push_back(table_component(kind + "_window", std::move(all), "`!windowby` with a " + kind + " window, in one tag.",
-                                  "!" + kind + "_window {table: $t, time: at, " + (kind == "session" ? "max_gap: 5m" : kind == "sliding" ? "hop: 1m, duration: 5m" : "duration: 5m") + ", reduce: {n: count()}}",
+    out.push_back(table_component(kind + "_window", std::move(all),
+                                  "`!windowby` with a " + kind + " window, in one tag.",
+                                  "!" + kind + "_window {table: $t, time: at, " +
+                                      (kind == "session"   ? "max_gap: 5m"
+                                       : kind == "sliding" ? "hop: 1m, duration: 5m"
+                                                           : "duration: 5m") +
+                                      ", reduce: {n: count()}}",
                                   build, {"temporal." + kind + "_window", "window." + kind, "windows." + kind}));
   };
   one_tag("tumbling", tiled_args(true), build_one_tag<0>);

@@ -7,8 +7,9 @@
 //   benchgen cells  --rows N [--seed 1]                          csv k,name,value,flag
 //   benchgen orders --rows N --keys M [--seed 1]                 csv order_id,customer_id,amount
 //   benchgen customers --rows M [--seed 1]                       csv customer_id,region
-//   benchgen events --rows N --keys K [--late PERCENT] [--seed 1]  csv k,t,v; one event a key and unit of time on average
-//   benchgen spin   --threads N --seconds S                      prints loops per second of all threads together
+//   benchgen events --rows N --keys K [--late PERCENT] [--seed 1]  csv k,t,v; one event a key and unit of time on
+//   average benchgen spin   --threads N --seconds S                      prints loops per second of all threads
+//   together
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -132,8 +133,11 @@ void spin(const Options& options) {
 }
 
 int usage() {
-  std::fputs("usage: benchgen words|cells|orders|customers|events|spin [--rows N] [--keys N] [--seed N] [--zipf] [--late PERCENT] "
-             "[--threads N] [--seconds S]\n", stderr);
+  std::fputs(
+      "usage: benchgen words|cells|orders|customers|events|spin [--rows N] [--keys N] [--seed N] [--zipf] [--late "
+      "PERCENT] "
+      "[--threads N] [--seconds S]\n",
+      stderr);
   return 2;
 }
 
@@ -151,22 +155,36 @@ int main(int argc, char** argv) {
     }
     if (i + 1 == argc) return usage();
     const char* value = argv[++i];
-    if (name == "--rows") options.rows = std::strtoull(value, nullptr, 10);
-    else if (name == "--keys") options.keys = std::strtoull(value, nullptr, 10);
-    else if (name == "--seed") options.seed = std::strtoull(value, nullptr, 10);
-    else if (name == "--late") options.late = std::strtoull(value, nullptr, 10);
-    else if (name == "--threads") options.threads = static_cast<unsigned>(std::strtoul(value, nullptr, 10));
-    else if (name == "--seconds") options.seconds = std::strtod(value, nullptr);
-    else return usage();
+    if (name == "--rows")
+      options.rows = std::strtoull(value, nullptr, 10);
+    else if (name == "--keys")
+      options.keys = std::strtoull(value, nullptr, 10);
+    else if (name == "--seed")
+      options.seed = std::strtoull(value, nullptr, 10);
+    else if (name == "--late")
+      options.late = std::strtoull(value, nullptr, 10);
+    else if (name == "--threads")
+      options.threads = static_cast<unsigned>(std::strtoul(value, nullptr, 10));
+    else if (name == "--seconds")
+      options.seconds = std::strtod(value, nullptr);
+    else
+      return usage();
   }
   static char buffer[1 << 20];
   std::setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
-  if (options.workload == "words") words(options);
-  else if (options.workload == "cells") cells(options);
-  else if (options.workload == "orders") orders(options);
-  else if (options.workload == "customers") customers(options);
-  else if (options.workload == "events") events(options);
-  else if (options.workload == "spin") spin(options);
-  else return usage();
+  if (options.workload == "words")
+    words(options);
+  else if (options.workload == "cells")
+    cells(options);
+  else if (options.workload == "orders")
+    orders(options);
+  else if (options.workload == "customers")
+    customers(options);
+  else if (options.workload == "events")
+    events(options);
+  else if (options.workload == "spin")
+    spin(options);
+  else
+    return usage();
   return 0;
 }

@@ -48,18 +48,20 @@ std::string word() {
 
 std::string wordcount_line() { return fmt::format("{{\"word\": \"{}\"}}\n", word()); }
 std::string bid_line() {
-  return fmt::format("{{\"auction\":{},\"bidder\":{},\"price\":{},\"channel\":\"channel-{}\",\"url\":\"https://www.nexmark.com/{}/item.htm?query=1\","
-                     "\"dateTime\":\"2024-01-02T03:04:{:02}.{:03}\"}}\n",
-                     next_random() % 100000, next_random() % 50000, next_random() % 10000000, next_random() % 10000, word(),
-                     next_random() % 60, next_random() % 1000);
+  return fmt::format(
+      "{{\"auction\":{},\"bidder\":{},\"price\":{},\"channel\":\"channel-{}\",\"url\":\"https://www.nexmark.com/{}/"
+      "item.htm?query=1\","
+      "\"dateTime\":\"2024-01-02T03:04:{:02}.{:03}\"}}\n",
+      next_random() % 100000, next_random() % 50000, next_random() % 10000000, next_random() % 10000, word(),
+      next_random() % 60, next_random() % 1000);
 }
 std::string csv_line() {
   return fmt::format("{},{},{}.{:02},{}\n", next_random() % 1000000, word(), next_random() % 10000, next_random() % 100,
                      next_random() % 2 ? "true" : "false");
 }
 std::string quoted_line() {
-  return fmt::format("{},\"{}, and \"\"more\"\"\",{}.{:02},\"{}\"\n", next_random() % 1000000, word(), next_random() % 10000,
-                     next_random() % 100, next_random() % 2 ? "true" : "false");
+  return fmt::format("{},\"{}, and \"\"more\"\"\",{}.{:02},\"{}\"\n", next_random() % 1000000, word(),
+                     next_random() % 10000, next_random() % 100, next_random() % 2 ? "true" : "false");
 }
 
 struct Case {
@@ -114,8 +116,9 @@ void measure(const Case& c, std::size_t megabytes) {
     if (out.count != rows || out.bad) fmt::print("  wrong: {} rows of {}, {} bad\n", out.count, rows, out.bad);
     best = std::min(best, seconds);
   }
-  fmt::print("{:34} {:6.1f} M rows/s  {:5.0f} MB/s  {:5.1f} ns/row  {:4} B/row\n", c.name, static_cast<double>(rows) / best / 1e6,
-             static_cast<double>(bytes) / best / 1e6, best / static_cast<double>(rows) * 1e9, bytes / rows);
+  fmt::print("{:34} {:6.1f} M rows/s  {:5.0f} MB/s  {:5.1f} ns/row  {:4} B/row\n", c.name,
+             static_cast<double>(rows) / best / 1e6, static_cast<double>(bytes) / best / 1e6,
+             best / static_cast<double>(rows) * 1e9, bytes / rows);
 }
 
 }  // namespace
@@ -125,11 +128,13 @@ void measure(const Case& c, std::size_t megabytes) {
 int main(int argc, char** argv) {
   using namespace thalweg;
   std::size_t megabytes = argc > 1 ? static_cast<std::size_t>(std::atoi(argv[1])) : 64;
-  std::vector<plan::SourceField> bid = {field("auction", Kind::kInt), field("bidder", Kind::kInt), field("price", Kind::kInt),
-                                        field("channel", Kind::kStr), field("url", Kind::kStr), field("dateTime", Kind::kDateTimeNaive)};
+  std::vector<plan::SourceField> bid = {field("auction", Kind::kInt), field("bidder", Kind::kInt),
+                                        field("price", Kind::kInt),   field("channel", Kind::kStr),
+                                        field("url", Kind::kStr),     field("dateTime", Kind::kDateTimeNaive)};
   std::vector<plan::SourceField> bid_few = bid;
   for (std::size_t i : {1U, 3U, 4U, 5U}) bid_few[i].used = false;
-  std::vector<plan::SourceField> kv = {field("k", Kind::kInt), field("name", Kind::kStr), field("value", Kind::kFloat), field("flag", Kind::kBool)};
+  std::vector<plan::SourceField> kv = {field("k", Kind::kInt), field("name", Kind::kStr), field("value", Kind::kFloat),
+                                       field("flag", Kind::kBool)};
   std::vector<plan::SourceField> kv_one = kv;
   for (std::size_t i : {0U, 2U, 3U}) kv_one[i].used = false;
   measure({"jsonl wordcount", "io.jsonlines.read", wordcount_line, {field("word", Kind::kStr)}, "", false}, megabytes);

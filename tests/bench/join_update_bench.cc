@@ -19,8 +19,12 @@ using SteadyClock = std::chrono::steady_clock;
 
 class NoConnectors : public ConnectorFactory {
  public:
-  Result<std::unique_ptr<Source>> make_source(const plan::Source&, Env&) override { return fail(Code::kInternal, "no sources here"); }
-  Result<std::unique_ptr<Sink>> make_sink(const plan::Output&, const Schema&, Env&) override { return fail(Code::kInternal, "no sinks here"); }
+  Result<std::unique_ptr<Source>> make_source(const plan::Source&, Env&) override {
+    return fail(Code::kInternal, "no sources here");
+  }
+  Result<std::unique_ptr<Sink>> make_sink(const plan::Output&, const Schema&, Env&) override {
+    return fail(Code::kInternal, "no sinks here");
+  }
 };
 
 Key key_of(std::int64_t side, std::int64_t i) { return key_of_values({Value::of(side), Value::of(i)}); }
@@ -91,12 +95,15 @@ int main(int argc, char** argv) {
   for (std::size_t i = 1; i + 1 < times.size(); ++i)
     us.push_back(std::chrono::duration<double, std::micro>(times[i] - times[i - 1]).count());
   if (us.empty() || reader->num_rows() != static_cast<std::uint64_t>(rows)) {
-    std::fprintf(stderr, "wrong: %zu commits, %llu rows\n", times.size(), static_cast<unsigned long long>(reader->num_rows()));
+    std::fprintf(stderr, "wrong: %zu commits, %llu rows\n", times.size(),
+                 static_cast<unsigned long long>(reader->num_rows()));
     return 1;
   }
   std::ranges::sort(us);
   auto at = [&](double q) { return us[static_cast<std::size_t>(q * static_cast<double>(us.size() - 1))]; };
-  std::printf("%zu single-row updates of a join of %lld rows, %u worker(s): p50 %.1f us, p90 %.1f us, p99 %.1f us, max %.1f us\n",
-              us.size(), static_cast<long long>(rows), workers, at(0.5), at(0.9), at(0.99), us.back());
+  std::printf(
+      "%zu single-row updates of a join of %lld rows, %u worker(s): p50 %.1f us, p90 %.1f us, p99 %.1f us, max %.1f "
+      "us\n",
+      us.size(), static_cast<long long>(rows), workers, at(0.5), at(0.9), at(0.99), us.back());
   return 0;
 }

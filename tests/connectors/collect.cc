@@ -112,8 +112,10 @@ void CollectContext::commit(std::string position) {
   position_ = std::move(position);
 }
 bool CollectContext::wait(std::int64_t /*ns*/, int /*wake_fd*/) {
-  if (on_wait) on_wait(*this, rounds_++);
-  else stop = true;
+  if (on_wait)
+    on_wait(*this, rounds_++);
+  else
+    stop = true;
   return !stop;
 }
 std::map<std::string, int> CollectContext::net() const {

@@ -20,7 +20,9 @@ class TempDir {
   ~TempDir();
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;
-  [[nodiscard]] std::string path(const std::string& name = "") const { return name.empty() ? root_ : root_ + "/" + name; }
+  [[nodiscard]] std::string path(const std::string& name = "") const {
+    return name.empty() ? root_ : root_ + "/" + name;
+  }
   std::string write(const std::string& name, const std::string& content) const;
   void append(const std::string& name, const std::string& content) const;
   [[nodiscard]] std::string read(const std::string& name) const;
@@ -58,12 +60,14 @@ plan::SourceField key_field(std::string name, Type type);
 std::vector<Type> types_of(const plan::Source& source);
 
 // Decodes one text as a block.
-Rows decode_text(const RecordDecoder& decoder, const plan::Source& source, const std::string& text, BlockInfo info = {});
+Rows decode_text(const RecordDecoder& decoder, const plan::Source& source, const std::string& text,
+                 BlockInfo info = {});
 
 // A context for static sources: everything is decoded as it comes.
 class CollectContext final : public SourceContext {
  public:
-  explicit CollectContext(std::vector<Type> types, Env env = real_env()) : rows(std::move(types)), env_(std::move(env)) {}
+  explicit CollectContext(std::vector<Type> types, Env env = real_env())
+      : rows(std::move(types)), env_(std::move(env)) {}
   bool deliver(std::unique_ptr<Piece> piece) override;
   bool deliver(Batch batch) override;
   void commit(std::string position) override;

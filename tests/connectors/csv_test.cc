@@ -41,7 +41,8 @@ TEST_CASE("csv: columns are found by the header, in any order, and unknown ones 
 }
 
 TEST_CASE("csv: quotes hold delimiters, line ends and doubled quotes") {
-  auto rows = decode_csv(kAB, "a,b\n1,\"x\ny\"\n2,\"say \"\"hi\"\" to a long enough text\"\n3,a\"b\n4,\"q\"rest\n5,\"\"\n");
+  auto rows =
+      decode_csv(kAB, "a,b\n1,\"x\ny\"\n2,\"say \"\"hi\"\" to a long enough text\"\n3,a\"b\n4,\"q\"rest\n5,\"\"\n");
   CHECK(rows.texts() == Texts{"1|x\ny", "2|say \"hi\" to a long enough text", "3|a\"b", "4|qrest", "5|"});
 }
 
@@ -90,9 +91,12 @@ TEST_CASE("csv: None words, bools, floats") {
 }
 
 TEST_CASE("csv: typed fields") {
-  auto source = source_of({field("d", Kind::kDateTimeNaive), field("u", Kind::kDateTimeUtc), field("p", Kind::kDuration),
-                           field("j", Kind::kJson), field("l", Type::list(Kind::kInt)), field("x", Kind::kBytes)});
-  auto rows = decode_csv(source, "d,u,p,j,l,x\n2024-01-02T03:04:05.5,2024-01-02 00:00:00+01:00,1500,\"{\"\"a\"\": [1, 2]}\",\"[1,2]\",aGk=\n");
+  auto source =
+      source_of({field("d", Kind::kDateTimeNaive), field("u", Kind::kDateTimeUtc), field("p", Kind::kDuration),
+                 field("j", Kind::kJson), field("l", Type::list(Kind::kInt)), field("x", Kind::kBytes)});
+  auto rows = decode_csv(
+      source,
+      "d,u,p,j,l,x\n2024-01-02T03:04:05.5,2024-01-02 00:00:00+01:00,1500,\"{\"\"a\"\": [1, 2]}\",\"[1,2]\",aGk=\n");
   CHECK(rows.messages() == Texts{});
   REQUIRE(rows.all.size() == 1);
   CHECK(rows.all[0].text.starts_with("2024-01-02T03:04:05.500000000|2024-01-01T23:00:00.000000000+0000|"));
@@ -120,7 +124,8 @@ TEST_CASE("csv: primary keys are hashes of values; an ERROR in one drops the row
   auto rows = decode_csv(source, "a,b,c\n1,x,5\n?,y,6\n");
   REQUIRE(rows.texts() == Texts{"x|5"});
   CHECK(rows.all[0].key == key_of_values({Value::of(std::int64_t{1}), Value::str("x")}));
-  CHECK(rows.messages() == Texts{"f:3:1: column `a` is `?`, not int; it is part of the primary key, so the row is dropped"});
+  CHECK(rows.messages() ==
+        Texts{"f:3:1: column `a` is `?`, not int; it is part of the primary key, so the row is dropped"});
   CHECK(rows.bad[0].kind == BadRecord::Kind::kRecord);
 }
 

@@ -69,16 +69,20 @@ TEST_CASE("io.exec.read: rows, commits and the end") {
 }
 
 TEST_CASE("io.exec.read: a program is told where to go on") {
-  const std::string echo = "while read -r line; do case $line in *read*) exit 0;; *) n=$((n + 1)); "
-                           "echo \"{\\\"insert\\\": {\\\"a\\\": $line}}\";; esac; done";
+  const std::string echo =
+      "while read -r line; do case $line in *read*) exit 0;; *) n=$((n + 1)); "
+      "echo \"{\\\"insert\\\": {\\\"a\\\": $line}}\";; esac; done";
   CHECK(run(source_of(echo, {field("a", Kind::kJson)})).rows == Texts{"+{\"event\":\"start\"}"});
   CHECK(run(source_of(echo, {field("a", Kind::kJson)}), "{\"page\":7}").rows ==
-        Texts{"+{\"event\":\"start\"}", "+{\"event\":\"on_persisted_run\"}", "+{\"event\":\"seek\",\"offset\":{\"page\":7}}"});
+        Texts{"+{\"event\":\"start\"}", "+{\"event\":\"on_persisted_run\"}",
+              "+{\"event\":\"seek\",\"offset\":{\"page\":7}}"});
 }
 
 TEST_CASE("io.exec.read: deletions by primary key, by key and by content") {
-  const auto rows = [](const std::string& messages, std::vector<plan::SourceField> fields, bool deletions, bool upsert = false) {
-    plan::Source source = source_of("printf '" + messages + "'", std::move(fields), {{"deletions_enabled", Setting(deletions)}});
+  const auto rows = [](const std::string& messages, std::vector<plan::SourceField> fields, bool deletions,
+                       bool upsert = false) {
+    plan::Source source =
+        source_of("printf '" + messages + "'", std::move(fields), {{"deletions_enabled", Setting(deletions)}});
     source.upsert = upsert;
     Env env = real_env();
     auto made = make_source(source, env);
@@ -91,9 +95,12 @@ TEST_CASE("io.exec.read: deletions by primary key, by key and by content") {
     return std::pair(context.rows.all.size(), net.size());
   };
   using Counts = std::pair<std::size_t, std::size_t>;
-  CHECK(rows("{\"insert\":{\"k\":1,\"v\":2}}\\n{\"delete\":{\"k\":1}}\\n", {key_field("k", Kind::kInt), field("v", Kind::kInt)}, false, true) == Counts{2, 0});
-  CHECK(rows("{\"insert\":{\"v\":2},\"key\":\"a\"}\\n{\"delete\":{\"v\":2},\"key\":\"a\"}\\n", {field("v", Kind::kInt)}, true) == Counts{2, 0});
-  CHECK(rows("{\"insert\":{\"v\":2}}\\n{\"insert\":{\"v\":2}}\\n{\"delete\":{\"v\":2}}\\n", {field("v", Kind::kInt)}, true) == Counts{3, 1});
+  CHECK(rows("{\"insert\":{\"k\":1,\"v\":2}}\\n{\"delete\":{\"k\":1}}\\n",
+             {key_field("k", Kind::kInt), field("v", Kind::kInt)}, false, true) == Counts{2, 0});
+  CHECK(rows("{\"insert\":{\"v\":2},\"key\":\"a\"}\\n{\"delete\":{\"v\":2},\"key\":\"a\"}\\n", {field("v", Kind::kInt)},
+             true) == Counts{2, 0});
+  CHECK(rows("{\"insert\":{\"v\":2}}\\n{\"insert\":{\"v\":2}}\\n{\"delete\":{\"v\":2}}\\n", {field("v", Kind::kInt)},
+             true) == Counts{3, 1});
   CHECK(rows("{\"delete\":{\"v\":2}}\\n", {field("v", Kind::kInt)}, true) == Counts{0, 0});
 }
 
@@ -104,11 +111,15 @@ TEST_CASE("io.exec.read: a deletion that was not announced fails the source") {
 }
 
 TEST_CASE("io.exec.read: bad messages are reported with their line, and the rest is read") {
-  const Ran ran = run(source_of("printf '{\"insert\":{\"a\":1}}\\nnonsense\\n{\"what\":1}\\n{\"insert\":{\"a\":\"x\"}}\\n{\"insert\":{}}\\n{\"insert\":{\"a\":2}}\\n'",
-                                {field("a", Kind::kInt)}));
+  const Ran ran =
+      run(source_of("printf "
+                    "'{\"insert\":{\"a\":1}}\\nnonsense\\n{\"what\":1}\\n{\"insert\":{\"a\":\"x\"}}\\n{\"insert\":{}}"
+                    "\\n{\"insert\":{\"a\":2}}\\n'",
+                    {field("a", Kind::kInt)}));
   REQUIRE(ran.result);
   CHECK(ran.rows == Texts{"+1", "+Error", "+Error", "+2"});
-  CHECK(ran.bad == Texts{"program:2: no JSON object", "program:3: a message has `insert`, `delete`, `commit` or `error`",
+  CHECK(ran.bad == Texts{"program:2: no JSON object",
+                         "program:3: a message has `insert`, `delete`, `commit` or `error`",
                          "program:4: column `a`: \"x\" is no `int`", "program:5: column `a` is missing"});
 }
 
@@ -116,7 +127,8 @@ TEST_CASE("io.exec.read: a program that fails is started again at its last offse
   const TempDir dir;
   const std::string marker = dir.path("ran");
   const std::string program = std::string(kGreeting) + "if [ ! -e " + marker + " ]; then touch " + marker +
-                              "; echo '{\"insert\":{\"a\":1}}'; echo '{\"commit\":5}'; echo '{\"insert\":{\"a\":99}}'; echo no more >&2; exit 4; fi; "
+                              "; echo '{\"insert\":{\"a\":1}}'; echo '{\"commit\":5}'; echo '{\"insert\":{\"a\":99}}'; "
+                              "echo no more >&2; exit 4; fi; "
                               "read -r seek; echo '{\"insert\":{\"a\":2}}'; echo '{\"commit\":6}'";
   const Ran ran = run(source_of(program, {field("a", Kind::kInt)}));
   REQUIRE(ran.result);
@@ -133,7 +145,8 @@ TEST_CASE("io.exec.read: a program that fails every time ends the source, a stat
   const Ran once = run(source_of("exit 7", {field("a", Kind::kInt)}, {{"mode", text("static")}}));
   REQUIRE_FALSE(once.result);
   CHECK(once.result.error().message == "`program` exited with status 7");
-  const Ran says = run(source_of("echo '{\"error\":\"no login\"}'; sleep 5", {field("a", Kind::kInt)}, {{"mode", text("static")}}));
+  const Ran says =
+      run(source_of("echo '{\"error\":\"no login\"}'; sleep 5", {field("a", Kind::kInt)}, {{"mode", text("static")}}));
   REQUIRE_FALSE(says.result);
   CHECK(says.result.error().message == "`program` says: no login");
 }
@@ -142,19 +155,24 @@ TEST_CASE("the example that watches web pages: new, unchanged, changed and vanis
   std::string title = "One", tag = "v1";
   bool gone = false;
   net::EventLoop loop(1);
-  auto server = net::HttpServer::listen(loop, {.host = "127.0.0.1", .port = 0, .unix_path = {}}, {}, [&](net::HttpRequest request, net::HttpReply reply) {
-    net::HttpResponse response;
-    const std::string* known = request.headers.find("If-None-Match");
-    if (request.target == "/b" && gone) response.status = 404;
-    else if (known != nullptr && *known == tag) response.status = 304;
-    else response.body = "<html><title> " + title + "\n</title><a href='/x'>x</a></html>";
-    response.headers.add("ETag", tag);
-    reply.send(std::move(response));
-  });
+  auto server = net::HttpServer::listen(
+      loop, {.host = "127.0.0.1", .port = 0, .unix_path = {}}, {}, [&](net::HttpRequest request, net::HttpReply reply) {
+        net::HttpResponse response;
+        const std::string* known = request.headers.find("If-None-Match");
+        if (request.target == "/b" && gone)
+          response.status = 404;
+        else if (known != nullptr && *known == tag)
+          response.status = 304;
+        else
+          response.body = "<html><title> " + title + "\n</title><a href='/x'>x</a></html>";
+        response.headers.add("ETag", tag);
+        reply.send(std::move(response));
+      });
   REQUIRE(server);
   const std::string root = "http://127.0.0.1:" + std::to_string((*server)->address().port);
-  plan::Source source = source_of("exec python3 " THALWEG_SOURCE_ROOT "/config/examples/programs/scraper.py 0 " + root + "/a " + root + "/b",
-                                  {key_field("url", Kind::kStr), field("title", Kind::kStr), field("links", Type::list(Kind::kStr))});
+  plan::Source source = source_of(
+      "exec python3 " THALWEG_SOURCE_ROOT "/config/examples/programs/scraper.py 0 " + root + "/a " + root + "/b",
+      {key_field("url", Kind::kStr), field("title", Kind::kStr), field("links", Type::list(Kind::kStr))});
   source.upsert = true;
   const Ran first = run(source);
   REQUIRE(first.result);
@@ -189,8 +207,10 @@ TEST_CASE("io.exec.write: changes, commits, the end") {
     return std::move(*made);
   };
   BatchBuilder builder(schema);
-  builder.push(key_of_values({Value::of(std::int64_t{1})}), std::vector<Value>{Value::of(std::int64_t{1}), Value::str("x\"y")}, -1);
-  builder.push(key_of_values({Value::of(std::int64_t{2})}), std::vector<Value>{Value::of(std::int64_t{2}), Value::str("z")});
+  builder.push(key_of_values({Value::of(std::int64_t{1})}),
+               std::vector<Value>{Value::of(std::int64_t{1}), Value::str("x\"y")}, -1);
+  builder.push(key_of_values({Value::of(std::int64_t{2})}),
+               std::vector<Value>{Value::of(std::int64_t{2}), Value::str("z")});
   const Batch batch = builder.finish();
 
   const auto plain = sink_of("cat > " + dir.path("out"));
@@ -200,9 +220,11 @@ TEST_CASE("io.exec.write: changes, commits, the end") {
   REQUIRE(plain->close(true));
   CHECK(dir.read("out") ==
         "{\"event\":\"start\",\"columns\":[{\"name\":\"a\",\"type\":\"int\"},{\"name\":\"b\",\"type\":\"str\"}]}\n"
-        "{\"delete\":{\"a\":1,\"b\":\"x\\\"y\"},\"time\":4}\n{\"insert\":{\"a\":2,\"b\":\"z\"},\"time\":4}\n{\"commit\":4}\n{\"event\":\"end\"}\n");
+        "{\"delete\":{\"a\":1,\"b\":\"x\\\"y\"},\"time\":4}\n{\"insert\":{\"a\":2,\"b\":\"z\"},\"time\":4}\n{"
+        "\"commit\":4}\n{\"event\":\"end\"}\n");
 
-  const auto careful = sink_of("while read -r l; do case $l in *commit*) echo '{\"committed\": 4}';; esac; done", {{"acknowledge", Setting(true)}});
+  const auto careful = sink_of("while read -r l; do case $l in *commit*) echo '{\"committed\": 4}';; esac; done",
+                               {{"acknowledge", Setting(true)}});
   REQUIRE(careful->open({.env = &env, .schema = schema, .name = "out"}));
   REQUIRE(careful->write(4, batch));
   CHECK(careful->end(4));

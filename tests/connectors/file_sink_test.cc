@@ -16,7 +16,8 @@ const Schema kSchema{{{"w", Kind::kStr}, {"n", Type(Kind::kInt, true)}, {"f", Ki
 Batch batch_of(std::vector<std::tuple<std::string, Value, double, Diff>> rows) {
   BatchBuilder builder(kSchema);
   std::uint64_t i = 0;
-  for (auto& [w, n, f, diff] : rows) builder.push(Key{0, ++i}, std::vector<Value>{Value::str(w), n, Value::of(f)}, diff);
+  for (auto& [w, n, f, diff] : rows)
+    builder.push(Key{0, ++i}, std::vector<Value>{Value::str(w), n, Value::of(f)}, diff);
   return builder.finish();
 }
 Value n(std::int64_t v) { return Value::of(v); }
@@ -84,12 +85,15 @@ TEST_CASE("jsonlines sink: append goes on, fail refuses") {
   REQUIRE(made->sink->close(true));
   CHECK(dir.read("out.jsonl") == "{\"old\":1}\n{\"w\":\"a\\n\",\"n\":1,\"f\":1.0,\"diff\":1,\"time\":2}\n");
   made = make("io.jsonlines.write", args({{"path", text(path)}, {"on_existing", text("fail")}}));
-  CHECK(made->sink->open({&made->env, kSchema, "out"}).error().message == "'" + path + "' exists already (`on_existing: fail`)");
+  CHECK(made->sink->open({&made->env, kSchema, "out"}).error().message ==
+        "'" + path + "' exists already (`on_existing: fail`)");
 }
 
 TEST_CASE("K2: a snapshot is the table as it is now") {
   TempDir dir;
-  auto made = make("io.csv.write", args({{"path", text(dir.path("s.csv"))}, {"output_table_type", text("snapshot")}, {"min_interval_ms", Setting(std::int64_t{0})}}));
+  auto made = make("io.csv.write", args({{"path", text(dir.path("s.csv"))},
+                                         {"output_table_type", text("snapshot")},
+                                         {"min_interval_ms", Setting(std::int64_t{0})}}));
   REQUIRE(made);
   open(*made);
   commit(*made->sink, 2, batch_of({{"b", n(1), 1, 1}, {"a", n(2), 1, 1}, {"a", n(2), 1, 1}}));
@@ -101,7 +105,9 @@ TEST_CASE("K2: a snapshot is the table as it is now") {
 
 TEST_CASE("K2: a snapshot with an interval is written at once, then at most that often, and at the end") {
   TempDir dir;
-  auto made = make("io.jsonlines.write", args({{"path", text(dir.path("s.jsonl"))}, {"output_table_type", text("snapshot")}, {"min_interval_ms", Setting(std::int64_t{60'000})}}));
+  auto made = make("io.jsonlines.write", args({{"path", text(dir.path("s.jsonl"))},
+                                               {"output_table_type", text("snapshot")},
+                                               {"min_interval_ms", Setting(std::int64_t{60'000})}}));
   open(*made);
   commit(*made->sink, 2, batch_of({{"a", n(1), 1, 1}}));
   CHECK(dir.read("s.jsonl") == "{\"w\":\"a\",\"n\":1,\"f\":1.0}\n");
@@ -113,7 +119,8 @@ TEST_CASE("K2: a snapshot with an interval is written at once, then at most that
 
 TEST_CASE("rotation begins a new file between commits") {
   TempDir dir;
-  auto made = make("io.csv.write", args({{"path", text(dir.path("out-{time}.csv"))}, {"rotate", args({{"max_bytes", Setting(std::int64_t{1})}})}}));
+  auto made = make("io.csv.write", args({{"path", text(dir.path("out-{time}.csv"))},
+                                         {"rotate", args({{"max_bytes", Setting(std::int64_t{1})}})}}));
   REQUIRE(made);
   open(*made);
   commit(*made->sink, 2, batch_of({{"a", n(1), 1, 1}}));
@@ -125,12 +132,15 @@ TEST_CASE("rotation begins a new file between commits") {
   REQUIRE(names.size() == 2);
   CHECK(dir.read(names[0]) == "w,n,f,time,diff\n\"a\",1,1.0,2,1\n");
   CHECK(dir.read(names[1]) == "w,n,f,time,diff\n\"b\",1,1.0,4,1\n");
-  CHECK(make("io.csv.write", args({{"path", text("x.csv")}, {"rotate", args({{"every", text("1h")}})}})).error().message.find("needs `{time}`") != std::string::npos);
+  CHECK(make("io.csv.write", args({{"path", text("x.csv")}, {"rotate", args({{"every", text("1h")}})}}))
+            .error()
+            .message.find("needs `{time}`") != std::string::npos);
 }
 
 TEST_CASE("rows of a commit in the order that sort_by asks for") {
   TempDir dir;
-  auto made = make("io.csv.write", args({{"path", text(dir.path("o.csv"))}, {"sort_by", text("this.n")}, {"header", Setting(false)}}));
+  auto made = make("io.csv.write",
+                   args({{"path", text(dir.path("o.csv"))}, {"sort_by", text("this.n")}, {"header", Setting(false)}}));
   REQUIRE(made);
   open(*made);
   REQUIRE(made->sink->write(2, batch_of({{"c", n(3), 1, 1}, {"a", n(1), 1, 1}})));

@@ -37,7 +37,11 @@ const std::vector<plan::SourceField> kAB = {field("a", Kind::kInt), field("b", K
 
 TEST_CASE("static csv: a file, all of it one commit") {
   TempDir dir;
-  auto source = source_of("io.csv.read", static_args(dir.write("x.csv", "\xEF\xBB\xBF" "a,b\n1,x\n2,\"y\nz\"\n3,w")), kAB);
+  auto source = source_of("io.csv.read",
+                          static_args(dir.write("x.csv",
+                                                "\xEF\xBB\xBF"
+                                                "a,b\n1,x\n2,\"y\nz\"\n3,w")),
+                          kAB);
   CollectContext context(types_of(source));
   REQUIRE(run(source, context));
   CHECK(context.rows.texts() == Texts{"1|x", "2|y\nz", "3|w"});
@@ -65,8 +69,10 @@ TEST_CASE("static: directories, patterns, gzip") {
     std::sort(texts.begin(), texts.end());
     return texts;
   };
-  CHECK(rows(args({{"path", text(dir.path("d"))}, {"mode", text("static")}, {"format", text("json")}, {"object_pattern", text("*.jsonl*")}})) ==
-        Texts{"1|x", "2|y", "4|z"});
+  CHECK(rows(args({{"path", text(dir.path("d"))},
+                   {"mode", text("static")},
+                   {"format", text("json")},
+                   {"object_pattern", text("*.jsonl*")}})) == Texts{"1|x", "2|y", "4|z"});
   CHECK(rows(static_args(dir.path("d/*.jsonl*"))) == Texts{"1|x", "4|z"});
   CHECK(rows(static_args(dir.path("d/**/*.jsonl"))) == Texts{"1|x", "2|y"});
 }
@@ -80,7 +86,11 @@ TEST_CASE("static: by file, by line, metadata") {
   CHECK(lines.rows.texts() == Texts{"one", "two", "", "last"});
   auto meta = field("_metadata", Kind::kJson);
   meta.from = plan::SourceField::From::kMetadata;
-  source = source_of("io.fs.read", args({{"path", text(dir.path("f"))}, {"mode", text("static")}, {"format", text("binary")}, {"with_metadata", Setting(true)}}),
+  source = source_of("io.fs.read",
+                     args({{"path", text(dir.path("f"))},
+                           {"mode", text("static")},
+                           {"format", text("binary")},
+                           {"with_metadata", Setting(true)}}),
                      {field("data", Kind::kBytes), meta});
   CollectContext whole(types_of(source));
   REQUIRE(run(source, whole));
@@ -106,14 +116,20 @@ TEST_CASE("static: missing input and broken archives are errors") {
 TEST_CASE("static: bad records, dead letters, fail") {
   TempDir dir;
   std::string path = dir.write("x.csv", "a,b\n1,x\n2,y,z\nq,w\n");
-  auto source = source_of("io.csv.read", args({{"path", text(path)}, {"mode", text("static")}, {"dead_letter", text(dir.path("dead/bad.jsonl"))}}), kAB);
+  auto source = source_of(
+      "io.csv.read",
+      args({{"path", text(path)}, {"mode", text("static")}, {"dead_letter", text(dir.path("dead/bad.jsonl"))}}), kAB);
   CollectContext context(types_of(source));
   REQUIRE(run(source, context));
   CHECK(context.rows.texts() == Texts{"1|x", "Error|w"});
   CHECK(dir.read("dead/bad.jsonl") ==
-        "{\"raw\":\"2,y,z\",\"reason\":\"the record has 3 fields, the header 2\",\"source\":\"s\",\"position\":\"" + path + ":3:1\",\"kind\":\"record\"}\n"
-        "{\"raw\":\"q,w\",\"reason\":\"column `a` is `q`, not int\",\"source\":\"s\",\"position\":\"" + path + ":4:1\",\"kind\":\"value\"}\n");
-  source = source_of("io.csv.read", args({{"path", text(path)}, {"mode", text("static")}, {"on_bad_row", text("fail")}}), kAB);
+        "{\"raw\":\"2,y,z\",\"reason\":\"the record has 3 fields, the header 2\",\"source\":\"s\",\"position\":\"" +
+            path +
+            ":3:1\",\"kind\":\"record\"}\n"
+            "{\"raw\":\"q,w\",\"reason\":\"column `a` is `q`, not int\",\"source\":\"s\",\"position\":\"" +
+            path + ":4:1\",\"kind\":\"value\"}\n");
+  source = source_of("io.csv.read",
+                     args({{"path", text(path)}, {"mode", text("static")}, {"on_bad_row", text("fail")}}), kAB);
   CollectContext failing(types_of(source));
   REQUIRE(run(source, failing));
   REQUIRE(!failing.rows.bad.empty());
@@ -123,7 +139,10 @@ TEST_CASE("static: bad records, dead letters, fail") {
 TEST_CASE("R1: a record that is too long is a bad record, and the next one is read") {
   TempDir dir;
   std::string path = dir.write("x.csv", "a,b\n1,x\n2," + std::string(5'000'000, 'y') + "\n3,z\n");
-  auto source = source_of("io.csv.read", args({{"path", text(path)}, {"mode", text("static")}, {"record_bytes_max", Setting(std::int64_t{1 << 20})}}), kAB);
+  auto source = source_of(
+      "io.csv.read",
+      args({{"path", text(path)}, {"mode", text("static")}, {"record_bytes_max", Setting(std::int64_t{1 << 20})}}),
+      kAB);
   CollectContext context(types_of(source));
   REQUIRE(run(source, context));
   CHECK(context.rows.texts() == Texts{"1|x", "3|z"});
@@ -142,7 +161,8 @@ TEST_CASE("R1: a quote that nothing closes costs one line") {
   CollectContext context(types_of(source));
   REQUIRE(run(source, context));
   CHECK(context.rows.texts() == Texts{"1|x", "3|z", "4|w"});
-  CHECK(context.rows.messages() == Texts{path + ":3:1: a quoted field begins in this line and is not closed before the end of the file"});
+  CHECK(context.rows.messages() ==
+        Texts{path + ":3:1: a quoted field begins in this line and is not closed before the end of the file"});
 }
 
 TEST_CASE("static: a file of many blocks, each row once") {
@@ -155,7 +175,8 @@ TEST_CASE("static: a file of many blocks, each row once") {
   CHECK(context.pieces > 3);
   REQUIRE(context.rows.all.size() == 300'000);
   bool same = true;
-  for (int i = 0; i < 300'000; ++i) same &= context.rows.all[static_cast<std::size_t>(i)].text == std::to_string(i) + "|row\n" + std::to_string(i);
+  for (int i = 0; i < 300'000; ++i)
+    same &= context.rows.all[static_cast<std::size_t>(i)].text == std::to_string(i) + "|row\n" + std::to_string(i);
   CHECK(same);
   CHECK(context.rows.all[299'999].key != context.rows.all[0].key);
 }
@@ -164,7 +185,8 @@ TEST_CASE("columns are inferred from samples") {
   TempDir dir;
   Env env = real_env();
   auto infer = [&](const std::string& connector, const std::string& name, const std::string& content) {
-    auto settings = FileReadSettings::from(connector, decoded(connector, static_args(dir.write(name, content))), *env.disk);
+    auto settings =
+        FileReadSettings::from(connector, decoded(connector, static_args(dir.write(name, content))), *env.disk);
     REQUIRE(settings);
     auto inferred = infer_fields(*settings, *env.disk);
     REQUIRE(inferred);
@@ -174,7 +196,8 @@ TEST_CASE("columns are inferred from samples") {
   };
   CHECK(infer("io.csv.read", "a.csv", "i,f,s,b,zip,o\n1,1,x,true,01234,\n2,2.5,3,False,1,7\n") ==
         "i:int f:float s:str b:bool zip:str o:int | None ");
-  CHECK(infer("io.jsonlines.read", "b.jsonl", "{\"i\":1,\"f\":1,\"n\":null,\"d\":{}}\n{\"i\":2,\"f\":2.5,\"m\":\"x\",\"d\":1,\"n\":true}\n") ==
+  CHECK(infer("io.jsonlines.read", "b.jsonl",
+              "{\"i\":1,\"f\":1,\"n\":null,\"d\":{}}\n{\"i\":2,\"f\":2.5,\"m\":\"x\",\"d\":1,\"n\":true}\n") ==
         "i:int f:float n:bool | None d:json m:str | None ");
   CHECK(infer("io.csv.read", "c.csv", "") == "");
 }

@@ -101,7 +101,8 @@ TEST_CASE("W1: appended lines are read alone") {
 
 TEST_CASE("W1: an edit touches the rows that differ, wherever they stand") {
   TempDir dir;
-  std::string path = dir.write("x.jsonl", "{\"a\":1,\"b\":\"x\"}\n{\"a\":1,\"b\":\"x\"}\n{\"a\":2,\"b\":\"y\"}\n{\"a\":3,\"b\":\"z\"}\n");
+  std::string path = dir.write(
+      "x.jsonl", "{\"a\":1,\"b\":\"x\"}\n{\"a\":1,\"b\":\"x\"}\n{\"a\":2,\"b\":\"y\"}\n{\"a\":3,\"b\":\"z\"}\n");
   Following f("io.jsonlines.read", args({{"path", text(path)}}), kAB);
   f.run({{[] {}, Net{{"1|x", 2}, {"2|y", 1}, {"3|z", 1}}},
          {[&] { dir.write("x.jsonl", "{\"a\":0,\"b\":\"new\"}\n{\"a\":1,\"b\":\"x\"}\n{\"a\":3,\"b\":\"z\"}\n"); },
@@ -116,7 +117,11 @@ TEST_CASE("W1: a rewrite of equal size at once after the first is seen") {
   TempDir dir;
   std::string path = dir.write("x.csv", "a,b\n1,x\n");
   Following f("io.csv.read", args({{"path", text(path)}}), kAB);
-  f.run({{[&] { dir.write("x.csv", "a,b\n2,x\n"); dir.write("x.csv", "a,b\n3,x\n"); }, Net{{"3|x", 1}}},
+  f.run({{[&] {
+            dir.write("x.csv", "a,b\n2,x\n");
+            dir.write("x.csv", "a,b\n3,x\n");
+          },
+          Net{{"3|x", 1}}},
          {[&] { dir.write("x.csv", "a,b\n4,x\n"); }, Net{{"4|x", 1}}}});
 }
 
@@ -144,14 +149,16 @@ TEST_CASE("W3: primary keys, and rows with errors are taken back as they came") 
   Following f("io.csv.read", args({{"path", text(path)}}), {field("a", Kind::kInt), key_field("b", Kind::kStr)});
   f.run({{[] {}, Net{{"1|x", 1}, {"Error|y", 1}, {"2|z", 1}}},
          {[&] { dir.write("x.csv", "a,b\n5,x\n2,z\nr,w\n"); }, Net{{"5|x", 1}, {"2|z", 1}, {"Error|w", 1}}}});
-  CHECK(f.bad == std::vector<std::string>{path + ":3:1: column `a` is `q`, not int", path + ":4:1: column `a` is `r`, not int"});
+  CHECK(f.bad ==
+        std::vector<std::string>{path + ":3:1: column `a` is `q`, not int", path + ":4:1: column `a` is `r`, not int"});
 }
 
 TEST_CASE("by file: a changed file is an update of its row") {
   TempDir dir;
   dir.write("d/a.txt", "one");
   dir.write("d/b.txt", "two");
-  Following f("io.fs.read", args({{"path", text(dir.path("d"))}, {"format", text("plaintext_by_file")}}), {field("data", Kind::kStr)});
+  Following f("io.fs.read", args({{"path", text(dir.path("d"))}, {"format", text("plaintext_by_file")}}),
+              {field("data", Kind::kStr)});
   f.run({{[] {}, Net{{"one", 1}, {"two", 1}}},
          {[&] { dir.write("d/a.txt", "three"); }, Net{{"three", 1}, {"two", 1}}},
          {[&] { std::filesystem::remove(dir.path("d/b.txt")); }, Net{{"three", 1}}}});
@@ -163,7 +170,8 @@ TEST_CASE("metadata of a changed file changes in all of its rows") {
   std::string path = dir.write("x.csv", "a,b\n1,x\n");
   auto meta = field("_metadata", Kind::kJson);
   meta.from = plan::SourceField::From::kMetadata;
-  Following f("io.csv.read", args({{"path", text(path)}, {"with_metadata", Setting(true)}}), {field("a", Kind::kInt), meta});
+  Following f("io.csv.read", args({{"path", text(path)}, {"with_metadata", Setting(true)}}),
+              {field("a", Kind::kInt), meta});
   Env env = real_env();
   auto made = make_source(f.source_, env);
   REQUIRE(made);
@@ -227,7 +235,8 @@ TEST_CASE("W1: random edits end in what the file says") {
   std::vector<Following::Step> steps;
   std::vector<std::vector<int>> versions;
   for (int i = 0; i < 25; ++i) {
-    for (std::size_t n = next() % 4; n > 0; --n) lines.insert(lines.begin() + static_cast<long>(next() % (lines.size() + 1)), static_cast<int>(next() % 3));
+    for (std::size_t n = next() % 4; n > 0; --n)
+      lines.insert(lines.begin() + static_cast<long>(next() % (lines.size() + 1)), static_cast<int>(next() % 3));
     if (next() % 2 && !lines.empty()) lines.erase(lines.begin() + static_cast<long>(next() % lines.size()));
     Net expected;
     for (int v : lines) ++expected[std::to_string(v) + "|v"];

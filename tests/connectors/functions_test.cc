@@ -78,7 +78,8 @@ Setting strategy(std::string tag, Setting::Map entries) {
 }
 
 std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
 }
 
 // Answers `[n]` with n + 1, after a count of the questions so far in `file`.
@@ -90,8 +91,9 @@ class Server {
  public:
   using Answer = std::function<net::HttpResponse(const net::HttpRequest&)>;
   explicit Server(Answer answer) {
-    auto made = net::HttpServer::listen(loop_, {.host = "127.0.0.1", .port = 0, .unix_path = {}}, {},
-                                        [answer = std::move(answer)](net::HttpRequest request, net::HttpReply reply) { reply.send(answer(request)); });
+    auto made = net::HttpServer::listen(
+        loop_, {.host = "127.0.0.1", .port = 0, .unix_path = {}}, {},
+        [answer = std::move(answer)](net::HttpRequest request, net::HttpReply reply) { reply.send(answer(request)); });
     REQUIRE(made);
     server_ = std::move(*made);
   }
@@ -118,7 +120,10 @@ std::string doubled(const std::string& body) {
 }  // namespace
 
 TEST_CASE("Lua: workers that call at once do not share a state") {
-  const auto function = make(spec("lua", Kind::kInt, args({{"source", text("local n = 0 return function(a) n = n + 1 local m = n for i = 1, 1000 do m = m + 0 end assert(m == n) return a + 1 end")}})));
+  const auto function =
+      make(spec("lua", Kind::kInt,
+                args({{"source", text("local n = 0 return function(a) n = n + 1 local m = n for i = 1, 1000 do m = m + "
+                                      "0 end assert(m == n) return a + 1 end")}})));
   std::vector<std::thread> threads;
   std::atomic<int> wrong{0};
   for (int t = 0; t < 4; ++t)
@@ -128,7 +133,9 @@ TEST_CASE("Lua: workers that call at once do not share a state") {
         const std::vector<Column> columns = {column};
         const std::vector<Type> types = {Type(Kind::kInt)};
         const Type result(Kind::kInt);
-        const std::function<void(std::size_t, std::string_view)> failed = [&](std::size_t, std::string_view) { ++wrong; };
+        const std::function<void(std::size_t, std::string_view)> failed = [&](std::size_t, std::string_view) {
+          ++wrong;
+        };
         const Column out = function->call({columns, types, result, 100, nullptr, failed});
         for (std::size_t row = 0; row < 100; ++row) wrong += out.i64()[row] != 42;
       }
@@ -138,18 +145,24 @@ TEST_CASE("Lua: workers that call at once do not share a state") {
 }
 
 TEST_CASE("Lua: a chunk that loops or fails while it is loaded is refused, with the line") {
-  auto made = make_function(spec("lua", Kind::kInt, args({{"source", text("local a = 1\nwhile true do end")}, {"instruction_limit", number(10000)}})), {});
+  auto made = make_function(
+      spec("lua", Kind::kInt,
+           args({{"source", text("local a = 1\nwhile true do end")}, {"instruction_limit", number(10000)}})),
+      {});
   REQUIRE_FALSE(made);
   CHECK(made.error().line == 2);
   CHECK(made.error().message.find("more than 10000 instructions") != std::string::npos);
   CHECK(refusal(spec("lua", Kind::kInt, args({{"source", text("x = = 1")}}))) == "unexpected symbol near '='");
-  CHECK(refusal(spec("lua", Kind::kInt, args({{"source", text("local x = nil")}}))) == "the source defines no function");
+  CHECK(refusal(spec("lua", Kind::kInt, args({{"source", text("local x = nil")}}))) ==
+        "the source defines no function");
 }
 
 TEST_CASE("Lua: a state that ran out of memory is replaced") {
   const auto function = make(spec("lua", Kind::kInt,
-                                  args({{"source", text("kept = {} return function(a) if a == 0 then while true do kept[#kept + 1] = {a} end end return #kept end")},
-                                        {"memory_limit", number(2)}, {"instruction_limit", number(100'000'000)}})));
+                                  args({{"source", text("kept = {} return function(a) if a == 0 then while true do "
+                                                        "kept[#kept + 1] = {a} end end return #kept end")},
+                                        {"memory_limit", number(2)},
+                                        {"instruction_limit", number(100'000'000)}})));
   const Called called = call(*function, Kind::kInt, {1, 0, 1});
   CHECK(called.cells == Texts{"0", "Error", "0"});
   CHECK(called.errors == Texts{"1: more than 2 MiB of memory (`memory_limit`)"});
@@ -162,7 +175,9 @@ TEST_CASE("exec: rows are answered in order by a program that lives on") {
 }
 
 TEST_CASE("exec: more than the pipes hold goes both ways") {
-  const auto function = make(spec("exec", Kind::kInt, args({{"command", list({"sed", "-u", "s/.*/{\"value\": 1}/"})}, {"max_batch_size", number(60000)}})));
+  const auto function =
+      make(spec("exec", Kind::kInt,
+                args({{"command", list({"sed", "-u", "s/.*/{\"value\": 1}/"})}, {"max_batch_size", number(60000)}})));
   const Called called = call(*function, Kind::kInt, std::vector<std::int64_t>(50000, 123456789));
   CHECK(called.errors.empty());
   CHECK(called.cells == Texts(50000, "1"));
@@ -170,7 +185,8 @@ TEST_CASE("exec: more than the pipes hold goes both ways") {
 
 TEST_CASE("exec: one program per call under way, up to the capacity") {
   const std::string slow = "while read -r line; do sleep 0.5; echo '{\"value\": 1}'; done";
-  const auto function = make(spec("exec", Kind::kInt, args({{"command", shell(slow)}, {"max_batch_size", number(1)}, {"capacity", number(4)}})));
+  const auto function = make(spec(
+      "exec", Kind::kInt, args({{"command", shell(slow)}, {"max_batch_size", number(1)}, {"capacity", number(4)}})));
   const std::int64_t begun = now_ms();
   CHECK(call(*function, Kind::kInt, {1, 2, 3, 4}).cells == Texts(4, "1"));
   CHECK(now_ms() - begun < 1900);  // one after another takes 2000
@@ -178,23 +194,33 @@ TEST_CASE("exec: one program per call under way, up to the capacity") {
 
 TEST_CASE("exec: what goes wrong is said, row by row") {
   const auto errors = [](const std::string& line, Setting more = number(2000)) {
-    return call(*make(spec("exec", Kind::kInt, args({{"command", shell(line)}, {"max_batch_size", number(1)}, {"timeout", std::move(more)}}))), Kind::kInt, {1}).errors;
+    return call(*make(spec(
+                    "exec", Kind::kInt,
+                    args({{"command", shell(line)}, {"max_batch_size", number(1)}, {"timeout", std::move(more)}}))),
+                Kind::kInt, {1})
+        .errors;
   };
   CHECK(errors("read -r l; echo '{\"error\": \"not today\"}'") == Texts{"0: not today"});
   CHECK(errors("read -r l; echo nonsense") == Texts{"0: the answer is no JSON object: nonsense"});
   CHECK(errors("read -r l; echo '{\"value\": \"x\"}'") == Texts{"0: the answer is no `int`: \"x\""});
   CHECK(errors("read -r l; echo '{}'") == Texts{"0: the answer has neither `value` nor `error`: {}"});
-  CHECK(errors("echo broken pipe dream >&2; exit 3") == Texts{"0: the program exited with status 3: broken pipe dream"});
+  CHECK(errors("echo broken pipe dream >&2; exit 3") ==
+        Texts{"0: the program exited with status 3: broken pipe dream"});
   CHECK(errors("sleep 20", Setting(0.2)) == Texts{"0: no answer within 200 ms (`timeout`)"});
   const auto missing = make(spec("exec", Kind::kInt, args({{"command", list({"/no/such/program"})}})));
-  CHECK(call(*missing, Kind::kInt, {1}).errors == Texts{"0: cannot start `/no/such/program`: No such file or directory"});
+  CHECK(call(*missing, Kind::kInt, {1}).errors ==
+        Texts{"0: cannot start `/no/such/program`: No such file or directory"});
 }
 
 TEST_CASE("exec: a program that broke off is started again for the next attempt") {
   const TempDir dir;
-  const std::string once = "read -r l; if [ ! -e " + dir.path("seen") + " ]; then touch " + dir.path("seen") + "; exit 1; fi; echo '{\"value\": 9}'";
-  const auto function = make(spec("exec", Kind::kInt, args({{"command", shell(once)},
-      {"retry_strategy", strategy("udfs.FixedDelayRetryStrategy", {{"max_retries", number(2)}, {"delay_ms", number(10)}})}})));
+  const std::string once = "read -r l; if [ ! -e " + dir.path("seen") + " ]; then touch " + dir.path("seen") +
+                           "; exit 1; fi; echo '{\"value\": 9}'";
+  const auto function =
+      make(spec("exec", Kind::kInt,
+                args({{"command", shell(once)},
+                      {"retry_strategy", strategy("udfs.FixedDelayRetryStrategy",
+                                                  {{"max_retries", number(2)}, {"delay_ms", number(10)}})}})));
   const Called called = call(*function, Kind::kInt, {1});
   CHECK(called.cells == Texts{"9"});
   CHECK(called.errors.empty());
@@ -210,7 +236,8 @@ TEST_CASE("http: rows are answered in order, calls overlap up to the capacity") 
   std::atomic<int> running{0}, most{0};
   const Server server([&](const net::HttpRequest& request) {
     const int now = ++running;
-    for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {}
+    for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {
+    }
     std::this_thread::sleep_for(std::chrono::milliseconds(60));
     --running;
     net::HttpResponse response;
@@ -228,18 +255,25 @@ TEST_CASE("http: trouble of the server is retried, a refusal is not") {
   const Server server([&](const net::HttpRequest& request) {
     net::HttpResponse response;
     const int n = ++requests;
-    if (request.target == "/no") response.status = 400;
-    else if (n < 3) response.status = 503;
+    if (request.target == "/no")
+      response.status = 400;
+    else if (n < 3)
+      response.status = 503;
     response.body = response.status == 200 ? doubled(request.body) : "reason\n";
     return response;
   });
-  const Setting retry = strategy("udfs.ExponentialBackoffRetryStrategy",
-                                 {{"max_retries", number(3)}, {"initial_delay", number(5)}, {"backoff_factor", number(2)}, {"jitter_ms", number(1)}});
-  CHECK(call(*make(spec("http", Kind::kInt, args({{"url", text(server.url())}, {"retry_strategy", retry}}))), Kind::kInt, {4}).cells == Texts{"8"});
+  const Setting retry = strategy("udfs.ExponentialBackoffRetryStrategy", {{"max_retries", number(3)},
+                                                                          {"initial_delay", number(5)},
+                                                                          {"backoff_factor", number(2)},
+                                                                          {"jitter_ms", number(1)}});
+  CHECK(call(*make(spec("http", Kind::kInt, args({{"url", text(server.url())}, {"retry_strategy", retry}}))),
+             Kind::kInt, {4})
+            .cells == Texts{"8"});
   CHECK(requests == 3);
   requests = 10;
-  CHECK(call(*make(spec("http", Kind::kInt, args({{"url", text(server.url("/no"))}, {"retry_strategy", retry}}))), Kind::kInt, {4}).errors ==
-        Texts{"0: the server answered 400 Bad Request: reason"});
+  CHECK(call(*make(spec("http", Kind::kInt, args({{"url", text(server.url("/no"))}, {"retry_strategy", retry}}))),
+             Kind::kInt, {4})
+            .errors == Texts{"0: the server answered 400 Bad Request: reason"});
   CHECK(requests == 11);
 }
 
@@ -251,7 +285,8 @@ TEST_CASE("http: with a cache equal questions are asked once, errors are asked a
     response.body = request.body == "[13]\n" ? "{\"error\": \"unlucky\"}\n" : doubled(request.body);
     return response;
   });
-  const auto function = make(spec("http", Kind::kInt, args({{"url", text(server.url())}, {"cache_strategy", strategy("udfs.InMemoryCache", {})}})));
+  const auto function = make(spec(
+      "http", Kind::kInt, args({{"url", text(server.url())}, {"cache_strategy", strategy("udfs.InMemoryCache", {})}})));
   CHECK(call(*function, Kind::kInt, {1, 1, 2}).cells == Texts{"2", "2", "4"});
   CHECK(call(*function, Kind::kInt, {2, 1}).cells == Texts{"4", "2"});
   CHECK(lines == 2);
@@ -311,14 +346,16 @@ server.serve_forever()
   CHECK(asked("localhost", {{"ca_file", text(dir.path("cert.pem"))}}).cells == Texts{"3", "3"});
   CHECK(asked("localhost", {}).errors[0].find("certificate is refused") != std::string::npos);
   // The certificate is for another name.
-  CHECK(asked("127.0.0.1", {{"ca_file", text(dir.path("cert.pem"))}}).errors[0].find("certificate is refused") != std::string::npos);
+  CHECK(asked("127.0.0.1", {{"ca_file", text(dir.path("cert.pem"))}}).errors[0].find("certificate is refused") !=
+        std::string::npos);
 }
 
 TEST_CASE("http: URLs") {
   const auto shown = [](std::string_view url) {
     auto parsed = net::parse_url(url);
     if (!parsed) return parsed.error().message;
-    return std::string(parsed->tls ? "tls " : "") + parsed->address.host + " " + std::to_string(parsed->address.port) + " " + parsed->host + " " + parsed->target;
+    return std::string(parsed->tls ? "tls " : "") + parsed->address.host + " " + std::to_string(parsed->address.port) +
+           " " + parsed->host + " " + parsed->target;
   };
   CHECK(shown("http://a.example/x?y=1#z") == "a.example 80 a.example /x?y=1");
   CHECK(shown("HTTPS://a.example") == "tls a.example 443 a.example /");

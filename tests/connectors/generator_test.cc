@@ -41,7 +41,8 @@ Ran run(const plan::Source& source) {
   REQUIRE(made);
   class Context final : public SourceContext {
    public:
-    Context(std::vector<Type> types, Env env, std::shared_ptr<FakeClock> clock) : rows(std::move(types)), env_(std::move(env)), clock_(std::move(clock)) {}
+    Context(std::vector<Type> types, Env env, std::shared_ptr<FakeClock> clock)
+        : rows(std::move(types)), env_(std::move(env)), clock_(std::move(clock)) {}
     bool deliver(std::unique_ptr<Piece> piece) override { return piece->decode(rows), true; }
     bool deliver(Batch batch) override { return rows.rows(std::move(batch)), true; }
     void commit(std::string) override { ++commits; }
@@ -69,7 +70,9 @@ Ran run(const plan::Source& source) {
 }  // namespace
 
 TEST_CASE("range_stream: numbers at their rate") {
-  auto source = source_of("demo.range_stream", args({{"nb_rows", text("4")}, {"offset", text("10")}, {"input_rate", text("2")}}), {field("value", Kind::kFloat)});
+  auto source =
+      source_of("demo.range_stream", args({{"nb_rows", text("4")}, {"offset", text("10")}, {"input_rate", text("2")}}),
+                {field("value", Kind::kFloat)});
   Ran ran = run(source);
   CHECK(ran.rows == Texts{"10.0", "11.0", "12.0", "13.0"});
   CHECK(ran.ns >= 1'400'000'000);
@@ -78,7 +81,8 @@ TEST_CASE("range_stream: numbers at their rate") {
 }
 
 TEST_CASE("noisy_linear_stream: y is near x, the key is x's") {
-  auto source = source_of("demo.noisy_linear_stream", args({{"nb_rows", text("100")}, {"input_rate", text("0")}}), {key_field("x", Kind::kFloat), field("y", Kind::kFloat)});
+  auto source = source_of("demo.noisy_linear_stream", args({{"nb_rows", text("100")}, {"input_rate", text("0")}}),
+                          {key_field("x", Kind::kFloat), field("y", Kind::kFloat)});
   Ran ran = run(source);
   REQUIRE(ran.rows.size() == 100);
   CHECK(ran.keys[3] == key_of_values({Value::of(3.0)}));
@@ -89,13 +93,16 @@ TEST_CASE("noisy_linear_stream: y is near x, the key is x's") {
 }
 
 TEST_CASE("G1: custom streams are the same every time") {
-  Setting makers = args({{"i", args({{"sequence", args({{"start", text("5")}, {"step", text("2")}})}})},
-                         {"c", args({{"cycle", Setting(Setting::List{text("a"), text("b")})}})},
-                         {"u", args({{"uniform", Setting(Setting::List{Setting(std::int64_t{1}), Setting(std::int64_t{3})})}})},
-                         {"w", args({{"word", Setting(std::int64_t{4})}})},
-                         {"k", text("const")}});
-  auto source = source_of("demo.generate_custom_stream", args({{"nb_rows", text("50")}, {"input_rate", text("0")}, {"value_generators", makers}}),
-                          {field("i", Kind::kInt), field("c", Kind::kStr), field("u", Kind::kInt), field("w", Kind::kStr), field("k", Kind::kStr)});
+  Setting makers =
+      args({{"i", args({{"sequence", args({{"start", text("5")}, {"step", text("2")}})}})},
+            {"c", args({{"cycle", Setting(Setting::List{text("a"), text("b")})}})},
+            {"u", args({{"uniform", Setting(Setting::List{Setting(std::int64_t{1}), Setting(std::int64_t{3})})}})},
+            {"w", args({{"word", Setting(std::int64_t{4})}})},
+            {"k", text("const")}});
+  auto source = source_of("demo.generate_custom_stream",
+                          args({{"nb_rows", text("50")}, {"input_rate", text("0")}, {"value_generators", makers}}),
+                          {field("i", Kind::kInt), field("c", Kind::kStr), field("u", Kind::kInt),
+                           field("w", Kind::kStr), field("k", Kind::kStr)});
   Ran ran = run(source);
   REQUIRE(ran.rows.size() == 50);
   CHECK(ran.rows[0].starts_with("5|a|"));
@@ -110,8 +117,10 @@ TEST_CASE("G1: custom streams are the same every time") {
 TEST_CASE("replay_csv_with_time: as far apart as the times say") {
   TempDir dir;
   std::string path = dir.write("x.csv", "t,v\n100,a\n110,b\n110,c\n140,d\n");
-  auto source = source_of("demo.replay_csv_with_time", args({{"path", text(path)}, {"time_column", text("t")}, {"speedup", text("10")}, {"autocommit_ms", text("1")}}),
-                          {field("t", Kind::kInt), field("v", Kind::kStr)});
+  auto source = source_of(
+      "demo.replay_csv_with_time",
+      args({{"path", text(path)}, {"time_column", text("t")}, {"speedup", text("10")}, {"autocommit_ms", text("1")}}),
+      {field("t", Kind::kInt), field("v", Kind::kStr)});
   source.fields[0].used = false;
   Ran ran = run(source);
   CHECK(ran.rows == Texts{"a", "b", "c", "d"});
@@ -121,7 +130,9 @@ TEST_CASE("replay_csv_with_time: as far apart as the times say") {
 
 TEST_CASE("replay_csv: at a rate") {
   TempDir dir;
-  auto source = source_of("demo.replay_csv", args({{"path", text(dir.write("x.csv", "v\na\nb\nc\n"))}, {"input_rate", text("4")}}), {field("v", Kind::kStr)});
+  auto source = source_of("demo.replay_csv",
+                          args({{"path", text(dir.write("x.csv", "v\na\nb\nc\n"))}, {"input_rate", text("4")}}),
+                          {field("v", Kind::kStr)});
   Ran ran = run(source);
   CHECK(ran.rows == Texts{"a", "b", "c"});
   CHECK(ran.ns == 500'000'000);

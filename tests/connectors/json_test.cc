@@ -32,17 +32,20 @@ const plan::Source kAB = source_of({field("a", Kind::kInt), field("b", Kind::kSt
 }  // namespace
 
 TEST_CASE("json: fields in any order, others left out, blanks anywhere") {
-  auto rows = decode_json(kAB,
-                          "{\"a\":1,\"b\":\"x\"}\n"
-                          " { \"b\" : \"a text that is longer than a view\" , \"z\" : {\"a\": [1, {}]}, \"a\" : -5 } \r\n"
-                          "\n"
-                          "{\"a\":3,\"b\":\"\"}");
+  auto rows =
+      decode_json(kAB,
+                  "{\"a\":1,\"b\":\"x\"}\n"
+                  " { \"b\" : \"a text that is longer than a view\" , \"z\" : {\"a\": [1, {}]}, \"a\" : -5 } \r\n"
+                  "\n"
+                  "{\"a\":3,\"b\":\"\"}");
   CHECK(rows.messages() == Texts{});
   CHECK(rows.texts() == Texts{"1|x", "-5|a text that is longer than a view", "3|"});
 }
 
 TEST_CASE("json: escapes are what they mean") {
-  auto rows = decode_json(kAB, R"({"a":1,"b":"q\"\\\/\b\f\n\r\t\u0041\u00e9\u20ac\ud83d\ude00"})" "\n" R"({"\u0061":2,"b":"k"})");
+  auto rows = decode_json(kAB, R"({"a":1,"b":"q\"\\\/\b\f\n\r\t\u0041\u00e9\u20ac\ud83d\ude00"})"
+                               "\n"
+                               R"({"\u0061":2,"b":"k"})");
   CHECK(rows.texts() == Texts{"1|q\"\\/\b\f\n\r\tA\xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80", "2|k"});
 }
 
@@ -84,25 +87,34 @@ TEST_CASE("json: a value that does not fit is an ERROR cell") {
 TEST_CASE("json: None, defaults and bools") {
   auto source = source_of({field("i", Type(Kind::kInt, true)), field("b", Kind::kBool), field("d", Kind::kFloat)});
   source.fields[2].default_value = Value::of(0.5);
-  auto rows = decode_json(source, "{\"i\":null,\"b\":true,\"d\":2}\n{\"b\":false}\n{\"b\":false,\"d\":-1.5e2,\"i\":0}\n");
+  auto rows =
+      decode_json(source, "{\"i\":null,\"b\":true,\"d\":2}\n{\"b\":false}\n{\"b\":false,\"d\":-1.5e2,\"i\":0}\n");
   CHECK(rows.messages() == Texts{});
   CHECK(rows.texts() == Texts{"None|True|2.0", "None|False|0.5", "0|False|-150.0"});
 }
 
 TEST_CASE("json: documents, lists, tuples, arrays and any") {
-  auto source = source_of({field("j", Kind::kJson), field("k", Type(Kind::kJson, true)), field("l", Type::list(Kind::kFloat)),
-                           field("t", Type::tuple({Kind::kInt, Kind::kStr})), field("n", Type::array()), field("x", Kind::kAny)});
-  auto rows = decode_json(source, R"({"j":{"a": [1, "b c"]},"k":null,"l":[1,2.5],"t":[1,"x"],"n":[[1,2],[3,4]],"x":[1,"s",null]})" "\n"
-                                  R"({"j":null,"k":5,"l":[],"t":[2,"y"],"n":{"shape":[2],"elements":[1,2.5]},"x":1.5})" "\n");
+  auto source =
+      source_of({field("j", Kind::kJson), field("k", Type(Kind::kJson, true)), field("l", Type::list(Kind::kFloat)),
+                 field("t", Type::tuple({Kind::kInt, Kind::kStr})), field("n", Type::array()), field("x", Kind::kAny)});
+  auto rows = decode_json(
+      source, R"({"j":{"a": [1, "b c"]},"k":null,"l":[1,2.5],"t":[1,"x"],"n":[[1,2],[3,4]],"x":[1,"s",null]})"
+              "\n"
+              R"({"j":null,"k":5,"l":[],"t":[2,"y"],"n":{"shape":[2],"elements":[1,2.5]},"x":1.5})"
+              "\n");
   CHECK(rows.messages() == Texts{});
   CHECK(rows.texts() == Texts{"{\"a\":[1,\"b c\"]}|None|(1.0, 2.5)|(1, 'x')|[[1, 2], [3, 4]]|(1, 's', None)",
                               "null|5|()|(2, 'y')|[1.0, 2.5]|1.5"});
 }
 
 TEST_CASE("json: fields at pointers") {
-  auto source = source_of({field("a", Kind::kInt), field("s", Kind::kStr), field("whole", Kind::kJson), field("arr", Kind::kJson)});
+  auto source = source_of(
+      {field("a", Kind::kInt), field("s", Kind::kStr), field("whole", Kind::kJson), field("arr", Kind::kJson)});
   JsonPaths paths{{"a", "/x/0/y"}, {"s", "/a~1b/m~0n"}, {"whole", ""}, {"arr", "/x"}};
-  auto rows = decode_json(source, R"({"x":[{"y":7},1],"a/b":{"m~n":"deep"}})" "\n", paths);
+  auto rows = decode_json(source,
+                          R"({"x":[{"y":7},1],"a/b":{"m~n":"deep"}})"
+                          "\n",
+                          paths);
   CHECK(rows.messages() == Texts{});
   CHECK(rows.texts() == Texts{R"(7|deep|{"x":[{"y":7},1],"a/b":{"m~n":"deep"}}|[{"y":7},1])"});
   auto layout = RecordLayout::of(source);
@@ -111,7 +123,8 @@ TEST_CASE("json: fields at pointers") {
 }
 
 TEST_CASE("json: broken UTF-8 and NUL bytes are bad records") {
-  auto rows = decode_json(kAB, std::string("{\"a\":1,\"b\":\"\xFF\"}\n{\"a\":2,\"b\":\"ok\"}\n{\"a\":3,\"b\":\"") + '\0' + "\"}\n");
+  auto rows = decode_json(
+      kAB, std::string("{\"a\":1,\"b\":\"\xFF\"}\n{\"a\":2,\"b\":\"ok\"}\n{\"a\":3,\"b\":\"") + '\0' + "\"}\n");
   CHECK(rows.texts() == Texts{"2|ok"});
   CHECK(rows.messages()[0] == "f:1:1: the line is not valid UTF-8");
   CHECK(rows.bad.size() == 2);
@@ -131,7 +144,9 @@ TEST_CASE("json: many rows keep their texts, over chunks") {
   REQUIRE(rows.all.size() == 20000);
   CHECK(rows.batches == 3);
   for (int i = 0; i < 20000; ++i)
-    if (rows.all[static_cast<std::size_t>(i)].text != std::to_string(i) + "|" + std::string(static_cast<std::size_t>(i % 40), 'q')) FAIL(i);
+    if (rows.all[static_cast<std::size_t>(i)].text !=
+        std::to_string(i) + "|" + std::string(static_cast<std::size_t>(i % 40), 'q'))
+      FAIL(i);
   CHECK(rows.all[19999].key == sequence_key(0, 19999));
 }
 

@@ -81,9 +81,10 @@ TEST_CASE("an invalid pipeline is 3, a missing static input and an ERROR are 1")
   CHECK(missing.exit_code == 1);
   CHECK_THAT(missing.err, Contains("in"));
   scratch.write("in/a.csv", "word,n\na,0\n");
-  scratch.write("div.yaml", "$words: !io.csv.read\n  path: ./in\n  mode: static\n"
-                            "  schema: !schema_from_types {word: str, n: int}\n"
-                            "t: !select {table: $words, columns: {x: 1 // n}}\n");
+  scratch.write("div.yaml",
+                "$words: !io.csv.read\n  path: ./in\n  mode: static\n"
+                "  schema: !schema_from_types {word: str, n: int}\n"
+                "t: !select {table: $words, columns: {x: 1 // n}}\n");
   Finished failed = thalweg(scratch.path(), {"run", "div.yaml"});
   CHECK(failed.exit_code == 1);
   CHECK_THAT(failed.err, Contains("division by zero") && Contains("div.yaml:5:"));

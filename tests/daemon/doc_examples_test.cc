@@ -77,7 +77,8 @@ std::string pipeline_of(const Component& component) {
     case ComponentKind::kWindow: return under_reduce + "    window: " + value + "\n";
     case ComponentKind::kBehavior:
       return under_reduce + "    window: !temporal.tumbling {duration: 5m}\n    behavior: " + value + "\n";
-    case ComponentKind::kReducer: return "  result: !groupby\n    table: $rows\n    by: [name]\n    reducers: [" + value + "]\n";
+    case ComponentKind::kReducer:
+      return "  result: !groupby\n    table: $rows\n    by: [name]\n    reducers: [" + value + "]\n";
     default: return {};
   }
 }
@@ -87,7 +88,8 @@ std::string failure_of(const std::string& pipeline) {
   static const daemon::ConnectorCatalog catalog(env);
   static const std::unique_ptr<ConnectorFactory> connectors = make_connector_factory();
   TestFile file;
-  read_test_file("example.test.yaml", "tests:\n- pipeline:" + indented(std::string(kTables) + "\n" + pipeline, "  "), file);
+  read_test_file("example.test.yaml", "tests:\n- pipeline:" + indented(std::string(kTables) + "\n" + pipeline, "  "),
+                 file);
   REQUIRE_FALSE(file.problems.has_errors());
   REQUIRE(file.cases.size() == 1);
   const CaseResult result = run_case(file, file.cases[0], {&catalog, connectors.get(), env, {1}});

@@ -72,7 +72,7 @@ Result<ExportReader::Snapshot> FakeTable::snapshot(std::optional<Frontier> at) {
 }
 
 Result<ExportReader::Snapshot> FakeTable::page(std::optional<Frontier> at, const std::optional<Key>& after,
-                                                std::size_t rows_max) {
+                                               std::size_t rows_max) {
   std::lock_guard lock(mutex_);
   Snapshot out{at.value_or(frontier_), {}};
   if (less(out.frontier, oldest_)) return fail(Code::kNotFound, "the history of that frontier is gone");

@@ -51,18 +51,20 @@ class Ticker : public BodyStream {
 struct Fixture {
   explicit Fixture(HttpServerOptions options = {}) {
     net::Address address;
-    auto listening = HttpServer::listen(loop, address, options, [this](HttpRequest request, HttpReply reply) {
-      handle(std::move(request), reply);
-    });
+    auto listening = HttpServer::listen(
+        loop, address, options, [this](HttpRequest request, HttpReply reply) { handle(std::move(request), reply); });
     REQUIRE(listening);
     server = std::move(*listening);
   }
 
   void handle(HttpRequest request, const HttpReply& reply) {
     HttpResponse response;
-    if (request.target == "/echo") response.body = request.method + " " + request.body;
-    else if (request.target == "/big") response.body = std::string(3 << 20, 'b');
-    else if (request.target == "/silent") return;  // the reply goes away without an answer
+    if (request.target == "/echo")
+      response.body = request.method + " " + request.body;
+    else if (request.target == "/big")
+      response.body = std::string(3 << 20, 'b');
+    else if (request.target == "/silent")
+      return;  // the reply goes away without an answer
     else if (request.target == "/endless") {
       response.stream = [this](auto) { return std::make_unique<Endless>(pieces); };
     } else if (request.target == "/ticks") {
@@ -148,12 +150,13 @@ TEST_CASE("chunked request bodies are put together, also when a chunk's head is 
 
 TEST_CASE("malformed requests get 400 and the connection ends") {
   Fixture f;
-  const char* bad = GENERATE("GARBAGE\r\n\r\n", "GET /echo HTTP/1.1\r\nHost x\r\n\r\n", "GET  HTTP/1.1\r\n\r\n",
-                             "GET /echo HTTP/1.1\r\n\r\n" /* no Host */,
-                             "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-                             "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
-                             "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-                             "\x16\x03\x01\x02" "TLS hello\r\n\r\n");
+  const char* bad = GENERATE(
+      "GARBAGE\r\n\r\n", "GET /echo HTTP/1.1\r\nHost x\r\n\r\n", "GET  HTTP/1.1\r\n\r\n",
+      "GET /echo HTTP/1.1\r\n\r\n" /* no Host */, "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+      "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+      "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+      "\x16\x03\x01\x02"
+      "TLS hello\r\n\r\n");
   RawSocket socket(f.port());
   socket.send(bad);
   std::string answer = socket.read_all();

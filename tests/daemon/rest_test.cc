@@ -32,8 +32,8 @@ struct Fixture {
     pipeline->plan = std::make_shared<plan::Plan>(make_plan(schema));
     pipeline->run = run;
     pipelines.pipelines.push_back(pipeline);
-    auto listening = RestServer::listen({}, pipelines, real_env(), {.heartbeat_ms = 200},
-                                        {.min_frontier_ns_max = 300'000'000});
+    auto listening =
+        RestServer::listen({}, pipelines, real_env(), {.heartbeat_ms = 200}, {.min_frontier_ns_max = 300'000'000});
     REQUIRE(listening);
     server = std::move(*listening);
     client = std::make_unique<net::HttpClient>(server->address());
@@ -56,8 +56,8 @@ struct Fixture {
   void fill(int rows) {
     std::vector<FakeTable::Update> updates;
     for (int i = 0; i < rows; ++i)
-      updates.push_back({key_of(i), {Value::str("w" + std::to_string(i)), Value::of(std::int64_t{10} * i),
-                                     Value::of(0.5 * i)}});
+      updates.push_back(
+          {key_of(i), {Value::str("w" + std::to_string(i)), Value::of(std::int64_t{10} * i), Value::of(0.5 * i)}});
     words->commit(4, updates);
   }
 
@@ -239,8 +239,8 @@ TEST_CASE("a page of few rows that fit among many") {
   f.fill(20'000);
   json page = f.body(f.table("/rows?where=n+%25+50000+==+10&select=n&limit=3"));
   CHECK(page["rows"].size() == 3);
-  json rest = f.body(f.table("/rows?where=n+%25+50000+==+10&select=n&limit=3&cursor=" +
-                             page["next_cursor"].get<std::string>()));
+  json rest = f.body(
+      f.table("/rows?where=n+%25+50000+==+10&select=n&limit=3&cursor=" + page["next_cursor"].get<std::string>()));
   CHECK(rest["rows"].size() == 1);
   CHECK_FALSE(rest.contains("next_cursor"));
 }
@@ -263,8 +263,8 @@ TEST_CASE("rows are filtered, ordered, and cut to columns") {
   CHECK(rows == json::parse(R"([{"n":90},{"n":80},{"n":60},{"n":50}])"));
   json first = f.body(f.table("/rows?order_by=n&limit=3&select=word"));
   CHECK(first["rows"][2]["word"] == "w2");
-  json second = f.body(f.table("/rows?order_by=n&limit=3&select=word&cursor=" +
-                               first["next_cursor"].get<std::string>()));
+  json second =
+      f.body(f.table("/rows?order_by=n&limit=3&select=word&cursor=" + first["next_cursor"].get<std::string>()));
   CHECK(second["rows"][0]["word"] == "w3");
   CHECK(f.body(f.table("/rows?order_by=n+desc&limit=1"))["rows"][0]["n"] == 90);
   CHECK(f.body(f.table("/rows?k.n=30"))["rows"][0]["word"] == "w3");
@@ -303,16 +303,22 @@ TEST_CASE("Q1: keys are looked up, not scanned for") {
 
 TEST_CASE("forms of cells") {
   Fixture f;
-  auto table = std::make_shared<FakeTable>(
-      "kinds", Schema{{{"i", Kind::kInt}, {"f", Kind::kFloat}, {"s", Kind::kStr}, {"b", Kind::kBytes},
-                       {"p", Kind::kPointer}, {"t", Kind::kDateTimeUtc}, {"d", Kind::kDuration}, {"j", Kind::kJson},
-                       {"l", Type::list(Kind::kInt)}, {"e", Type(Kind::kInt, true)}}});
+  auto table = std::make_shared<FakeTable>("kinds", Schema{{{"i", Kind::kInt},
+                                                            {"f", Kind::kFloat},
+                                                            {"s", Kind::kStr},
+                                                            {"b", Kind::kBytes},
+                                                            {"p", Kind::kPointer},
+                                                            {"t", Kind::kDateTimeUtc},
+                                                            {"d", Kind::kDuration},
+                                                            {"j", Kind::kJson},
+                                                            {"l", Type::list(Kind::kInt)},
+                                                            {"e", Type(Kind::kInt, true)}}});
   f.run->tables.push_back(table);
   table->commit(2, {{key_of(1),
                      {Value::of(std::int64_t{9007199254740993}), Value::of(std::nan("")), Value::str("a\"\n\x01"),
-                      Value::bytes(std::string("\0\xff", 2)), Value::of(key_of(1)),
-                      Value::datetime_utc(1'500'000'000), Value::duration(5'400'500'000'000),
-                      Value::json(R"({"a":[1,null]})"), Value::tuple({Value::of(std::int64_t{1})}), Value::error()}}});
+                      Value::bytes(std::string("\0\xff", 2)), Value::of(key_of(1)), Value::datetime_utc(1'500'000'000),
+                      Value::duration(5'400'500'000'000), Value::json(R"({"a":[1,null]})"),
+                      Value::tuple({Value::of(std::int64_t{1})}), Value::error()}}});
   std::string path = "/api/v1/pipelines/demo/tables/kinds/rows";
   json row = f.body(path)["rows"][0];
   CHECK(row["i"] == 9007199254740993);
@@ -472,7 +478,8 @@ TEST_CASE("ad-hoc SQL sees all tables at one frontier, in the order it asks for"
     REQUIRE(response);
     return *response;
   };
-  net::HttpResponse answer = ask({{"pipeline", "demo"}, {"sql", "SELECT word, n FROM words WHERE n >= 170 ORDER BY n DESC"}});
+  net::HttpResponse answer =
+      ask({{"pipeline", "demo"}, {"sql", "SELECT word, n FROM words WHERE n >= 170 ORDER BY n DESC"}});
   INFO(answer.body);
   REQUIRE(answer.status == 200);
   CHECK(*answer.headers.find("X-Thalweg-Frontier") == "5");
@@ -504,7 +511,8 @@ TEST_CASE("an ad-hoc query has limits of time and memory") {
   REQUIRE(!slow);
   CHECK(slow.error().code == "query_timeout");
   query.sql = "SELECT n FROM words";
-  auto large = daemon::run_sql(query, *f.pipelines.pipelines[0], {.time_ns = 10'000'000'000, .state_bytes = 1000}, real_env());
+  auto large =
+      daemon::run_sql(query, *f.pipelines.pipelines[0], {.time_ns = 10'000'000'000, .state_bytes = 1000}, real_env());
   REQUIRE(!large);
   CHECK(large.error().code == "query_too_large");
 }
@@ -533,8 +541,12 @@ TEST_CASE("errors say what, where and which row") {
   auto files = std::make_shared<FileTable>();
   FileId id = files->add("demo.yaml", "a: 1\nb: x / y\n");
   f.pipelines.pipelines[0]->files = files;
-  f.run->data_errors.push_back({.kind = ErrorKind::kValue, .message = "division by zero", .node = NodeId{0},
-                                .span = {id, 8, 13}, .key = key_of(1), .commit = 4});
+  f.run->data_errors.push_back({.kind = ErrorKind::kValue,
+                                .message = "division by zero",
+                                .node = NodeId{0},
+                                .span = {id, 8, 13},
+                                .key = key_of(1),
+                                .commit = 4});
   json error = f.body("/api/v1/pipelines/demo/errors")["errors"][0];
   CHECK(error["message"] == "division by zero");
   CHECK(error["operator"] == "$orders");

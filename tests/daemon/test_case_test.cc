@@ -36,7 +36,8 @@ tests:
     clock: {start: "2024-01-01T00:00:00Z", per_time: 5ms}
     timeout: 2.5
     tags: [x]
-)", file);
+)",
+       file);
   REQUIRE_FALSE(file.problems.has_errors());
   REQUIRE(file.cases.size() == 1);
   CHECK_FALSE(file.is_pipeline);
@@ -56,7 +57,8 @@ tests:
 
 TEST_CASE("a wrong key of a test names the nearest one, and the other tests are read") {
   TestFile file;
-  read("tests:\n  - {name: a, pipeline: {}, expct: {}}\n  - {name: b, pipeline: {}, workers: [0]}\n  - {name: c}\n", file);
+  read("tests:\n  - {name: a, pipeline: {}, expct: {}}\n  - {name: b, pipeline: {}, workers: [0]}\n  - {name: c}\n",
+       file);
   REQUIRE(file.cases.size() == 3);
   CHECK_THAT(problems_of(file, 0), Catch::Contains("unknown key `expct`") && Catch::Contains("expect"));
   CHECK_THAT(problems_of(file, 1), Catch::Contains("workers"));

@@ -42,8 +42,9 @@ TEST_CASE("civil dates are those of Python") {
     std::int64_t ns = std::stoll(f[1]);
     CivilTime civil = civil_from_ns(ns);
     std::ostringstream shown;
-    shown << civil.year << '\t' << civil.month << '\t' << civil.day << '\t' << civil.hour << '\t' << civil.minute << '\t'
-          << civil.second << '\t' << civil.nanosecond << '\t' << weekday_from_ns(ns) << '\t' << day_of_year(civil);
+    shown << civil.year << '\t' << civil.month << '\t' << civil.day << '\t' << civil.hour << '\t' << civil.minute
+          << '\t' << civil.second << '\t' << civil.nanosecond << '\t' << weekday_from_ns(ns) << '\t'
+          << day_of_year(civil);
     std::string expected = f[2];
     for (std::size_t i = 3; i < f.size(); ++i) expected += '\t' + f[i];
     REQUIRE(shown.str() == expected);
@@ -75,8 +76,9 @@ TEST_CASE("ISO texts are read, naive or with an offset") {
   CHECK(parse_datetime_utc("2024-01-02") == 1704153600000000000);
   CHECK(parse_datetime_naive("1970-01-01 00:00:00.000000001") == 1);
   CHECK(parse_datetime_naive("1970-01-01T00:00:00Z") == std::nullopt);
-  for (const char* wrong : {"", "2024", "2024-13-01", "2024-02-30", "2024-01-01T", "2024-01-01T25:00", "2024-01-01T00:00:00.",
-                            "2024-01-01T00:00:00.1234567890", "2024-01-01x", "2024-01-01T00:00+25:00", "1600-01-01", "2300-01-01"})
+  for (const char* wrong :
+       {"", "2024", "2024-13-01", "2024-02-30", "2024-01-01T", "2024-01-01T25:00", "2024-01-01T00:00:00.",
+        "2024-01-01T00:00:00.1234567890", "2024-01-01x", "2024-01-01T00:00+25:00", "1600-01-01", "2300-01-01"})
     CHECK_FALSE(parse_datetime(wrong));
 }
 
@@ -119,7 +121,8 @@ TEST_CASE("durations read as people write them and print so that they read back"
   CHECK(parse_duration("3L") == 3'000'000);
   CHECK(parse_duration("20T") == 20 * kNsPerMinute);
   CHECK(parse_duration("7ns") == 7);
-  for (const char* wrong : {"", "-", "5", "1x", "1M", "P1Y", "P1M", "PT", "1h-", "h h", "12:60:00", "999999999w", "1..5s", "1h -5m"}) {
+  for (const char* wrong :
+       {"", "-", "5", "1x", "1M", "P1Y", "P1M", "PT", "1h-", "h h", "12:60:00", "999999999w", "1..5s", "1h -5m"}) {
     INFO(wrong);
     auto parsed = parse_duration(wrong);
     CHECK((!parsed || std::string(wrong) == "h h"));
@@ -135,7 +138,9 @@ TEST_CASE("durations read as people write them and print so that they read back"
 }
 
 TEST_CASE("formats: fractions, offsets, and what is no format") {
-  auto read = [](const std::string& f, const std::string& text) { return format(f, DatetimeFormat::Use::kRead).read(text); };
+  auto read = [](const std::string& f, const std::string& text) {
+    return format(f, DatetimeFormat::Use::kRead).read(text);
+  };
   CHECK(read("%H:%M:%S.%f", "00:00:00.5") == days_from_civil(1900, 1, 1) * kNsPerDay + 500'000'000);
   CHECK(read("%Y-%m-%dT%H:%M:%S%z", "1970-01-01T01:00:00+01:00") == 0);
   CHECK(read("%Y-%m-%d", "2024-01-05") == parse_datetime_naive("2024-01-05"));

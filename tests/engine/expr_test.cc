@@ -17,7 +17,9 @@ const Type kInt = Kind::kInt, kFloat = Kind::kFloat, kBool = Kind::kBool, kStr =
 const Type kOptionalInt(Kind::kInt, true);
 
 struct Reports final : expr::RowErrors {
-  void report(std::size_t row, SourceSpan, std::string_view message) override { list.push_back(std::to_string(row) + " " + std::string(message)); }
+  void report(std::size_t row, SourceSpan, std::string_view message) override {
+    list.push_back(std::to_string(row) + " " + std::string(message));
+  }
   std::vector<std::string> list;
 };
 
@@ -105,15 +107,18 @@ TEST_CASE("expressions agree with Python") {
 TEST_CASE("lazy branches see only their rows") {
   Batch batch = two_columns({1, std::nullopt, 3}, {0, 2, 3});
   Reports reports;
-  ExprPtr safe = plan::special(ExprKind::kIf, {plan::call("ne", {b(), number(0)}, kBool), divide(number(6), b()), number(-1)}, kInt);
+  ExprPtr safe = plan::special(ExprKind::kIf,
+                               {plan::call("ne", {b(), number(0)}, kBool), divide(number(6), b()), number(-1)}, kInt);
   CHECK(run(safe, batch, reports) == "-1 3 2");
   CHECK(reports.list.empty());
 
-  ExprPtr guarded = plan::special(ExprKind::kAnd, {plan::call("ne", {b(), number(0)}, kBool), equal(divide(number(6), b()), number(3))}, kBool);
+  ExprPtr guarded = plan::special(
+      ExprKind::kAnd, {plan::call("ne", {b(), number(0)}, kBool), equal(divide(number(6), b()), number(3))}, kBool);
   CHECK(run(guarded, batch, reports) == "False True False");
   CHECK(reports.list.empty());
 
-  ExprPtr either = plan::special(ExprKind::kOr, {equal(b(), number(0)), equal(divide(number(6), b()), number(2))}, kBool);
+  ExprPtr either =
+      plan::special(ExprKind::kOr, {equal(b(), number(0)), equal(divide(number(6), b()), number(2))}, kBool);
   CHECK(run(either, batch, reports) == "True False True");
   CHECK(reports.list.empty());
 

@@ -22,7 +22,8 @@ Result<Value> evaluate(const std::string& function, std::vector<plan::ExprPtr> a
   Resolved resolved = TRY(resolve(function, typed));
   std::vector<plan::ExprPtr> ordered;
   for (std::size_t i = 0; i < resolved.order.size(); ++i)
-    ordered.push_back(plan::coerce(resolved.order[i] < 0 ? lit(resolved.defaults[i], resolved.params[i]) : args[static_cast<std::size_t>(resolved.order[i])],
+    ordered.push_back(plan::coerce(resolved.order[i] < 0 ? lit(resolved.defaults[i], resolved.params[i])
+                                                         : args[static_cast<std::size_t>(resolved.order[i])],
                                    resolved.params[i]));
   Batch batch;
   batch.num_rows = 1;
@@ -42,7 +43,9 @@ Value value_of(const std::string& function, std::vector<plan::ExprPtr> args) {
   return *result;
 }
 
-plan::ExprPtr naive(const char* t) { return lit(Value::datetime_naive(*parse_datetime_naive(t)), Kind::kDateTimeNaive); }
+plan::ExprPtr naive(const char* t) {
+  return lit(Value::datetime_naive(*parse_datetime_naive(t)), Kind::kDateTimeNaive);
+}
 plan::ExprPtr utc(const char* t) { return lit(Value::datetime_utc(*parse_datetime_utc(t)), Kind::kDateTimeUtc); }
 
 }  // namespace
@@ -53,11 +56,14 @@ TEST_CASE("datetime functions over columns") {
   CHECK(value_of("dt.timestamp", {naive("1970-01-01T00:00:01")}) == Value::of(std::int64_t{1'000'000'000}));
   CHECK(value_of("dt.timestamp", {naive("1970-01-01T00:00:01.5"), text("ms")}) == Value::of(1500.0));
   CHECK(value_of("dt.floor", {naive("2024-01-31T12:34:56"), text("1h")}).to_text() == "2024-01-31T12:00:00.000000000");
-  CHECK(value_of("dt.to_utc", {naive("2024-03-31T02:30:00"), text("Europe/Warsaw")}).to_text() == "2024-03-31T01:00:00.000000000+0000");
+  CHECK(value_of("dt.to_utc", {naive("2024-03-31T02:30:00"), text("Europe/Warsaw")}).to_text() ==
+        "2024-03-31T01:00:00.000000000+0000");
   CHECK(value_of("dt.strftime", {utc("2024-01-31T12:34:56"), text("%H:%M %Z")}) == Value::str("12:34 UTC"));
-  CHECK(value_of("dt.strptime", {text("2024-01-31 12:00+0100"), text("%Y-%m-%d %H:%M%z")}).to_text() == "2024-01-31T11:00:00.000000000+0000");
+  CHECK(value_of("dt.strptime", {text("2024-01-31 12:00+0100"), text("%Y-%m-%d %H:%M%z")}).to_text() ==
+        "2024-01-31T11:00:00.000000000+0000");
   CHECK(value_of("dt.strptime", {text("nonsense"), text("%Y")}).is_error());
-  CHECK(value_of("dt.from_timestamp", {lit(Value::of(-5.00000000165), Kind::kFloat), text("s")}).to_text() == "1969-12-31T23:59:54.999999999");
+  CHECK(value_of("dt.from_timestamp", {lit(Value::of(-5.00000000165), Kind::kFloat), text("s")}).to_text() ==
+        "1969-12-31T23:59:54.999999999");
   CHECK(value_of("dt.to_duration", {lit(Value::of(std::int64_t{90}), Kind::kInt), text("m")}).to_text() == "1h 30m");
   CHECK(value_of("duration", {text("PT5M")}) == Value::duration(300'000'000'000));
   CHECK(value_of("duration", {text("five")}).is_error());

@@ -8,9 +8,12 @@
 namespace thalweg {
 namespace {
 
-Column ints(std::vector<std::int64_t> values) { return Column::from_vector<std::int64_t>(Phys::kI64, std::move(values)); }
+Column ints(std::vector<std::int64_t> values) {
+  return Column::from_vector<std::int64_t>(Phys::kI64, std::move(values));
+}
 
-using Rows = std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t>, std::int64_t>;  // (join key, row key, cell): count
+using Rows =
+    std::map<std::tuple<std::int64_t, std::int64_t, std::int64_t>, std::int64_t>;  // (join key, row key, cell): count
 
 // What the index holds of a side.
 Rows rows_of(const JoinIndex& index, int side, const std::vector<std::uint32_t>& entry_of, bool with_keys) {
@@ -26,15 +29,18 @@ Rows rows_of(const JoinIndex& index, int side, const std::vector<std::uint32_t>&
 
 void check(bool with_keys, std::uint64_t seed) {
   constexpr std::int64_t kJoinKeys = 3;  // few: long lists, so that rows are found by an index of their own
-  JoinIndex index({Type(Kind::kInt)}, {std::vector<Type>{Type(Kind::kInt)}, std::vector<Type>{Type(Kind::kInt)}}, with_keys);
+  JoinIndex index({Type(Kind::kInt)}, {std::vector<Type>{Type(Kind::kInt)}, std::vector<Type>{Type(Kind::kInt)}},
+                  with_keys);
   Rows expected[2];
   std::mt19937_64 random(seed);
   for (int step = 0; step < 4000; ++step) {
     int side = static_cast<int>(random() % 2);
     bool deletes = !expected[side].empty() && random() % 100 < (step < 2000 ? 30U : 70U);
     std::tuple<std::int64_t, std::int64_t, std::int64_t> row;
-    if (deletes) row = std::next(expected[side].begin(), static_cast<std::ptrdiff_t>(random() % expected[side].size()))->first;
-    else row = {random() % kJoinKeys, with_keys ? random() % 500 : 0, random() % 300};
+    if (deletes)
+      row = std::next(expected[side].begin(), static_cast<std::ptrdiff_t>(random() % expected[side].size()))->first;
+    else
+      row = {random() % kJoinKeys, with_keys ? random() % 500 : 0, random() % 300};
     auto [join_key, key, cell] = row;
     Column on = ints({join_key});
     Column kept = ints({cell});

@@ -27,8 +27,12 @@ Batch batch_of(const std::vector<std::int64_t>& cells, std::vector<Diff> diffs) 
 
 class NoConnectors : public ConnectorFactory {
  public:
-  Result<std::unique_ptr<Source>> make_source(const plan::Source&, Env&) override { return fail(Code::kInternal, "no sources here"); }
-  Result<std::unique_ptr<Sink>> make_sink(const plan::Output&, const Schema&, Env&) override { return fail(Code::kInternal, "no sinks here"); }
+  Result<std::unique_ptr<Source>> make_source(const plan::Source&, Env&) override {
+    return fail(Code::kInternal, "no sources here");
+  }
+  Result<std::unique_ptr<Sink>> make_sink(const plan::Output&, const Schema&, Env&) override {
+    return fail(Code::kInternal, "no sinks here");
+  }
 };
 
 }  // namespace
@@ -59,8 +63,10 @@ TEST_CASE("min and max of many values under deletions, chunks in any order") {
         auto group = static_cast<std::uint32_t>(random() % 3);
         std::int64_t value = static_cast<std::int64_t>(random() % 2000) - 1000;
         bool shrinks = round > 200 && live[group].size() > 4;
-        if (shrinks) change(group, random() % 2 ? live[group].begin()->first : live[group].rbegin()->first, -1);
-        else change(group, value, 1);
+        if (shrinks)
+          change(group, random() % 2 ? live[group].begin()->first : live[group].rbegin()->first, -1);
+        else
+          change(group, value, 1);
         if (random() % 3 == 0) {  // a deletion ahead of its insertion
           change(group, value + 5000, -1);
           change(group, value + 5000, 1);
@@ -144,7 +150,8 @@ TEST_CASE("a loop without a fixpoint ends the run with an error that says so") {
   next.schema = ints(1);
   next.inputs = {variable};
   Type integer(Kind::kInt);
-  next.params = plan::Project{{plan::call("add", {plan::column(0, integer), plan::literal(Value::of(std::int64_t{1}), integer)}, integer)}};
+  next.params = plan::Project{
+      {plan::call("add", {plan::column(0, integer), plan::literal(Value::of(std::int64_t{1}), integer)}, integer)}};
   NodeId grown = body.add(std::move(next));
 
   plan::Plan plan;

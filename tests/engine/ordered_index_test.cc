@@ -12,7 +12,9 @@ struct Model {
   std::set<OrderedEntry, OrderedEntryLess> entries;
 };
 
-bool same(const OrderedEntry& a, const OrderedEntry& b) { return !OrderedEntryLess()(a, b) && !OrderedEntryLess()(b, a); }
+bool same(const OrderedEntry& a, const OrderedEntry& b) {
+  return !OrderedEntryLess()(a, b) && !OrderedEntryLess()(b, a);
+}
 
 void check_all(const OrderedIndex<>& index, const Model& model) {
   REQUIRE(index.size() == model.entries.size());
@@ -48,8 +50,10 @@ TEST_CASE("X1: an ordered index holds what a set holds, under inserts and erases
     OrderedIndex<> index;
     Model model;
     auto random_entry = [&] {
-      return OrderedEntry{static_cast<std::uint32_t>(rng() % (seed % 2 ? 3 : 400)), static_cast<std::uint32_t>(rng() % 4),
-                          static_cast<std::int64_t>(rng() % 2000) - 1000, {0, rng() % 3}};
+      return OrderedEntry{static_cast<std::uint32_t>(rng() % (seed % 2 ? 3 : 400)),
+                          static_cast<std::uint32_t>(rng() % 4),
+                          static_cast<std::int64_t>(rng() % 2000) - 1000,
+                          {0, rng() % 3}};
     };
     std::size_t most = seed < 3 ? 300 : 20000;
     for (std::size_t round = 0; round < 60000; ++round) {
@@ -86,7 +90,8 @@ TEST_CASE("appending in order fills the leaves") {
 
 TEST_CASE("doubles have an order as integers and come back") {
   double values[] = {-INFINITY, -1e300, -1.5, -1e-300, 0.0, 1e-300, 2.5, 1e300, INFINITY};
-  for (std::size_t i = 0; i + 1 < std::size(values); ++i) CHECK(order_of_float(values[i]) < order_of_float(values[i + 1]));
+  for (std::size_t i = 0; i + 1 < std::size(values); ++i)
+    CHECK(order_of_float(values[i]) < order_of_float(values[i + 1]));
   for (double value : values) CHECK(float_of_order(order_of_float(value)) == value);
   CHECK(order_of_float(-0.0) == order_of_float(0.0));
   CHECK(order_of_float(NAN) > order_of_float(INFINITY));

@@ -52,7 +52,8 @@ Result<ExprPtr> make_call(const std::string& name, const std::vector<Named>& arg
   std::vector<ExprPtr> coerced;
   for (std::size_t i = 0; i < resolved.order.size(); ++i) {
     int from = resolved.order[i];
-    ExprPtr arg = from < 0 ? plan::literal(resolved.defaults[i], resolved.params[i]) : args[static_cast<std::size_t>(from)].expr;
+    ExprPtr arg =
+        from < 0 ? plan::literal(resolved.defaults[i], resolved.params[i]) : args[static_cast<std::size_t>(from)].expr;
     coerced.push_back(plan::coerce(std::move(arg), resolved.params[i]));
   }
   if (auto kind = lazy_kind(resolved.function)) return plan::special(*kind, std::move(coerced), resolved.result);
@@ -66,11 +67,11 @@ struct Operator {
 };
 // The longest sign first where one begins another.
 constexpr Operator kOperators[] = {
-    {"or", "or", 1},    {"and", "and", 2}, {"not in", "contains", 4}, {"in", "contains", 4}, {"==", "eq", 4},
-    {"!=", "ne", 4},    {"<<", "shl", 8},  {">>", "shr", 8},          {"<=", "le", 4},       {">=", "ge", 4},
-    {"<", "lt", 4},     {">", "gt", 4},    {"|", "bit_or", 5},        {"^", "bit_xor", 6},   {"&", "bit_and", 7},
-    {"+", "add", 9},    {"-", "sub", 9},   {"**", "pow", 12},         {"*", "mul", 10},      {"//", "floordiv", 10},
-    {"/", "truediv", 10}, {"%", "mod", 10}, {"@", "matmul", 10},
+    {"or", "or", 1},      {"and", "and", 2}, {"not in", "contains", 4}, {"in", "contains", 4}, {"==", "eq", 4},
+    {"!=", "ne", 4},      {"<<", "shl", 8},  {">>", "shr", 8},          {"<=", "le", 4},       {">=", "ge", 4},
+    {"<", "lt", 4},       {">", "gt", 4},    {"|", "bit_or", 5},        {"^", "bit_xor", 6},   {"&", "bit_and", 7},
+    {"+", "add", 9},      {"-", "sub", 9},   {"**", "pow", 12},         {"*", "mul", 10},      {"//", "floordiv", 10},
+    {"/", "truediv", 10}, {"%", "mod", 10},  {"@", "matmul", 10},
 };
 constexpr int kNotLevel = 3, kSignLevel = 11, kPowerLevel = 12;
 
@@ -87,7 +88,8 @@ class Reader {
 
  private:
   std::unexpected<Error> wrong(std::string_view expected) {
-    return fail(Code::kInvalidArgument, "expected " + std::string(expected) + " at " + std::to_string(at_) + " of " + std::string(text_));
+    return fail(Code::kInvalidArgument,
+                "expected " + std::string(expected) + " at " + std::to_string(at_) + " of " + std::string(text_));
   }
   void blanks() {
     while (at_ < text_.size() && text_[at_] == ' ') ++at_;
@@ -133,7 +135,7 @@ class Reader {
       ExprPtr right = TRY(binary(op->level + 1));
       bool turned = op->function == "contains";
       left = TRY(make_call(std::string(op->function), turned ? std::vector<Named>{{"", right}, {"", left}}
-                                                         : std::vector<Named>{{"", left}, {"", right}}));
+                                                             : std::vector<Named>{{"", left}, {"", right}}));
       if (op->sign == "not in") left = TRY(make_call("not", {{"", left}}));
     }
     return left;
@@ -204,7 +206,8 @@ class Reader {
       // The type runs to the comma outside of brackets.
       int depth = 0;
       std::size_t from = at_;
-      for (; at_ < text_.size() && (text_[at_] != ',' || depth > 0); ++at_) depth += text_[at_] == '[' ? 1 : text_[at_] == ']' ? -1 : 0;
+      for (; at_ < text_.size() && (text_[at_] != ',' || depth > 0); ++at_)
+        depth += text_[at_] == '[' ? 1 : text_[at_] == ']' ? -1 : 0;
       args.push_back({"", literal(Value::str(std::string(text_.substr(from, at_ - from))))});
       if (!eat(",")) return wrong(",");
     }
@@ -265,7 +268,8 @@ class Reader {
       char c = text_[at_];
       bool exponent = c == 'e' && at_ + 1 < text_.size();
       bool sign = (c == '+' || c == '-') && at_ > from && text_[at_ - 1] == 'e';
-      bool dot = c == '.' && at_ + 1 <= text_.size() && (at_ + 1 == text_.size() || !std::isalpha(static_cast<unsigned char>(text_[at_ + 1])));
+      bool dot = c == '.' && at_ + 1 <= text_.size() &&
+                 (at_ + 1 == text_.size() || !std::isalpha(static_cast<unsigned char>(text_[at_ + 1])));
       if (!std::isdigit(static_cast<unsigned char>(c)) && !exponent && !sign && !dot) break;
       point = point || dot || exponent;
       ++at_;

@@ -12,10 +12,10 @@ namespace {
 using plan::ExprKind;
 
 struct Shape {
-  std::int64_t limit = 3;               // of the filter over the groups
+  std::int64_t limit = 3;  // of the filter over the groups
   plan::ReducerKind kind = plan::ReducerKind::kSum;
-  std::string path = "./in";            // of the source
-  bool second_groups = false;           // another groupby over the projected words
+  std::string path = "./in";   // of the source
+  bool second_groups = false;  // another groupby over the projected words
   std::string label = "$counts";
   bool exported = false;
 };
@@ -29,7 +29,8 @@ plan::Plan make(const Shape& shape) {
   source.connector = "io.csv.read";
   source.args = Setting(Setting::Map{{"path", Setting(shape.path)}});
   for (const ColumnSpec& column : words.columns)
-    source.fields.push_back({.name = column.name, .external_name = column.name, .type = column.type, .default_value = std::nullopt});
+    source.fields.push_back(
+        {.name = column.name, .external_name = column.name, .type = column.type, .default_value = std::nullopt});
   NodeId read = out.add({.schema = words, .params = source});
   plan::Project same{{plan::column(0, Kind::kStr), plan::column(1, Kind::kInt)}};
   NodeId project = out.add({.inputs = {read}, .schema = words, .params = same});
@@ -44,14 +45,16 @@ plan::Plan make(const Shape& shape) {
     return out.add({.inputs = {project}, .schema = totals, .params = group, .label = label});
   };
   NodeId groups = groupby(shape.kind, shape.label);
-  plan::Filter filter{plan::call(">", {plan::column(1, Kind::kInt), plan::literal(Value::of(shape.limit), Kind::kInt)}, Kind::kBool)};
+  plan::Filter filter{
+      plan::call(">", {plan::column(1, Kind::kInt), plan::literal(Value::of(shape.limit), Kind::kInt)}, Kind::kBool)};
   NodeId big = out.add({.inputs = {groups}, .schema = totals, .params = filter});
   out.add({.inputs = {big}, .params = plan::Output{.connector = "io.csv.write", .name = "out"}});
   if (shape.second_groups) {
     NodeId second = groupby(plan::ReducerKind::kMax, "$second");
     out.add({.inputs = {second}, .params = plan::Output{.connector = "io.null.write", .name = "second"}});
   }
-  if (shape.exported) out.add({.inputs = {project}, .params = plan::Export{.name = "words", .indexes = {}, .retain_ns = std::nullopt}});
+  if (shape.exported)
+    out.add({.inputs = {project}, .params = plan::Export{.name = "words", .indexes = {}, .retain_ns = std::nullopt}});
   return out;
 }
 

@@ -39,9 +39,9 @@ inline void decode_block(FileFormat format, const std::uint8_t* data, std::size_
   source.connector = format == FileFormat::kCsv ? "io.csv.read" : "io.jsonlines.read";
   source.needs_keys = size % 2 == 0;
   std::vector<std::string> names;
-  const std::pair<const char*, Type> fields[] = {{"a", Type(Kind::kInt)},         {"b", Type(Kind::kStr, true)},
-                                                 {"c", Type(Kind::kFloat, true)}, {"d", Type(Kind::kBool)},
-                                                 {"e", Type(Kind::kJson, true)},  {"f", Type(Kind::kDateTimeUtc, true)}};
+  const std::pair<const char*, Type> fields[] = {
+      {"a", Type(Kind::kInt)},  {"b", Type(Kind::kStr, true)},  {"c", Type(Kind::kFloat, true)},
+      {"d", Type(Kind::kBool)}, {"e", Type(Kind::kJson, true)}, {"f", Type(Kind::kDateTimeUtc, true)}};
   for (const auto& [name, type] : fields) {
     plan::SourceField field;
     field.name = field.external_name = name;

@@ -27,9 +27,16 @@ const Schema& schema() {
 const Batch& rows() {
   static const Batch kBatch = [] {
     BatchBuilder builder(schema());
-    const std::vector<Value> row = {Value::of(std::int64_t{7}), Value::none(), Value::of(1.5), Value::str("text"),
-                                    Value::of(true), Value::json("{\"a\":[1,null]}"), Value::datetime_utc(1'700'000'000'000'000'000),
-                                    Value::duration(3'600'000'000'000), Value::tuple({Value::of(std::int64_t{1})}), Value::of(Key{1, 2})};
+    const std::vector<Value> row = {Value::of(std::int64_t{7}),
+                                    Value::none(),
+                                    Value::of(1.5),
+                                    Value::str("text"),
+                                    Value::of(true),
+                                    Value::json("{\"a\":[1,null]}"),
+                                    Value::datetime_utc(1'700'000'000'000'000'000),
+                                    Value::duration(3'600'000'000'000),
+                                    Value::tuple({Value::of(std::int64_t{1})}),
+                                    Value::of(Key{1, 2})};
     builder.push(Key{1, 1}, row);
     std::vector<Value> broken(row.size(), Value::error());
     builder.push(Key{1, 2}, broken);

@@ -1,4 +1,5 @@
-// Any text is a table or an error, with types from the text and with declared ones; what was read prints and reads back.
+// Any text is a table or an error, with types from the text and with declared ones; what was read prints and reads
+// back.
 #include <cstddef>
 #include <cstdint>
 #include <string>

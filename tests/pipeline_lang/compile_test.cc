@@ -88,7 +88,8 @@ TEST_CASE("scopes are lexical and reach the tags inside") {
   REQUIRE(result.ok());
   std::vector<std::string> paths;
   for (const auto& node : result.plan.nodes)
-    if (const auto* source = std::get_if<plan::Source>(&node.params)) paths.push_back(*source->args.find("path")->as_text());
+    if (const auto* source = std::get_if<plan::Source>(&node.params))
+      paths.push_back(*source->args.find("path")->as_text());
   CHECK(paths == std::vector<std::string>{"outer.csv", "inner.csv", "outer.csv"});
 }
 
@@ -140,7 +141,8 @@ TEST_CASE("untyped values of the environment") {
   CHECK(environment_value("1.0e+3") == Value::of(1000.0));
   CHECK(environment_value("yes") == Value::of(true));
   CHECK(environment_value("off") == Value::of(false));
-  for (const char* text : {"1e3", "1:30", "0123", "null", "~", "", "2024-01-01", "[1,2]", "y", "n", "5 ", "99999999999999999999"})
+  for (const char* text :
+       {"1e3", "1:30", "0123", "null", "~", "", "2024-01-01", "[1,2]", "y", "n", "5 ", "99999999999999999999"})
     CHECK(environment_value(text) == Value::str(text));
 }
 
@@ -148,7 +150,8 @@ TEST_CASE("interpolation has defaults and literal dollars") {
   Compiled compile;
   compile.environment = {{"TOPIC", "words"}};
   const auto result = compile(
-      "a: !io.kafka.read\n  topic: '${TOPIC}-${STAGE:-dev}-$$1'\n  rdkafka_settings: {group.id: \"$TOPIC\", x: 'a$b'}\n");
+      "a: !io.kafka.read\n  topic: '${TOPIC}-${STAGE:-dev}-$$1'\n  rdkafka_settings: {group.id: \"$TOPIC\", x: "
+      "'a$b'}\n");
   INFO(messages(result));
   REQUIRE(result.ok());
   CHECK(*first_source(result).args.find("topic")->as_text() == "words-dev-$1");
@@ -157,16 +160,19 @@ TEST_CASE("interpolation has defaults and literal dollars") {
 
 TEST_CASE("the published el-pipeline template loads") {
   Compiled compile;
-  for (const char* name : {"KAFKA_HOSTNAME", "KAFKA_GROUP_ID", "KAFKA_TOPIC", "DB_HOSTNAME", "DB_NAME", "DB_USER", "DB_PASSWORD"})
+  for (const char* name :
+       {"KAFKA_HOSTNAME", "KAFKA_GROUP_ID", "KAFKA_TOPIC", "DB_HOSTNAME", "DB_NAME", "DB_USER", "DB_PASSWORD"})
     compile.environment[name] = name;
   compile.environment["DB_PORT"] = "5432";
   const auto result = compile(
       "$InputStreamSchema: !pw.schema_from_types\n  date: str\n  message: str\n\n"
       "$rdkafka_settings:\n  \"bootstrap.servers\": $KAFKA_HOSTNAME\n  \"security.protocol\": \"plaintext\"\n"
       "  \"group.id\": $KAFKA_GROUP_ID\n  \"session.timeout.ms\": \"6000\"\n  \"auto.offset.reset\": \"earliest\"\n\n"
-      "$postgres_settings:\n  \"host\": $DB_HOSTNAME\n  \"port\": $DB_PORT\n  \"dbname\": $DB_NAME\n  \"user\": $DB_USER\n"
+      "$postgres_settings:\n  \"host\": $DB_HOSTNAME\n  \"port\": $DB_PORT\n  \"dbname\": $DB_NAME\n  \"user\": "
+      "$DB_USER\n"
       "  \"password\": $DB_PASSWORD\n\n$table_name: \"messages_table\"\n\n"
-      "$kafka_source: !pw.io.kafka.read\n  rdkafka_settings: $rdkafka_settings\n  topic: $KAFKA_TOPIC\n  format: \"json\"\n"
+      "$kafka_source: !pw.io.kafka.read\n  rdkafka_settings: $rdkafka_settings\n  topic: $KAFKA_TOPIC\n  format: "
+      "\"json\"\n"
       "  schema: $InputStreamSchema\n  autocommit_duration_ms: 100\n  name: \"input_kafka_connector\"\n\n"
       "output: !pw.io.postgres.write\n  table: $kafka_source\n  postgres_settings: $postgres_settings\n"
       "  table_name: $table_name\n  name: \"output_postgres_connector\"\n\n"
@@ -182,7 +188,8 @@ TEST_CASE("the published el-pipeline template loads") {
 TEST_CASE("schemas make fields, keys and upserts") {
   Compiled compile;
   const auto result = compile(
-      "$s: !schema\n  k: {type: int, primary_key: true}\n  v: {type: str | None, default: \"x\", name: val}\n  w: float\n"
+      "$s: !schema\n  k: {type: int, primary_key: true}\n  v: {type: str | None, default: \"x\", name: val}\n  w: "
+      "float\n"
       "a: !io.kafka.read {rdkafka_settings: {}, schema: $s}\n"
       "b: !io.kafka.read {rdkafka_settings: {}, schema: $s, session_type: native}\n");
   INFO(messages(result));
@@ -201,10 +208,13 @@ TEST_CASE("schemas make fields, keys and upserts") {
 TEST_CASE("all spellings of a schema are the same") {
   Compiled compile;
   const auto result = compile(
-      "$a: !pw.schema_from_dict {columns: {x: {dtype: int, primary_key: true}, y: {dtype: {type: OPTIONAL, wrapped: {type: STR}}}}}\n"
-      "$b: !pw.schema_builder {columns: {x: !pw.column_definition {dtype: int, primary_key: true}, y: !ColumnDefinition {type_: 'str | None'}}}\n"
+      "$a: !pw.schema_from_dict {columns: {x: {dtype: int, primary_key: true}, y: {dtype: {type: OPTIONAL, wrapped: "
+      "{type: STR}}}}}\n"
+      "$b: !pw.schema_builder {columns: {x: !pw.column_definition {dtype: int, primary_key: true}, y: "
+      "!ColumnDefinition {type_: 'str | None'}}}\n"
       "$c: !Schema {_primary_key: [x], x: INT8, y: 'Optional[str]'}\n"
-      "a: !io.csv.read {path: a, schema: $a}\nb: !io.csv.read {path: a, schema: $b}\nc: !io.csv.read {path: a, schema: $c}\n"
+      "a: !io.csv.read {path: a, schema: $a}\nb: !io.csv.read {path: a, schema: $b}\nc: !io.csv.read {path: a, schema: "
+      "$c}\n"
       "d: !io.csv.read {path: a, schema: {x: int, y: 'str | None'}, id_column: x}\n");
   INFO(messages(result));
   REQUIRE(result.ok());
@@ -229,7 +239,9 @@ TEST_CASE("a setting is set from outside, a definition too") {
 TEST_CASE("an input of a test takes the place of a source, with the types of its schema") {
   Compiled compile;
   compile.options.inputs["src"] = {"k | v\n1 | 2\n2 | 3\n", {}};
-  const auto result = compile("$src: !io.csv.read {path: nowhere.csv, schema: $s}\n$s: !schema {k: {type: int, primary_key: true}, v: float}\nout: $src\n");
+  const auto result = compile(
+      "$src: !io.csv.read {path: nowhere.csv, schema: $s}\n$s: !schema {k: {type: int, primary_key: true}, v: "
+      "float}\nout: $src\n");
   INFO(messages(result));
   REQUIRE(result.ok());
   CHECK(count_sources(result) == 0);
@@ -241,7 +253,8 @@ TEST_CASE("secrets come from the environment and stay secret") {
   compile.environment = {{"PW", "geheim"}};
   const auto result = compile(
       "$src: !io.csv.read {path: a.csv}\n"
-      "output: !io.postgres.write {table: $src, table_name: t, postgres_settings: {user: !secret.env PW, password: !io.postgres.PasswordSecret PW}}\n");
+      "output: !io.postgres.write {table: $src, table_name: t, postgres_settings: {user: !secret.env PW, password: "
+      "!io.postgres.PasswordSecret PW}}\n");
   INFO(messages(result));
   REQUIRE(result.ok());
   CHECK(first_output(result).args.find("postgres_settings")->find("user")->secret);
@@ -312,7 +325,9 @@ class MemoryDisk : public Disk {
     return std::make_unique<MemoryFile>(found->second);
   }
   Result<FileStat> stat(const std::string&) override { return fail(Code::kNotFound, "no such file"); }
-  Result<std::unique_ptr<WriteFile>> open_write(const std::string&, WriteMode) override { return fail(Code::kIo, "read-only"); }
+  Result<std::unique_ptr<WriteFile>> open_write(const std::string&, WriteMode) override {
+    return fail(Code::kIo, "read-only");
+  }
   Result<void> rename(const std::string&, const std::string&) override { return fail(Code::kIo, "read-only"); }
   Result<void> remove(const std::string&) override { return fail(Code::kIo, "read-only"); }
   Result<void> make_directories(const std::string&) override { return fail(Code::kIo, "read-only"); }
@@ -340,10 +355,12 @@ TEST_CASE("imported files give names, and paths are relative to the file they st
   MemoryDisk disk;
   compile.options.disk = &disk;
   disk.files["lib/common.yaml"] =
-      "imports: [deep/more.yaml]\n$orders: !io.csv.read {path: orders.csv, schema: $schema}\nplain: !io.csv.read {path: p.csv}\n"
+      "imports: [deep/more.yaml]\n$orders: !io.csv.read {path: orders.csv, schema: $schema}\nplain: !io.csv.read "
+      "{path: p.csv}\n"
       "sink: !io.csv.write {table: $orders, path: never.csv}\n$unused: 1\n";
   disk.files["lib/deep/more.yaml"] = "imports: ../common.yaml\n$schema: !schema_from_types {a: int}\n";
-  disk.files["main.yaml"] = "imports: [lib/common.yaml]\nout: !io.csv.write {table: $orders, path: out.csv}\np: $plain\n";
+  disk.files["main.yaml"] =
+      "imports: [lib/common.yaml]\nout: !io.csv.write {table: $orders, path: out.csv}\np: $plain\n";
   const auto result = compile_file("main.yaml", (compile(""), compile.options));
   INFO(messages(result));
   REQUIRE(result.ok());
@@ -352,7 +369,8 @@ TEST_CASE("imported files give names, and paths are relative to the file they st
   CHECK(count_sources(result) == 2);
   CHECK(*first_output(result).args.find("path")->as_text() == "out.csv");
   disk.files["main.yaml"] = "imports: [lib/commn.yaml]\n";
-  CHECK_THAT(messages(compile_file("main.yaml", compile.options)), Catch::Contains("main.yaml:1:11: error: cannot read `lib/commn.yaml`"));
+  CHECK_THAT(messages(compile_file("main.yaml", compile.options)),
+             Catch::Contains("main.yaml:1:11: error: cannot read `lib/commn.yaml`"));
   CHECK_THAT(messages(compile_file("none.yaml", compile.options)), Catch::Contains("cannot read `none.yaml`"));
 }
 

@@ -81,12 +81,15 @@ TEST_CASE("precedence is that of Python") {
 }
 
 TEST_CASE("what is no expression is an error, never more") {
-  for (const char* text : {"", " ", "(", ")", "a +", "a b", "a < b < c", "'x", "`x", "$", "a.", "f(", "[1", "{1: 2}", "1x", "\\",
-                           "if", "a if b", "not", "9223372036854775808", "'\\q'", "a ? b", "a[1:2]", "x is y", "\"\\ud800\""}) {
+  for (const char* text :
+       {"",      " ",     "(",      ")",      "a +",        "a b", "a < b < c", "'x",     "`x",  "$",
+        "a.",    "f(",    "[1",     "{1: 2}", "1x",         "\\",  "if",        "a if b", "not", "9223372036854775808",
+        "'\\q'", "a ? b", "a[1:2]", "x is y", "\"\\ud800\""}) {
     INFO(text);
     CHECK(parsed(text).starts_with("error: "));
   }
-  for (const char* piece : {"(", "[", "{\"k\":", "-", "not ", "f(", "~", "a if b else ", "1+", "a.b", "a or ", "x**", "a["}) {
+  for (const char* piece :
+       {"(", "[", "{\"k\":", "-", "not ", "f(", "~", "a if b else ", "1+", "a.b", "a or ", "x**", "a["}) {
     std::string text;
     for (int i = 0; i < 100'000; ++i) text += piece;
     INFO(piece);
@@ -174,8 +177,10 @@ TEST_CASE("join conditions take a side each") {
   const NameScope l = side(left, "left"), r = side(right, "right");
   const auto pair = [&](std::string text) -> std::string {
     auto out = check_join_condition(input(std::move(text)), l, r);
-    if (!out) return "error: " + out.error().message + (out.error().notes.empty() ? "" : " / " + out.error().notes[0].text);
-    return plan::to_text(*out->left) + " = " + plan::to_text(*out->right) + (out->shared.empty() ? "" : " shared " + out->shared);
+    if (!out)
+      return "error: " + out.error().message + (out.error().notes.empty() ? "" : " / " + out.error().notes[0].text);
+    return plan::to_text(*out->left) + " = " + plan::to_text(*out->right) +
+           (out->shared.empty() ? "" : " shared " + out->shared);
   };
   CHECK(pair("left.k == right.k") == "cast<float>(#0) = #0 shared k");
   CHECK(pair("right.k == left.x") == "cast<float>(#1) = #0");
@@ -193,7 +198,8 @@ TEST_CASE("reductions are split around the grouping") {
   Reduction reduction(scope(), by, {}, {});
   const auto add = [&](std::string text) -> std::string {
     auto out = reduction.add(input(std::move(text)));
-    if (!out) return "error: " + out.error().message + (out.error().notes.empty() ? "" : " / " + out.error().notes[0].text);
+    if (!out)
+      return "error: " + out.error().message + (out.error().notes.empty() ? "" : " / " + out.error().notes[0].text);
     return plan::to_text(**out) + " : " + (*out)->type.to_text();
   };
   CHECK(add("sum(a * b) / count()") == "truediv(#1, #2) : float");

@@ -44,7 +44,8 @@ FakeCatalog::FakeCatalog() {
   ConnectorSpec postgres_write;
   postgres_write.name = "io.postgres.write";
   postgres_write.role = ConnectorSpec::Role::kSink;
-  postgres_write.options = {option("postgres_settings", OptionType::kMap, true), option("table_name", OptionType::kText, true)};
+  postgres_write.options = {option("postgres_settings", OptionType::kMap, true),
+                            option("table_name", OptionType::kText, true)};
   postgres_write.options[0].fields = {option("host", OptionType::kText), option("port", OptionType::kInt),
                                       option("dbname", OptionType::kText), option("user", OptionType::kText),
                                       option("password", OptionType::kText)};

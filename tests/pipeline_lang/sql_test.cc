@@ -15,11 +15,16 @@ namespace {
 const std::map<std::string, Schema>& tables() {
   static const Type kMaybeInt(Kind::kInt, true);
   static const std::map<std::string, Schema> all = {
-      {"staff", {{{"sid", Kind::kInt}, {"name", Kind::kStr}, {"team", Type(Kind::kStr, true)}, {"pay", kMaybeInt},
-                  {"boss", kMaybeInt}}}},
+      {"staff",
+       {{{"sid", Kind::kInt},
+         {"name", Kind::kStr},
+         {"team", Type(Kind::kStr, true)},
+         {"pay", kMaybeInt},
+         {"boss", kMaybeInt}}}},
       {"squad", {{{"team", Type(Kind::kStr, true)}, {"city", Type(Kind::kStr, true)}, {"budget", Kind::kFloat}}}},
       {"sale", {{{"sid", kMaybeInt}, {"item", Kind::kStr}, {"qty", kMaybeInt}, {"price", Kind::kFloat}}}},
-      {"events", {{{"at", Kind::kDateTimeNaive}, {"who", Kind::kStr}, {"ok", Kind::kBool}, {"took", Kind::kDuration}}}}};
+      {"events",
+       {{{"at", Kind::kDateTimeNaive}, {"who", Kind::kStr}, {"ok", Kind::kBool}, {"took", Kind::kDuration}}}}};
   return all;
 }
 
@@ -75,7 +80,8 @@ std::string fault(std::string_view text) {
   auto planned = plan_of(text);
   if (planned) return "accepted";
   const Error& error = planned.error();
-  std::string out = error.message + " @" + std::string(text.substr(error.span.begin, error.span.end - error.span.begin));
+  std::string out =
+      error.message + " @" + std::string(text.substr(error.span.begin, error.span.end - error.span.begin));
   if (!error.notes.empty()) out += " (" + error.notes[0].text + ")";
   return out;
 }
@@ -94,8 +100,10 @@ TEST_CASE("columns have the names and types that SQL gives them") {
         "sid: int, _col_1: int | None, half: float | None, n x: str");
   CHECK(columns("SELECT COUNT(*), SUM(pay), AVG(pay), MIN(name) FROM staff") ==
         "_col_0: int, _col_1: int | None, _col_2: float | None, _col_3: str | None");
-  CHECK(columns("SELECT CASE WHEN pay > 1 THEN 'a' END x, COALESCE(pay, 0) y, pay IS NULL z, NULLIF(sid, 1) w FROM staff") ==
-        "x: str | None, y: int, z: bool, w: int | None");
+  CHECK(
+      columns(
+          "SELECT CASE WHEN pay > 1 THEN 'a' END x, COALESCE(pay, 0) y, pay IS NULL z, NULLIF(sid, 1) w FROM staff") ==
+      "x: str | None, y: int, z: bool, w: int | None");
   CHECK(columns("SELECT team, name, city FROM staff FULL JOIN squad USING (team)") ==
         "team: str | None, name: str | None, city: str | None");
   CHECK(columns("SELECT * FROM staff JOIN squad USING (team)") ==
@@ -113,9 +121,12 @@ TEST_CASE("what language.md 6 lists is planned, with kernels for every call") {
   for (std::string_view text : {
            "SELECT DISTINCT item FROM sale WHERE NOT (qty = 2) OR price BETWEEN 1 AND 2",
            "SELECT name FROM staff WHERE name LIKE 'A%' AND name NOT LIKE '%y' AND name ILIKE '_nn' ESCAPE '!'",
-           "SELECT UPPER(name), LOWER(name), LENGTH(name), SUBSTR(name, 1, 2), SUBSTRING(name FROM 2 FOR 1), TRIM(name),"
-           " LTRIM(name), RTRIM(name, 'x'), REPLACE(name, 'a', 'b'), CONCAT(name, team, pay), POSITION('a' IN name) FROM staff",
-           "SELECT ABS(pay), ROUND(price, 1), ROUND(price), FLOOR(price), CEIL(price), MOD(sale.sid, 2), POWER(price, 2),"
+           "SELECT UPPER(name), LOWER(name), LENGTH(name), SUBSTR(name, 1, 2), SUBSTRING(name FROM 2 FOR 1), "
+           "TRIM(name),"
+           " LTRIM(name), RTRIM(name, 'x'), REPLACE(name, 'a', 'b'), CONCAT(name, team, pay), POSITION('a' IN name) "
+           "FROM staff",
+           "SELECT ABS(pay), ROUND(price, 1), ROUND(price), FLOOR(price), CEIL(price), MOD(sale.sid, 2), POWER(price, "
+           "2),"
            " SQRT(price), GREATEST(qty, 1, 2), LEAST(price, qty), pay % 3, pay DIV 2 FROM sale, staff",
            "SELECT CAST(price AS INT), CAST(qty AS TEXT), '12'::int, CAST(item AS FLOAT), qty::varchar(10) FROM sale",
            "SELECT s.sid FROM staff s LEFT JOIN sale a ON a.sid = s.sid AND a.qty > s.pay WHERE a.sid IS NULL",
@@ -123,19 +134,24 @@ TEST_CASE("what language.md 6 lists is planned, with kernels for every call") {
            "SELECT s.sid FROM staff s RIGHT JOIN sale a ON a.qty > s.pay",
            "SELECT s.sid FROM staff s LEFT JOIN sale a ON TRUE",
            "SELECT s.sid FROM staff s CROSS JOIN sale a, squad",
-           "SELECT boss, COUNT(DISTINCT team), SUM(DISTINCT pay), SUM(pay) FILTER (WHERE pay > 2), STRING_AGG(name, '-' ORDER BY sid)"
+           "SELECT boss, COUNT(DISTINCT team), SUM(DISTINCT pay), SUM(pay) FILTER (WHERE pay > 2), STRING_AGG(name, "
+           "'-' ORDER BY sid)"
            " FROM staff GROUP BY boss HAVING COUNT(*) > 1 AND MIN(pay) IS NOT NULL",
            "SELECT SUBSTR(name, 1, 1) AS letter, COUNT(*) FROM staff GROUP BY letter HAVING letter <> 'A'",
            "SELECT SUBSTR(name, 1, 1), COUNT(*) FROM staff GROUP BY 1",
-           "SELECT team, SUM(pay) AS pay FROM staff GROUP BY team HAVING pay > 3 ORDER BY pay DESC NULLS LAST LIMIT 2 OFFSET 1",
-           "SELECT STDDEV(pay), STDDEV_POP(pay), VAR_SAMP(pay), VAR_POP(pay), MEDIAN(pay), QUANTILE(pay, 0.9), ARGMIN(pay, name),"
-           " MAX_BY(name, pay), ANY_VALUE(name), BOOL_AND(pay > 1), BOOL_OR(pay > 1), ARRAY_AGG(pay), FIRST(name) FROM staff",
+           "SELECT team, SUM(pay) AS pay FROM staff GROUP BY team HAVING pay > 3 ORDER BY pay DESC NULLS LAST LIMIT 2 "
+           "OFFSET 1",
+           "SELECT STDDEV(pay), STDDEV_POP(pay), VAR_SAMP(pay), VAR_POP(pay), MEDIAN(pay), QUANTILE(pay, 0.9), "
+           "ARGMIN(pay, name),"
+           " MAX_BY(name, pay), ANY_VALUE(name), BOOL_AND(pay > 1), BOOL_OR(pay > 1), ARRAY_AGG(pay), FIRST(name) FROM "
+           "staff",
            "SELECT sid FROM staff WHERE sid NOT IN (SELECT sid FROM sale) AND team IN (SELECT team FROM squad)",
            "SELECT sid FROM staff s WHERE EXISTS (SELECT 1 FROM sale a WHERE a.sid = s.sid AND a.qty > 1)",
            "SELECT sid, EXISTS (SELECT 1 FROM sale WHERE qty > 5) AS any_sale FROM staff",
            "SELECT sid FROM staff s WHERE NOT EXISTS (SELECT * FROM sale a WHERE s.sid = a.sid)",
            "SELECT q.city, (SELECT SUM(s.pay) FROM staff s WHERE s.team = q.team) AS payroll FROM squad q",
-           "SELECT q.city, (SELECT COUNT(*) + 1 FROM staff s WHERE s.team = q.team HAVING COUNT(*) > 1) AS n FROM squad q",
+           "SELECT q.city, (SELECT COUNT(*) + 1 FROM staff s WHERE s.team = q.team HAVING COUNT(*) > 1) AS n FROM "
+           "squad q",
            "SELECT sid FROM staff s WHERE pay > (SELECT AVG(pay) FROM staff t WHERE t.team = s.team)",
            "SELECT sid FROM staff s WHERE pay = (SELECT MAX(pay) FROM staff)",
            "SELECT team FROM staff GROUP BY team HAVING SUM(pay) > (SELECT AVG(budget) FROM squad)",
@@ -152,7 +168,8 @@ TEST_CASE("what language.md 6 lists is planned, with kernels for every call") {
            " (pay > 1) IS NOT TRUE, (sid, pay) IN ((1, 2), (3, NULL)) FROM staff",
            "SELECT SUM(pay > 10), pay > 10 AND boss IS NULL FROM staff GROUP BY pay, boss",
            "SELECT a.sid FROM staff a, (sale b LEFT JOIN squad c ON b.item = c.city) WHERE a.sid = b.sid",
-           "SELECT a.sid FROM squad, staff a JOIN sale b ON a.sid IN (SELECT sid FROM sale WHERE price > 1) AND a.sid = b.sid",
+           "SELECT a.sid FROM squad, staff a JOIN sale b ON a.sid IN (SELECT sid FROM sale WHERE price > 1) AND a.sid "
+           "= b.sid",
        }) {
     INFO(text);
     CHECK(columns(text).find("error: ") == std::string::npos);
@@ -161,19 +178,24 @@ TEST_CASE("what language.md 6 lists is planned, with kernels for every call") {
 }
 
 TEST_CASE("time in SQL: windows, asof joins, bands") {
-  CHECK(columns("SELECT window_start, window_end, COUNT(*) AS n FROM TUMBLE(TABLE events, DESCRIPTOR(at), INTERVAL '10 minutes') "
-                "GROUP BY window_start, window_end") == "window_start: datetime_naive, window_end: datetime_naive, n: int");
-  CHECK(columns("SELECT who, window_end FROM HOP(events, at, INTERVAL '1' MINUTE, INTERVAL '5' MINUTE) AS h WHERE h.ok") ==
+  CHECK(columns("SELECT window_start, window_end, COUNT(*) AS n FROM TUMBLE(TABLE events, DESCRIPTOR(at), INTERVAL '10 "
+                "minutes') "
+                "GROUP BY window_start, window_end") ==
+        "window_start: datetime_naive, window_end: datetime_naive, n: int");
+  CHECK(columns(
+            "SELECT who, window_end FROM HOP(events, at, INTERVAL '1' MINUTE, INTERVAL '5' MINUTE) AS h WHERE h.ok") ==
         "who: str, window_end: datetime_naive");
-  CHECK(columns("SELECT who, window_start FROM TABLE(SESSION(TABLE events PARTITION BY who, DESCRIPTOR(at), INTERVAL '30s'))") ==
-        "who: str, window_start: datetime_naive");
+  CHECK(columns("SELECT who, window_start FROM TABLE(SESSION(TABLE events PARTITION BY who, DESCRIPTOR(at), INTERVAL "
+                "'30s'))") == "who: str, window_start: datetime_naive");
   CHECK(columns("SELECT window_start FROM TUMBLE(sale, sid, 10)") == "window_start: int");
-  CHECK(fault("SELECT * FROM TUMBLE(events, who, INTERVAL '1m')").starts_with("the time of `TUMBLE` is a number or a datetime"));
+  CHECK(fault("SELECT * FROM TUMBLE(events, who, INTERVAL '1m')")
+            .starts_with("the time of `TUMBLE` is a number or a datetime"));
   CHECK(fault("SELECT * FROM TUMBLE(events, at, 5)").starts_with("the size must be a constant `duration`"));
   CHECK(fault("SELECT * FROM TUMBEL(events, at, 5)").starts_with("unknown table function `TUMBEL`"));
   CHECK(columns("SELECT a.sid, b.item FROM staff a ASOF JOIN sale b ON a.sid = b.sid AND a.pay >= b.qty") ==
         "sid: int, item: str");
-  CHECK(columns("SELECT a.sid, b.item FROM staff a ASOF LEFT JOIN sale b ON a.pay > b.qty") == "sid: int, item: str | None");
+  CHECK(columns("SELECT a.sid, b.item FROM staff a ASOF LEFT JOIN sale b ON a.pay > b.qty") ==
+        "sid: int, item: str | None");
   CHECK(fault("SELECT 1 FROM staff a ASOF JOIN sale b ON a.sid = b.sid").starts_with("ON of an ASOF JOIN needs"));
   auto planned = plan_of("SELECT a.sid FROM staff a, sale b WHERE a.pay BETWEEN b.qty - 1 AND b.qty + 1");
   REQUIRE(planned);
@@ -182,8 +204,9 @@ TEST_CASE("time in SQL: windows, asof joins, bands") {
 }
 
 TEST_CASE("a bound on ROW_NUMBER becomes the bound of its node") {
-  auto planned = plan_of("SELECT sid FROM (SELECT sid, ROW_NUMBER() OVER (PARTITION BY team ORDER BY pay) AS rn FROM staff) "
-                      "WHERE rn <= 3 AND sid > 1");
+  auto planned = plan_of(
+      "SELECT sid FROM (SELECT sid, ROW_NUMBER() OVER (PARTITION BY team ORDER BY pay) AS rn FROM staff) "
+      "WHERE rn <= 3 AND sid > 1");
   REQUIRE(planned);
   bool found = false;
   for (const plan::Node& node : planned->fragment.nodes)
@@ -195,7 +218,8 @@ TEST_CASE("a bound on ROW_NUMBER becomes the bound of its node") {
 }
 
 TEST_CASE("equalities of WHERE are the keys of joins in FROM") {
-  auto planned = plan_of("SELECT s.sid FROM staff s, squad q, sale a WHERE a.sid = s.sid AND q.team = s.team AND a.qty > 1");
+  auto planned =
+      plan_of("SELECT s.sid FROM staff s, squad q, sale a WHERE a.sid = s.sid AND q.team = s.team AND a.qty > 1");
   REQUIRE(planned);
   CHECK(count(*planned, "join") == 2);
   for (const plan::Node& node : planned->fragment.nodes)
@@ -208,7 +232,8 @@ TEST_CASE("equalities of WHERE are the keys of joins in FROM") {
 TEST_CASE("errors say what was found, where, and what is near") {
   CHECK(fault("SELECT wrod FROM staff") == "unknown column `wrod` @wrod (there are: sid, name, team, pay, boss)");
   CHECK(fault("SELECT nme FROM staff") == "unknown column `nme` @nme (did you mean `name`?)");
-  CHECK(fault("SELECT 1 FROM staff WHERE name = \"Gus Gas\"").find("a text stands in single ones: 'Gus Gas'") != std::string::npos);
+  CHECK(fault("SELECT 1 FROM staff WHERE name = \"Gus Gas\"").find("a text stands in single ones: 'Gus Gas'") !=
+        std::string::npos);
   CHECK(fault("SELECT x FROM stafff") == "unknown table `stafff` @stafff (did you mean `staff`?)");
   CHECK(fault("SELECT z.sid FROM staff s").starts_with("unknown table `z` in `z.sid` @z.sid"));
   CHECK(fault("SELECT team FROM staff JOIN squad ON TRUE") == "`team` is ambiguous: `staff.team`, `squad.team` @team");
@@ -222,7 +247,8 @@ TEST_CASE("errors say what was found, where, and what is near") {
   CHECK(fault("SELECT (SELECT s.pay + budget FROM squad q WHERE q.team = s.team) FROM staff s")
             .starts_with("correlation other than by equality: `s.pay`"));
   CHECK(fault("SELECT name, COUNT(*) FROM staff GROUP BY team").starts_with("column `name` is neither in GROUP BY"));
-  CHECK(fault("SELECT sid FROM staff WHERE COUNT(*) > 1").starts_with("an aggregate cannot stand in WHERE; use HAVING"));
+  CHECK(
+      fault("SELECT sid FROM staff WHERE COUNT(*) > 1").starts_with("an aggregate cannot stand in WHERE; use HAVING"));
   CHECK(fault("SELECT SUM(COUNT(*)) FROM staff") == "`SUM` cannot contain another aggregate @SUM(COUNT(*))");
   CHECK(fault("SELECT SUM(name) FROM staff") == "`SUM` takes numbers, found `str` @SUM(name)");
   CHECK(fault("SELECT name + 1 FROM staff").find("@name + 1") != std::string::npos);
@@ -230,9 +256,12 @@ TEST_CASE("errors say what was found, where, and what is near") {
   CHECK(fault("SELECT UPER(name) FROM staff") == "unknown function `UPER` @UPER(name) (did you mean `UPPER`?)");
   CHECK(fault("SELECT a, FROM staff") == "expected an expression, found `FROM` @FROM");
   CHECK(fault("SELECT sid FROM staff WHERE") == "expected an expression, found the end of the query @");
-  CHECK(fault("SELECT sid FROM staff UNION SELECT sid, item FROM sale").starts_with("UNION: the left side has 1 columns"));
-  CHECK(fault("SELECT name FROM staff UNION SELECT sid FROM sale").starts_with("UNION, column `name`: `str` and `int`"));
-  CHECK(fault("SELECT RANK() OVER (ORDER BY sid) FROM staff").starts_with("the window function `RANK` is not supported"));
+  CHECK(fault("SELECT sid FROM staff UNION SELECT sid, item FROM sale")
+            .starts_with("UNION: the left side has 1 columns"));
+  CHECK(
+      fault("SELECT name FROM staff UNION SELECT sid FROM sale").starts_with("UNION, column `name`: `str` and `int`"));
+  CHECK(
+      fault("SELECT RANK() OVER (ORDER BY sid) FROM staff").starts_with("the window function `RANK` is not supported"));
   CHECK(fault("SELECT s.team, q.team FROM staff s, squad q").starts_with("two columns of the result are named `team`"));
   CHECK(fault("SELECT 'abc FROM staff").starts_with("a text that does not end"));
   CHECK(fault("WITH RECURSIVE a AS (SELECT 1) SELECT * FROM a").find("!iterate") != std::string::npos);
@@ -263,11 +292,14 @@ TEST_CASE("depth and size are bounded") {
 
 TEST_CASE("no tokens in any order crash the planner") {
   static constexpr std::string_view kWords[] = {
-      "SELECT", "FROM", "WHERE", "GROUP", "BY", "HAVING", "ORDER", "LIMIT", "JOIN", "LEFT", "FULL", "ON", "USING", "(", ")", ",",
-      ".", "*", "=", "<", "+", "-", "||", "AND", "OR", "NOT", "IN", "EXISTS", "CASE", "WHEN", "THEN", "ELSE", "END", "NULL",
-      "TRUE", "1", "2.5", "'x'", "staff", "sale", "sid", "pay", "name", "item", "s", "COUNT", "SUM", "DISTINCT", "UNION",
-      "ALL", "EXCEPT", "INTERSECT", "WITH", "AS", "IS", "LIKE", "BETWEEN", "CAST", "::", "INTERVAL", "OVER", "PARTITION",
-      "ROW_NUMBER", "FILTER", "VALUES", "OFFSET", "DESC", "NULLS", "FIRST", ";", "\"q\"", "--\n", "/*", "é"};
+      "SELECT", "FROM",      "WHERE",      "GROUP",  "BY",     "HAVING", "ORDER",   "LIMIT",    "JOIN",  "LEFT",
+      "FULL",   "ON",        "USING",      "(",      ")",      ",",      ".",       "*",        "=",     "<",
+      "+",      "-",         "||",         "AND",    "OR",     "NOT",    "IN",      "EXISTS",   "CASE",  "WHEN",
+      "THEN",   "ELSE",      "END",        "NULL",   "TRUE",   "1",      "2.5",     "'x'",      "staff", "sale",
+      "sid",    "pay",       "name",       "item",   "s",      "COUNT",  "SUM",     "DISTINCT", "UNION", "ALL",
+      "EXCEPT", "INTERSECT", "WITH",       "AS",     "IS",     "LIKE",   "BETWEEN", "CAST",     "::",    "INTERVAL",
+      "OVER",   "PARTITION", "ROW_NUMBER", "FILTER", "VALUES", "OFFSET", "DESC",    "NULLS",    "FIRST", ";",
+      "\"q\"",  "--\n",      "/*",         "é"};
   std::mt19937 random(7);
   auto pick = [&](std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random); };
   for (int round = 0; round < 3000; ++round) {
@@ -276,15 +308,19 @@ TEST_CASE("no tokens in any order crash the planner") {
     if (auto planned = plan_of(text)) CHECK(compile_all(planned->fragment).empty());
   }
   static constexpr std::string_view kGood =
-      "WITH x AS (SELECT sid, COUNT(*) AS n FROM sale GROUP BY sid) SELECT s.name, x.n, CASE WHEN x.n > 1 THEN 'a' ELSE 'b' END "
-      "FROM staff s LEFT JOIN x ON x.sid = s.sid AND s.pay > 1 WHERE s.pay IN (1, 2, NULL) OR EXISTS (SELECT 1 FROM squad q "
+      "WITH x AS (SELECT sid, COUNT(*) AS n FROM sale GROUP BY sid) SELECT s.name, x.n, CASE WHEN x.n > 1 THEN 'a' "
+      "ELSE 'b' END "
+      "FROM staff s LEFT JOIN x ON x.sid = s.sid AND s.pay > 1 WHERE s.pay IN (1, 2, NULL) OR EXISTS (SELECT 1 FROM "
+      "squad q "
       "WHERE q.team = s.team) ORDER BY 1 DESC LIMIT 3";
   for (int round = 0; round < 3000; ++round) {
     std::string text(kGood);
     for (std::size_t i = 0, n = 1 + pick(3); i < n; ++i) {
       std::size_t at = pick(text.size());
-      if (pick(2) == 0) text.erase(at, 1 + pick(8));
-      else text.insert(at, kWords[pick(std::size(kWords))]);
+      if (pick(2) == 0)
+        text.erase(at, 1 + pick(8));
+      else
+        text.insert(at, kWords[pick(std::size(kWords))]);
     }
     if (auto planned = plan_of(text)) {
       INFO(text);

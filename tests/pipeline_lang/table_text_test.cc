@@ -89,7 +89,8 @@ TEST_CASE("cells are read by type") {
   CHECK(cell("{\"a\": [1, 2]}", Type(Kind::kJson)) == Value::json("{\"a\":[1,2]}"));
   CHECK(cell("(1, 'a')", Type::tuple({Kind::kInt, Kind::kStr})) ==
         Value::tuple({Value::of(std::int64_t{1}), Value::str("a")}));
-  CHECK(cell("[1, None]", Type::list(Type(Kind::kInt, true))) == Value::tuple({Value::of(std::int64_t{1}), Value::none()}));
+  CHECK(cell("[1, None]", Type::list(Type(Kind::kInt, true))) ==
+        Value::tuple({Value::of(std::int64_t{1}), Value::none()}));
   CHECK(cell("[[1, 2], [3, 4]]", Type::array()) ==
         Value::array(NdArray{{2, 2}, std::vector<std::int64_t>{1, 2, 3, 4}}));
   CHECK(cell("[1, 2.5]", Type::array()) == Value::array(NdArray{{2}, std::vector<double>{1, 2.5}}));

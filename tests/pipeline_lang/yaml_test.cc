@@ -99,7 +99,8 @@ TEST_CASE("an empty text is an empty mapping") {
 
 TEST_CASE("no cut and no change of a byte crashes the reader") {
   const std::string text =
-      "$s: !schema_from_types {a: int}\na: &x !io.csv.read\n  path: \"${P:-a}\"\n  schema: $s\nb: [*x, 'it''s', {c: |\n    d\n}]\n<<: {e: 1}\n";
+      "$s: !schema_from_types {a: int}\na: &x !io.csv.read\n  path: \"${P:-a}\"\n  schema: $s\nb: [*x, 'it''s', {c: "
+      "|\n    d\n}]\n<<: {e: 1}\n";
   for (std::size_t i = 0; i < text.size(); ++i) {
     Read cut(text.substr(0, i));
     for (const char c : {'\'', '"', ':', '{', ']', '&', '*', '!', '\n', '\t', '|', '%', '\xC3'}) {

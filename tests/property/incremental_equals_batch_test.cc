@@ -33,10 +33,12 @@ bool agrees(const Value& wanted, const Value& got) {
   if (wanted.tag() != got.tag()) return false;
   if (wanted.tag() == Value::Tag::kFloat) {
     const double a = wanted.as_float(), b = got.as_float();
-    return a == b || (std::isnan(a) && std::isnan(b)) || std::abs(a - b) <= 1e-9 * std::max({1.0, std::abs(a), std::abs(b)});
+    return a == b || (std::isnan(a) && std::isnan(b)) ||
+           std::abs(a - b) <= 1e-9 * std::max({1.0, std::abs(a), std::abs(b)});
   }
   if (wanted.tag() != Value::Tag::kTuple) return wanted == got;
-  return std::equal(wanted.as_tuple().begin(), wanted.as_tuple().end(), got.as_tuple().begin(), got.as_tuple().end(), agrees);
+  return std::equal(wanted.as_tuple().begin(), wanted.as_tuple().end(), got.as_tuple().begin(), got.as_tuple().end(),
+                    agrees);
 }
 
 bool agrees(const reference::Row& wanted, const reference::Row& got) {
@@ -57,8 +59,10 @@ std::string difference(const reference::Table& wanted, const Rows& got) {
   for (const auto& [fact, count] : wanted) expected[fact.key] = &fact.row;
   for (const auto& [key, row] : expected) {
     auto found = got.find(key);
-    if (found == got.end()) out += "- " + text_of(key, *row);
-    else if (!agrees(*row, found->second)) out += "- " + text_of(key, *row) + "+ " + text_of(key, found->second);
+    if (found == got.end())
+      out += "- " + text_of(key, *row);
+    else if (!agrees(*row, found->second))
+      out += "- " + text_of(key, *row) + "+ " + text_of(key, found->second);
   }
   for (const auto& [key, row] : got)
     if (expected.count(key) == 0) out += "+ " + text_of(key, row);

@@ -23,8 +23,7 @@ ExprPtr leaf(Random& random, const Schema& schema, const Type& type) {
 ExprPtr number(Random& random, const Schema& schema, const Type& type, int depth) {
   static const std::vector<std::string> kInt = {"add", "sub", "mul", "floordiv", "mod"};
   static const std::vector<std::string> kFloat = {"add", "sub", "mul", "truediv"};
-  if (type.is(Kind::kFloat) && random.chance(20))
-    return plan::coerce(gen(random, schema, Kind::kInt, depth - 1), type);
+  if (type.is(Kind::kFloat) && random.chance(20)) return plan::coerce(gen(random, schema, Kind::kInt, depth - 1), type);
   return plan::call(random.one_of(type.is(Kind::kInt) ? kInt : kFloat),
                     {gen(random, schema, type, depth - 1), gen(random, schema, type, depth - 1)}, type);
 }
@@ -51,7 +50,8 @@ ExprPtr boolean(Random& random, const Schema& schema, int depth) {
     case 3: return plan::call("not", {gen(random, schema, Kind::kBool, depth - 1)}, Kind::kBool);
     default: {
       const Type type(random.chance(50) ? Kind::kInt : Kind::kStr, true);
-      return plan::call(random.chance(50) ? "is_none" : "is_not_none", {gen(random, schema, type, depth - 1)}, Kind::kBool);
+      return plan::call(random.chance(50) ? "is_none" : "is_not_none", {gen(random, schema, type, depth - 1)},
+                        Kind::kBool);
     }
   }
 }
@@ -62,14 +62,16 @@ ExprPtr form(Random& random, const Schema& schema, const Type& type, int depth) 
     case 0:
       return plan::special(ExprKind::kIf,
                            {gen(random, schema, Kind::kBool, depth - 1), gen(random, schema, type, depth - 1),
-                            gen(random, schema, type, depth - 1)}, type);
+                            gen(random, schema, type, depth - 1)},
+                           type);
     case 1:
       return plan::special(ExprKind::kFillError,
                            {gen(random, schema, type, depth - 1), gen(random, schema, type, depth - 1)}, type);
     default:
       return plan::special(ExprKind::kCoalesce,
                            {gen(random, schema, type.as_optional(), depth - 1),
-                            plan::coerce(gen(random, schema, type, depth - 1), type)}, type);
+                            plan::coerce(gen(random, schema, type, depth - 1), type)},
+                           type);
   }
 }
 
@@ -106,7 +108,8 @@ plan::ExprPtr random_expr(Random& random, const Schema& schema, const Type& type
   if (type.optional() && random.chance(30))
     return plan::special(ExprKind::kRequire,
                          {gen(random, schema, type.without_optional(), depth - 1),
-                          gen(random, schema, Type(Kind::kInt, true), depth - 1)}, type);
+                          gen(random, schema, Type(Kind::kInt, true), depth - 1)},
+                         type);
   if (type.optional()) return plan::coerce(gen(random, schema, type.without_optional(), depth - 1), type);
   switch (type.kind()) {
     case Kind::kBool: return boolean(random, schema, depth);

@@ -24,8 +24,8 @@ struct Made {
 };
 
 const std::vector<Type>& cell_types() {
-  static const std::vector<Type> kTypes = {Kind::kInt,          Type(Kind::kInt, true), Kind::kFloat, Type(Kind::kFloat, true),
-                                           Kind::kStr,          Type(Kind::kStr, true), Kind::kBool,  Kind::kPointer};
+  static const std::vector<Type> kTypes = {Kind::kInt, Type(Kind::kInt, true), Kind::kFloat, Type(Kind::kFloat, true),
+                                           Kind::kStr, Type(Kind::kStr, true), Kind::kBool,  Kind::kPointer};
   return kTypes;
 }
 
@@ -65,8 +65,7 @@ class PlanMaker {
   void push_if_small(Made made) {
     push(std::move(made));
     std::int64_t peak = 0;
-    for (std::uint64_t time : times())
-      peak = std::max(peak, reference::num_rows(tables_at(time).back()));
+    for (std::uint64_t time : times()) peak = std::max(peak, reference::num_rows(tables_at(time).back()));
     if (peak <= options_.rows_max) return;
     if (!readable_.empty() && readable_.back().value + 1 == plan_.nodes.size()) readable_.pop_back();
     plan_.nodes.pop_back();
@@ -195,7 +194,8 @@ class PlanMaker {
   }
 
   Made make_filter(NodeId input) {
-    return {plan::Filter{random_expr(random_, schema_of(input), Kind::kBool, 3)}, {input}, schema_of(input), unique(input)};
+    return {
+        plan::Filter{random_expr(random_, schema_of(input), Kind::kBool, 3)}, {input}, schema_of(input), unique(input)};
   }
 
   Made make_remove_errors() {
@@ -211,7 +211,8 @@ class PlanMaker {
       if (random_.chance(35)) group.by.push_back(i);
     if (random_.chance(15)) group.instance = static_cast<std::uint32_t>(random_.below(from.size()));
     if (random_.chance(40)) group.sort_by.push_back(static_cast<std::uint32_t>(random_.below(from.size())));
-    for (std::uint32_t column : group.by) made.schema.columns.push_back({"c" + std::to_string(made.schema.size()), from.columns[column].type});
+    for (std::uint32_t column : group.by)
+      made.schema.columns.push_back({"c" + std::to_string(made.schema.size()), from.columns[column].type});
     if (group.instance) made.schema.columns.push_back({"instance", from.columns[*group.instance].type});
     const std::size_t reducers = random_.below(4);
     for (std::size_t i = 0; i < reducers; ++i) {
@@ -230,7 +231,8 @@ class PlanMaker {
     const NodeId left = any_table(), right = any_table();
     const Schema &a = schema_of(left), &b = schema_of(right);
     plan::Join join;
-    join.how = random_.one_of(std::vector{plan::JoinHow::kInner, plan::JoinHow::kLeft, plan::JoinHow::kRight, plan::JoinHow::kOuter});
+    join.how = random_.one_of(
+        std::vector{plan::JoinHow::kInner, plan::JoinHow::kLeft, plan::JoinHow::kRight, plan::JoinHow::kOuter});
     join.none_matches = random_.chance(70);
     const std::size_t keys = random_.chance(10) ? 0 : 1 + random_.below(2);
     for (std::size_t i = 0; i < keys; ++i) {
@@ -245,8 +247,10 @@ class PlanMaker {
     const bool pads_right = join.how == plan::JoinHow::kLeft || join.how == plan::JoinHow::kOuter;
     Made made{plan::Join{}, {left, right}, {}, unique(left) && unique(right)};
     if (options_.colliding_keys && random_.chance(25)) {
-      if (!pads_left) join.key = plan::JoinKey::kLeft, made.unique = false;
-      else if (!pads_right) join.key = plan::JoinKey::kRight, made.unique = false;
+      if (!pads_left)
+        join.key = plan::JoinKey::kLeft, made.unique = false;
+      else if (!pads_right)
+        join.key = plan::JoinKey::kRight, made.unique = false;
     }
     auto emit = [&](std::uint32_t column, Type type) {
       join.emit.push_back(column);
@@ -256,7 +260,8 @@ class PlanMaker {
       if (random_.chance(60)) emit(i, pads_left ? a.columns[i].type.as_optional() : a.columns[i].type);
     for (std::uint32_t i = 0; i < b.size(); ++i)
       if (random_.chance(60))
-        emit(static_cast<std::uint32_t>(a.size() + i), pads_right ? b.columns[i].type.as_optional() : b.columns[i].type);
+        emit(static_cast<std::uint32_t>(a.size() + i),
+             pads_right ? b.columns[i].type.as_optional() : b.columns[i].type);
     if (random_.chance(30)) emit(static_cast<std::uint32_t>(a.size() + b.size()), Type(Kind::kPointer, true));
     if (random_.chance(30)) emit(static_cast<std::uint32_t>(a.size() + b.size() + 1), Type(Kind::kPointer, true));
     if (made.schema.size() == 0) return std::nullopt;
@@ -269,8 +274,9 @@ class PlanMaker {
     plan::Project project;
     for (const ColumnSpec& column : schema.columns) {
       const std::vector<std::uint32_t> same = columns_of_type(schema_of(input), column.type);
-      project.exprs.push_back(!same.empty() && random_.chance(70) ? plan::column(random_.one_of(same), column.type)
-                                                                  : random_expr(random_, schema_of(input), column.type, 1));
+      project.exprs.push_back(!same.empty() && random_.chance(70)
+                                  ? plan::column(random_.one_of(same), column.type)
+                                  : random_expr(random_, schema_of(input), column.type, 1));
     }
     push({std::move(project), {input}, schema, unique(input)});
     return NodeId{static_cast<std::uint32_t>(plan_.nodes.size() - 1)};
@@ -314,7 +320,8 @@ class PlanMaker {
         inputs.push_back(other);
         for (const ColumnSpec& column : schema.columns) {
           const std::vector<std::uint32_t> same = columns_of_type(schema_of(other), column.type);
-          keyed.from_other.push_back(same.empty() || random_.chance(30) ? -1 : static_cast<std::int32_t>(random_.one_of(same)));
+          keyed.from_other.push_back(
+              same.empty() || random_.chance(30) ? -1 : static_cast<std::int32_t>(random_.one_of(same)));
         }
         break;
       }
@@ -326,9 +333,7 @@ class PlanMaker {
         keyed.kind = plan::KeyedKind::kDifference;
         inputs.push_back(any_table());
         break;
-      default:
-        keyed.kind = plan::KeyedKind::kRestrict;
-        inputs.push_back(any_table());
+      default: keyed.kind = plan::KeyedKind::kRestrict; inputs.push_back(any_table());
     }
     return Made{std::move(keyed), std::move(inputs), schema, true};
   }
@@ -370,7 +375,8 @@ class PlanMaker {
     Schema schema = schema_of(input);
     std::vector<std::uint32_t> candidates;
     for (std::uint32_t i = 0; i < schema.size(); ++i)
-      if (schema.columns[i].type.is_plain(Kind::kList) || schema.columns[i].type.is_plain(Kind::kStr)) candidates.push_back(i);
+      if (schema.columns[i].type.is_plain(Kind::kList) || schema.columns[i].type.is_plain(Kind::kStr))
+        candidates.push_back(i);
     if (candidates.empty()) return std::nullopt;
     plan::Flatten flatten;
     flatten.column = random_.one_of(candidates);
@@ -384,7 +390,8 @@ class PlanMaker {
   std::optional<Made> make_rekey() {
     if (!options_.colliding_keys) return std::nullopt;
     const NodeId input = any_table();
-    return Made{plan::Rekey{random_expr(random_, schema_of(input), Kind::kPointer, 2)}, {input}, schema_of(input), false};
+    return Made{
+        plan::Rekey{random_expr(random_, schema_of(input), Kind::kPointer, 2)}, {input}, schema_of(input), false};
   }
 
   // ---------------------------------------------------------------- loops
@@ -395,8 +402,10 @@ class PlanMaker {
     std::vector<NodeId> inputs;
     for (std::size_t n = 1 + random_.below(2); n > 0; --n) {
       const NodeId table = any_table();
-      if (!limited) inputs.push_back(shaped(table, least_schema()));
-      else if (shapeable(schema_of(table))) inputs.push_back(table);
+      if (!limited)
+        inputs.push_back(shaped(table, least_schema()));
+      else if (shapeable(schema_of(table)))
+        inputs.push_back(table);
     }
     if (inputs.empty()) return std::nullopt;
     plan::Iterate iterate;
@@ -427,7 +436,8 @@ class PlanMaker {
     return schema;
   }
 
-  bool make_body(const PlanMaker& outer, const std::vector<NodeId>& inputs, std::size_t variables, bool limited, plan::Iterate& iterate) {
+  bool make_body(const PlanMaker& outer, const std::vector<NodeId>& inputs, std::size_t variables, bool limited,
+                 plan::Iterate& iterate) {
     for (std::uint32_t i = 0; i < inputs.size(); ++i) {
       push({plan::LoopInput{i}, {}, outer.schema_of(inputs[i]), outer.unique(inputs[i])});
       iterate.loop_inputs.push_back(NodeId{i});
@@ -457,7 +467,9 @@ class PlanMaker {
   // The least d by k of `variable` and of the table seen as such rows, of few k and d.
   NodeId least_of(NodeId variable, NodeId table) {
     auto below = [&](std::int64_t n) {
-      return plan::call("mod", {random_expr(random_, schema_of(table), Kind::kInt, 2), plan::literal(Value::of(n), Kind::kInt)}, Kind::kInt);
+      return plan::call(
+          "mod", {random_expr(random_, schema_of(table), Kind::kInt, 2), plan::literal(Value::of(n), Kind::kInt)},
+          Kind::kInt);
     };
     push({plan::Project{{below(6), below(40)}}, {table}, least_schema(), unique(table)});
     const NodeId more{static_cast<std::uint32_t>(plan_.nodes.size() - 1)};

@@ -104,7 +104,9 @@ class Writer {
       case 0: return "(" + sub() + " || " + sub() + ")";
       case 1: return "UPPER(" + sub() + ")";
       case 2: return "LOWER(" + sub() + ")";
-      case 3: return "SUBSTR(" + sub() + ", " + std::to_string(random_.between(-2, 3)) + ", " + std::to_string(random_.between(0, 2)) + ")";
+      case 3:
+        return "SUBSTR(" + sub() + ", " + std::to_string(random_.between(-2, 3)) + ", " +
+               std::to_string(random_.between(0, 2)) + ")";
       case 4: return "TRIM(' ' || " + sub() + " || '  ')";
       case 5: return "REPLACE(" + sub() + ", 'n', 'mm')";
       default: return "COALESCE(" + sub() + ", " + literal + ")";
@@ -129,8 +131,12 @@ class Writer {
       case 1: return x + " " + pick(kOrder) + " " + value(columns, type, depth - 1);
       case 2: return x + " IS " + pick({"", "NOT "}) + "NULL";
       case 3: return x + pick({"", " NOT"}) + " BETWEEN " + value(columns, type, 0) + " AND " + value(columns, type, 0);
-      case 4: return x + pick({"", " NOT"}) + " IN (" + value(columns, type, 0) + ", " + value(columns, type, 0) + pick({"", ", NULL"}) + ")";
-      default: return text(columns, depth - 1) + pick({"", " NOT"}) + " LIKE " + pick({"'A%'", "'%n'", "'_'", "'%b%'", "'a%'"});
+      case 4:
+        return x + pick({"", " NOT"}) + " IN (" + value(columns, type, 0) + ", " + value(columns, type, 0) +
+               pick({"", ", NULL"}) + ")";
+      default:
+        return text(columns, depth - 1) + pick({"", " NOT"}) + " LIKE " +
+               pick({"'A%'", "'%n'", "'_'", "'%b%'", "'a%'"});
     }
   }
 
@@ -145,7 +151,8 @@ class Writer {
     const RandomTable& shape = shapes()[below(shapes().size())];
     std::string alias = "t" + std::to_string(aliases_++);
     From from{shape.name + " " + alias, {}};
-    for (const ColumnSpec& c : shape.schema.columns) from.columns.push_back({alias + "." + c.name, type_letter(c.type)});
+    for (const ColumnSpec& c : shape.schema.columns)
+      from.columns.push_back({alias + "." + c.name, type_letter(c.type)});
     return from;
   }
 
@@ -182,7 +189,8 @@ class Writer {
         std::string shared;
         for (const Column& l : left.columns)
           for (const Column& r : right.columns)
-            if (l.name.substr(l.name.find('.')) == r.name.substr(r.name.find('.'))) shared = r.name.substr(r.name.find('.') + 1);
+            if (l.name.substr(l.name.find('.')) == r.name.substr(r.name.find('.')))
+              shared = r.name.substr(r.name.find('.') + 1);
         if (!shared.empty()) {
           left.text += " " + how + " " + right.text + " USING (" + shared + ")";
           char type = 't';
@@ -196,8 +204,10 @@ class Writer {
       }
       if (how != "CROSS JOIN" && how != ",") {
         on = " ON " + (plain || chance(85) ? equality(left.columns, right.columns) : condition(both, 1));
-        if (plain && chance(30)) on += " AND " + column(right.columns, 't', "") + pick({" > 'A'", " IS NOT NULL", " <> 'B'"});
-        if (!plain && chance(30)) on += " AND " + condition(chance(50) ? both : chance(50) ? left.columns : right.columns, 1);
+        if (plain && chance(30))
+          on += " AND " + column(right.columns, 't', "") + pick({" > 'A'", " IS NOT NULL", " <> 'B'"});
+        if (!plain && chance(30))
+          on += " AND " + condition(chance(50) ? both : chance(50) ? left.columns : right.columns, 1);
       }
       left.text += (how == "," ? ", " : " " + how + " ") + right.text + on;
       left.columns = std::move(both);
@@ -234,12 +244,14 @@ class Writer {
         std::string item = value(from.columns, type, 1);
         std::string tail = chance(20) ? " UNION SELECT " + column(shape_columns(1), 't', "") + " FROM squad" : "";
         bool plain = source.find("WHERE") == std::string::npos;
-        return value(outer, type, 1) + pick({"", " NOT"}) + " IN (SELECT " + item + source + (type == 't' && plain ? tail : "") + ")";
+        return value(outer, type, 1) + pick({"", " NOT"}) + " IN (SELECT " + item + source +
+               (type == 't' && plain ? tail : "") + ")";
       }
       case 4: {
         std::string key = column(from.columns, type, "");
         if (key.empty()) return "TRUE";
-        return value(outer, type, 1) + pick({"", " NOT"}) + " IN (SELECT " + key + source + " GROUP BY " + key + " HAVING COUNT(*) > 1)";
+        return value(outer, type, 1) + pick({"", " NOT"}) + " IN (SELECT " + key + source + " GROUP BY " + key +
+               " HAVING COUNT(*) > 1)";
       }
       default: return integer(outer, 1) + " " + pick({"=", "<", ">="}) + " " + scalar(from.columns, source);
     }
@@ -267,9 +279,10 @@ class Writer {
       std::string item = integer(columns, 0);
       return "(SELECT " + item + source + " ORDER BY 1 " + pick({"", "DESC "}) + "LIMIT 1)";
     }
-    std::string aggregate = pick({"COUNT(*)", "SUM(" + integer(columns, 1) + ")", "MAX(" + integer(columns, 1) + ")",
-                                  "COALESCE(SUM(" + integer(columns, 0) + "), 0) + COUNT(*)", "COUNT(" + integer(columns, 0) + ")",
-                                  "CASE WHEN COUNT(*) > 1 THEN MIN(" + integer(columns, 0) + ") END"});
+    std::string aggregate =
+        pick({"COUNT(*)", "SUM(" + integer(columns, 1) + ")", "MAX(" + integer(columns, 1) + ")",
+              "COALESCE(SUM(" + integer(columns, 0) + "), 0) + COUNT(*)", "COUNT(" + integer(columns, 0) + ")",
+              "CASE WHEN COUNT(*) > 1 THEN MIN(" + integer(columns, 0) + ") END"});
     return "(SELECT " + aggregate + source + (chance(15) ? " HAVING COUNT(*) > 0" : "") + ")";
   }
 
@@ -309,11 +322,14 @@ class Writer {
       for (std::size_t i = 0, n = below(3); i < n; ++i) {
         char type = "it"[below(2)];
         groups.push_back(value(from.columns, type, chance(60) ? 0 : 1));
-        if (groups.back().find("t") == std::string::npos || std::isdigit(static_cast<unsigned char>(groups.back()[0])) ||
-            groups.back()[0] == '-' || groups.back()[0] == '\'')  // a literal would be a position
+        if (groups.back().find("t") == std::string::npos ||
+            std::isdigit(static_cast<unsigned char>(groups.back()[0])) || groups.back()[0] == '-' ||
+            groups.back()[0] == '\'')  // a literal would be a position
           groups.back() = column(from.columns, type, "");
-        if (groups.back().empty()) groups.pop_back();
-        else add(groups.back(), type);
+        if (groups.back().empty())
+          groups.pop_back();
+        else
+          add(groups.back(), type);
       }
       for (std::size_t i = 0, n = 1 + below(2); i < n; ++i) {
         char type = 'i';
@@ -321,9 +337,15 @@ class Writer {
         add(expr, type);
       }
       for (std::size_t i = 0; i < groups.size(); ++i) tail += (i == 0 ? " GROUP BY " : ", ") + groups[i];
-      if (chance(30)) tail += " HAVING COUNT(*) > " + std::to_string(below(3)) + (chance(40) ? " AND MIN(" + integer(from.columns, 0) + ") IS NOT NULL" : "") +
-                            (depth > 1 && chance(40) ? " AND COALESCE(SUM(" + integer(from.columns, 0) + "), 1) >= (SELECT MIN(sid) FROM sale)" : "") +
-                            (depth > 1 && chance(30) ? " AND MAX(" + integer(from.columns, 0) + ") " + pick({"", "NOT "}) + "IN (SELECT qty FROM sale)" : "");
+      if (chance(30))
+        tail += " HAVING COUNT(*) > " + std::to_string(below(3)) +
+                (chance(40) ? " AND MIN(" + integer(from.columns, 0) + ") IS NOT NULL" : "") +
+                (depth > 1 && chance(40)
+                     ? " AND COALESCE(SUM(" + integer(from.columns, 0) + "), 1) >= (SELECT MIN(sid) FROM sale)"
+                     : "") +
+                (depth > 1 && chance(30)
+                     ? " AND MAX(" + integer(from.columns, 0) + ") " + pick({"", "NOT "}) + "IN (SELECT qty FROM sale)"
+                     : "");
     } else {
       std::string wanted = types;
       if (wanted.empty())
@@ -365,8 +387,11 @@ class Writer {
 
   std::string band() {
     return "SELECT s.sid, a.qty, q.budget FROM staff s, sale a, squad q WHERE " +
-           pick({"s.pay BETWEEN a.qty - 1 AND a.qty + 1", "a.qty >= s.pay AND a.qty <= s.boss", "s.sid + 1 >= a.sid AND s.sid <= a.sid"}) +
-           " AND " + pick({"q.budget BETWEEN a.price - 0.5 AND a.price", "a.price <= q.budget AND q.team = s.team", "q.team = s.name"}) +
+           pick({"s.pay BETWEEN a.qty - 1 AND a.qty + 1", "a.qty >= s.pay AND a.qty <= s.boss",
+                 "s.sid + 1 >= a.sid AND s.sid <= a.sid"}) +
+           " AND " +
+           pick({"q.budget BETWEEN a.price - 0.5 AND a.price", "a.price <= q.budget AND q.team = s.team",
+                 "q.team = s.name"}) +
            (chance(50) ? " AND a.sid = s.boss" : "");
   }
 
@@ -376,15 +401,17 @@ class Writer {
     const Column& key = outputs[below(outputs.size())];
     if (key.type == 'f' || key.type == 'b') return "WITH q AS (" + inner + ") SELECT COUNT(*) AS n FROM q";
     From from = table();
-    return "WITH q AS (" + inner + ") SELECT q." + key.name + ", " + integer(from.columns, 1) + " AS x FROM " + from.text + " " +
-           pick({"JOIN", "LEFT JOIN", "FULL JOIN"}) + " q ON q." + key.name + " = " +
-           column(from.columns, key.type, key.type == 'i' ? "1" : "'A'") + (chance(30) ? " UNION ALL SELECT q." + key.name + ", 1 FROM q" : "");
+    return "WITH q AS (" + inner + ") SELECT q." + key.name + ", " + integer(from.columns, 1) + " AS x FROM " +
+           from.text + " " + pick({"JOIN", "LEFT JOIN", "FULL JOIN"}) + " q ON q." + key.name + " = " +
+           column(from.columns, key.type, key.type == 'i' ? "1" : "'A'") +
+           (chance(30) ? " UNION ALL SELECT q." + key.name + ", 1 FROM q" : "");
   }
 
   // Ranks over whole rows, so that ties are equal rows.
   std::string ranked() {
-    return "SELECT sid, item, rn FROM (SELECT sid, item, ROW_NUMBER() OVER (PARTITION BY " + pick({"item", "sid", "item, sid"}) +
-           " ORDER BY sid, item) AS rn FROM sale) r WHERE rn " + pick({"<=", "<", "="}) + " " + std::to_string(1 + below(3));
+    return "SELECT sid, item, rn FROM (SELECT sid, item, ROW_NUMBER() OVER (PARTITION BY " +
+           pick({"item", "sid", "item, sid"}) + " ORDER BY sid, item) AS rn FROM sale) r WHERE rn " +
+           pick({"<=", "<", "="}) + " " + std::to_string(1 + below(3));
   }
 
   Random& random_;
@@ -409,7 +436,8 @@ std::vector<RandomTable> random_tables(Random& random, std::size_t num_times) {
       std::size_t adds = t == 1 ? random.below(9) : random.below(4);
       for (std::size_t i = 0; i < adds; ++i) {
         std::vector<Value> row;
-        if (!live.empty() && random.chance(20)) row = live[random.below(live.size())].second;
+        if (!live.empty() && random.chance(20))
+          row = live[random.below(live.size())].second;
         else
           for (const ColumnSpec& column : table.schema.columns) row.push_back(random_value(random, column));
         table.events.push_back({time, 1, next_label, row});

@@ -95,12 +95,12 @@ bool is_rounded(plan::ReducerKind kind) {
 
 std::optional<plan::Reducer> random_reducer(Random& random, const Schema& schema) {
   static const std::vector<ReducerKind> kKinds = {
-      ReducerKind::kCount,  ReducerKind::kCountDistinct, ReducerKind::kSum,   ReducerKind::kAvg,
-      ReducerKind::kMin,    ReducerKind::kMax,           ReducerKind::kArgMin, ReducerKind::kArgMax,
-      ReducerKind::kUnique, ReducerKind::kAny,           ReducerKind::kTuple, ReducerKind::kSortedTuple,
-      ReducerKind::kFirst,  ReducerKind::kLast,          ReducerKind::kStddev, ReducerKind::kStddevPop,
-      ReducerKind::kVarSamp, ReducerKind::kVarPop,       ReducerKind::kMedian, ReducerKind::kQuantile,
-      ReducerKind::kStringAgg, ReducerKind::kBoolAnd,    ReducerKind::kBoolOr};
+      ReducerKind::kCount,     ReducerKind::kCountDistinct, ReducerKind::kSum,    ReducerKind::kAvg,
+      ReducerKind::kMin,       ReducerKind::kMax,           ReducerKind::kArgMin, ReducerKind::kArgMax,
+      ReducerKind::kUnique,    ReducerKind::kAny,           ReducerKind::kTuple,  ReducerKind::kSortedTuple,
+      ReducerKind::kFirst,     ReducerKind::kLast,          ReducerKind::kStddev, ReducerKind::kStddevPop,
+      ReducerKind::kVarSamp,   ReducerKind::kVarPop,        ReducerKind::kMedian, ReducerKind::kQuantile,
+      ReducerKind::kStringAgg, ReducerKind::kBoolAnd,       ReducerKind::kBoolOr};
   const ReducerKind kind = random.one_of(kKinds);
   switch (kind) {
     case ReducerKind::kCount:

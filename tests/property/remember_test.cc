@@ -59,7 +59,9 @@ Case random_case(std::uint64_t seed) {
   shape.deletions = 30;
   shape.edits = 30;
   const std::int64_t spread = random.between(1, 20);
-  shape.cells = [spread](Random& r, std::size_t) { return Cells{Value::of(r.between(1, spread)), Value::of(r.between(0, 2))}; };
+  shape.cells = [spread](Random& r, std::size_t) {
+    return Cells{Value::of(r.between(1, spread)), Value::of(r.between(0, 2))};
+  };
   out.events = random_events(random, shape, 1);
   const NodeId rows = add_stream(out.plan, schema, out.events);
   plan::Remember remember;
@@ -120,7 +122,11 @@ TEST_CASE("a row that is changed where the function does not look is not asked a
   schema.columns = {{"v", Kind::kInt}, {"other", Kind::kInt}};
   const Key key = key_of_values({Value::of(std::int64_t{1})});
   const auto cells = [](std::int64_t v, std::int64_t other) { return Cells{Value::of(v), Value::of(other)}; };
-  one.events = {{2, 1, key, cells(1, 1)}, {4, -1, key, cells(1, 1)}, {4, 1, key, cells(1, 2)}, {6, -1, key, cells(1, 2)}, {6, 1, key, cells(2, 2)}};
+  one.events = {{2, 1, key, cells(1, 1)},
+                {4, -1, key, cells(1, 1)},
+                {4, 1, key, cells(1, 2)},
+                {6, -1, key, cells(1, 2)},
+                {6, 1, key, cells(2, 2)}};
   const NodeId rows = add_stream(one.plan, schema, one.events);
   plan::Remember remember;
   remember.exprs.push_back(plan::user_call(one.function, {plan::column(0, Kind::kInt)}, Kind::kInt));

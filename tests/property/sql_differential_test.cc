@@ -66,7 +66,10 @@ class Sqlite {
   void create(const RandomTable& table) {
     std::string text = "CREATE TABLE " + table.name + " (label INTEGER";
     for (const ColumnSpec& column : table.schema.columns)
-      text += ", " + column.name + (column.type.is(Kind::kInt) ? " INTEGER" : column.type.is(Kind::kFloat) ? " REAL" : " TEXT");
+      text += ", " + column.name +
+              (column.type.is(Kind::kInt)     ? " INTEGER"
+               : column.type.is(Kind::kFloat) ? " REAL"
+                                              : " TEXT");
     run(text + ")");
     // The label is no column of the table that queries see.
     text = "";
@@ -78,7 +81,9 @@ class Sqlite {
     if (event.diff < 0) return run("DELETE FROM base_" + table.name + " WHERE label = " + std::to_string(event.label));
     std::string text = "INSERT INTO base_" + table.name + " VALUES (" + std::to_string(event.label);
     for (const Value& value : event.row)
-      text += ", " + (value.is_none() ? "NULL" : value.tag() == Value::Tag::kStr ? "'" + value.as_text() + "'" : value.to_text());
+      text += ", " + (value.is_none()                   ? "NULL"
+                      : value.tag() == Value::Tag::kStr ? "'" + value.as_text() + "'"
+                                                        : value.to_text());
     run(text + ")");
   }
   // Nothing if SQLite does not take the query; then `why`.
@@ -93,9 +98,12 @@ class Sqlite {
       Row row;
       for (int i = 0; i < sqlite3_column_count(statement); ++i) {
         int type = sqlite3_column_type(statement, i);
-        if (type == SQLITE_NULL) row.emplace_back("NULL");
-        else if (type == SQLITE_TEXT) row.push_back("'" + std::string(reinterpret_cast<const char*>(sqlite3_column_text(statement, i))) + "'");
-        else row.push_back(number(sqlite3_column_double(statement, i)));
+        if (type == SQLITE_NULL)
+          row.emplace_back("NULL");
+        else if (type == SQLITE_TEXT)
+          row.push_back("'" + std::string(reinterpret_cast<const char*>(sqlite3_column_text(statement, i))) + "'");
+        else
+          row.push_back(number(sqlite3_column_double(statement, i)));
       }
       rows.insert(std::move(row));
     }
@@ -116,7 +124,9 @@ class Sqlite {
 
 class NoConnectors : public ConnectorFactory {
  public:
-  Result<std::unique_ptr<Source>> make_source(const plan::Source&, Env&) override { return fail(Code::kInternal, "none"); }
+  Result<std::unique_ptr<Source>> make_source(const plan::Source&, Env&) override {
+    return fail(Code::kInternal, "none");
+  }
   Result<std::unique_ptr<Sink>> make_sink(const plan::Output&, const Schema&, Env&) override {
     return fail(Code::kInternal, "none");
   }
@@ -142,7 +152,8 @@ Result<plan::Plan> plan_of(const std::string& query, const std::vector<RandomTab
     const RandomTable& table = *find(planned.tables[input->input]);
     auto rows = std::make_shared<std::vector<plan::StaticRow>>();
     for (const RandomTable::Event& event : table.events)
-      rows->push_back({event.time, event.diff, key_of_values({Value::str(table.name), Value::of(static_cast<std::int64_t>(event.label))}),
+      rows->push_back({event.time, event.diff,
+                       key_of_values({Value::str(table.name), Value::of(static_cast<std::int64_t>(event.label))}),
                        event.row});
     node.params = plan::StaticRows{std::move(rows), true};
   }
@@ -156,7 +167,8 @@ Result<plan::Plan> plan_of(const std::string& query, const std::vector<RandomTab
 
 Row row_of(const Schema& schema, const Batch& batch, std::size_t at) {
   Row row;
-  for (std::size_t i = 0; i < schema.size(); ++i) row.push_back(shown(batch.columns[i].value(schema.columns[i].type, at)));
+  for (std::size_t i = 0; i < schema.size(); ++i)
+    row.push_back(shown(batch.columns[i].value(schema.columns[i].type, at)));
   return row;
 }
 
@@ -231,8 +243,8 @@ std::string check(std::uint64_t seed, std::uint64_t& compared) {
     for (const auto& [time, rows] : wanted)
       // Before the first input there is no commit, so not even the row of an aggregate over nothing.
       if (got[time] != rows && (time >= first_commit || time == 2 * kTimes))
-        return where + std::to_string(workers) + " workers, time " + std::to_string(time) + "\nSQLite:\n" + shown(rows) + "ours:\n" +
-               shown(got[time]);
+        return where + std::to_string(workers) + " workers, time " + std::to_string(time) + "\nSQLite:\n" +
+               shown(rows) + "ours:\n" + shown(got[time]);
   }
   return "";
 }

@@ -1,5 +1,5 @@
-// Behaviors on windows do what the rules of the language say, after every commit: a simulator of the rules, one pair of a
-// row and a window at a time, against compiled pipelines. Windows of shared panes equal those that cannot share.
+// Behaviors on windows do what the rules of the language say, after every commit: a simulator of the rules, one pair of
+// a row and a window at a time, against compiled pipelines. Windows of shared panes equal those that cannot share.
 #include <catch2/catch.hpp>
 #include <iterator>
 #include <set>
@@ -27,16 +27,16 @@ struct Behavior {
 
 struct Scenario {
   Kind kind = Kind::kTumbling;
-  std::int64_t hop = 1, length = 1;         // tumbling and sliding
+  std::int64_t hop = 1, length = 1;  // tumbling and sliding
   std::optional<std::int64_t> origin;
-  std::int64_t gap = 1;                     // sessions
+  std::int64_t gap = 1;  // sessions
   bool predicate = false;
-  std::int64_t lower = 0, upper = 0;        // intervals_over
+  std::int64_t lower = 0, upper = 0;  // intervals_over
   bool outer = false;
   bool by_instance = false;
   Behavior behavior;
-  Events rows;                              // i, t, v
-  Events places;                            // at: where intervals are
+  Events rows;    // i, t, v
+  Events places;  // at: where intervals are
 };
 
 // ---------------------------------------------------------------- as a pipeline
@@ -62,12 +62,14 @@ std::string window_text(const Scenario& s) {
   std::string origin = s.origin ? ", origin: " + number(*s.origin) : "";
   switch (s.kind) {
     case Kind::kTumbling: return "!temporal.tumbling {duration: " + number(s.length) + origin + "}";
-    case Kind::kSliding: return "!temporal.sliding {hop: " + number(s.hop) + ", duration: " + number(s.length) + origin + "}";
+    case Kind::kSliding:
+      return "!temporal.sliding {hop: " + number(s.hop) + ", duration: " + number(s.length) + origin + "}";
     case Kind::kSession:
-      return s.predicate ? "!temporal.session {predicate: b - a < " + number(s.gap) + "}" : "!temporal.session {max_gap: " + number(s.gap) + "}";
+      return s.predicate ? "!temporal.session {predicate: b - a < " + number(s.gap) + "}"
+                         : "!temporal.session {max_gap: " + number(s.gap) + "}";
     case Kind::kIntervals:
-      return "!temporal.intervals_over {at: $places.at, lower_bound: " + number(s.lower) + ", upper_bound: " + number(s.upper) +
-             ", is_outer: " + (s.outer ? "true" : "false") + "}";
+      return "!temporal.intervals_over {at: $places.at, lower_bound: " + number(s.lower) +
+             ", upper_bound: " + number(s.upper) + ", is_outer: " + (s.outer ? "true" : "false") + "}";
   }
   return {};
 }
@@ -85,8 +87,9 @@ std::string behavior_text(const Behavior& b) {
 }
 
 std::string windowby_text(const Scenario& s, const std::string& name, const std::string& reduce) {
-  return name + ": !windowby\n  table: $events\n  time: t\n  window: " + window_text(s) + "\n" + (s.by_instance ? "  instance: i\n" : "") +
-         behavior_text(s.behavior) + "  reduce: {i: _pw_instance, s: window.start, e: window.end, " + reduce + "}\n";
+  return name + ": !windowby\n  table: $events\n  time: t\n  window: " + window_text(s) + "\n" +
+         (s.by_instance ? "  instance: i\n" : "") + behavior_text(s.behavior) +
+         "  reduce: {i: _pw_instance, s: window.start, e: window.end, " + reduce + "}\n";
 }
 
 std::string source_text(const Scenario& s) {
@@ -116,8 +119,8 @@ Compiled compiled(const std::string& text) {
 struct Pair {
   std::int64_t start = 0, end = 0;
   std::int64_t instance = 0;
-  std::string id;                     // of the row and, for intervals, the place
-  std::optional<std::int64_t> time;   // of the row
+  std::string id;                    // of the row and, for intervals, the place
+  std::optional<std::int64_t> time;  // of the row
   Value value;
   friend auto operator<=>(const Pair& a, const Pair& b) {
     return std::tie(a.start, a.end, a.instance, a.id, a.time) <=> std::tie(b.start, b.end, b.instance, b.id, b.time);
@@ -171,14 +174,17 @@ class PairGates {
 
  private:
   [[nodiscard]] std::int64_t clock_of(std::int64_t instance) const { return b_.instance_clock ? instance : 0; }
-  [[nodiscard]] std::int64_t waits_until(const Pair& pair) const { return b_.shift ? pair.end + *b_.shift : pair.start + *b_.delay; }
+  [[nodiscard]] std::int64_t waits_until(const Pair& pair) const {
+    return b_.shift ? pair.end + *b_.shift : pair.start + *b_.delay;
+  }
   void see(Clock& clock, const std::vector<PairChange>& changes, const Ticks* ticks, bool adjusted) const {
     if (ticks) {
       for (auto [instance, time] : *ticks) advance(clock, clock_of(instance), time);
       return;
     }
     for (const PairChange& change : changes)
-      advance(clock, clock_of(change.pair.instance), adjusted ? std::max(*change.pair.time, waits_until(change.pair)) : *change.pair.time);
+      advance(clock, clock_of(change.pair.instance),
+              adjusted ? std::max(*change.pair.time, waits_until(change.pair)) : *change.pair.time);
   }
 
   std::vector<PairChange> freeze(std::vector<PairChange> changes, const Ticks* ticks) {
@@ -217,8 +223,10 @@ class PairGates {
   void forget(const std::vector<PairChange>& changes, const Ticks* ticks) {
     forgotten.clear();
     for (const PairChange& change : changes) {
-      if (change.diff > 0) alive.insert(change.pair);
-      else take_one(alive, change.pair);
+      if (change.diff > 0)
+        alive.insert(change.pair);
+      else
+        take_one(alive, change.pair);
     }
     if (!b_.closes_after()) return;
     bool reached = !changes.empty() || (ticks && !ticks->empty());
@@ -248,7 +256,8 @@ std::vector<const Event*> net_events(const Events& events, std::uint64_t when) {
     if (event.time != when) continue;
     bool cancels = false;
     for (const Event& other : events)
-      cancels = cancels || (other.time == when && other.diff == -event.diff && other.key == event.key && row_text(other.cells) == row_text(event.cells));
+      cancels = cancels || (other.time == when && other.diff == -event.diff && other.key == event.key &&
+                            row_text(other.cells) == row_text(event.cells));
     if (!cancels) out.push_back(&event);
   }
   return out;
@@ -263,7 +272,9 @@ std::vector<PairChange> tiled_changes(const Scenario& s, std::uint64_t when) {
     for (std::int64_t k = floor_div(t - origin, s.hop);; --k) {
       std::int64_t start = origin + k * s.hop;
       if (start + s.length <= t || (s.origin && k < 0)) break;
-      out.push_back({event->diff, {start, start + s.length, s.by_instance ? event->cells[0].as_int() : 0, to_text(event->key), t, event->cells[2]}});
+      out.push_back({event->diff,
+                     {start, start + s.length, s.by_instance ? event->cells[0].as_int() : 0, to_text(event->key), t,
+                      event->cells[2]}});
     }
   }
   return out;
@@ -279,7 +290,8 @@ Pairs interval_pairs(const Scenario& s, std::uint64_t when) {
       std::int64_t t = row.cells[1].as_int();
       if (t < at + s.lower || t > at + s.upper) continue;
       any = true;
-      out.insert({at + s.lower, at + s.upper, s.by_instance ? row.cells[0].as_int() : 0, to_text(place.key) + to_text(row.key), t, row.cells[2]});
+      out.insert({at + s.lower, at + s.upper, s.by_instance ? row.cells[0].as_int() : 0,
+                  to_text(place.key) + to_text(row.key), t, row.cells[2]});
     }
     if (!any && s.outer) out.insert({at + s.lower, at + s.upper, 0, to_text(place.key), std::nullopt, Value::none()});
   }
@@ -308,7 +320,8 @@ Multiset grouped(const Scenario& s, const Pairs& pairs) {
     std::ranges::sort(values, {}, [](const Value& v) { return v.as_int(); });
     auto [instance, start, end] = group;
     Value shown = s.by_instance ? Value::of(instance) : Value::none();
-    add_row(out, {shown, Value::of(start), Value::of(end), Value::of(static_cast<std::int64_t>(members.size())), Value::tuple(std::move(values))});
+    add_row(out, {shown, Value::of(start), Value::of(end), Value::of(static_cast<std::int64_t>(members.size())),
+                  Value::tuple(std::move(values))});
   }
   return out;
 }
@@ -343,7 +356,8 @@ std::map<std::uint64_t, Multiset> simulate_pairs(const Scenario& s, const std::v
     } else if (s.kind == Kind::kIntervals) {
       Pairs after = interval_pairs(s, when);
       Ticks ticks;
-      for (const Event* event : net_events(s.rows, when)) ticks.emplace_back(event->cells[0].as_int(), event->cells[1].as_int());
+      for (const Event* event : net_events(s.rows, when))
+        ticks.emplace_back(event->cells[0].as_int(), event->cells[1].as_int());
       gates.commit(difference_of(before, after), &ticks);
       before = std::move(after);
     } else {
@@ -351,7 +365,8 @@ std::map<std::uint64_t, Multiset> simulate_pairs(const Scenario& s, const std::v
     }
     // Kept results never learn of what was forgotten.
     bool kept = s.behavior.keep;
-    apply_difference(visible, was, grouped(s, kept && when != kEnd ? joined(gates.alive, gates.forgotten) : gates.alive));
+    apply_difference(visible, was,
+                     grouped(s, kept && when != kEnd ? joined(gates.alive, gates.forgotten) : gates.alive));
     out[when] = visible;
   }
   return out;
@@ -377,13 +392,18 @@ class SessionRules {
       if (b_.closes_after() && past(frozen, clock, t + *b_.closes_after())) continue;
       any = true;
       advance(clock_, clock, t);
-      if (event->diff > 0) rows_.push_back({event->key, event->cells});
-      else std::erase_if(rows_, [&](const Row& row) { return row.key == event->key && row_text(row.cells) == row_text(event->cells); });
+      if (event->diff > 0)
+        rows_.push_back({event->key, event->cells});
+      else
+        std::erase_if(rows_, [&](const Row& row) {
+          return row.key == event->key && row_text(row.cells) == row_text(event->cells);
+        });
     }
     release(false);
     if (b_.closes_after() && any)
       for (const auto& run : sessions())
-        if (run.front()->released && past(before, clock_of(instance(*run.front())), run.back()->cells[1].as_int() + reach() + *b_.closes_after()))
+        if (run.front()->released && past(before, clock_of(instance(*run.front())),
+                                          run.back()->cells[1].as_int() + reach() + *b_.closes_after()))
           for (Row* row : run) row->closed = true;
     if (b_.keep) apply_difference(visible_, was, shown());
     std::erase_if(rows_, [](const Row& row) { return row.closed; });
@@ -428,7 +448,8 @@ class SessionRules {
     for (Run& run : sessions()) {
       bool out = all || !b_.waits() || std::ranges::any_of(run, [](const Row* row) { return row->released; });
       if (!out) {
-        std::int64_t due = b_.shift ? run.back()->cells[1].as_int() + reach() + *b_.shift : run.front()->cells[1].as_int() + *b_.delay;
+        std::int64_t due =
+            b_.shift ? run.back()->cells[1].as_int() + reach() + *b_.shift : run.front()->cells[1].as_int() + *b_.delay;
         out = past(clock_, clock_of(instance(*run.front())), due);
       }
       for (Row* row : run) row->released = out;
@@ -442,7 +463,8 @@ class SessionRules {
       for (const Row* row : run) values.push_back(row->cells[2]);
       std::ranges::sort(values, {}, [](const Value& v) { return v.as_int(); });
       Value of = s_.by_instance ? run.front()->cells[0] : Value::none();
-      add_row(out, {of, run.front()->cells[1], run.back()->cells[1], Value::of(static_cast<std::int64_t>(run.size())), Value::tuple(std::move(values))});
+      add_row(out, {of, run.front()->cells[1], run.back()->cells[1], Value::of(static_cast<std::int64_t>(run.size())),
+                    Value::tuple(std::move(values))});
     }
     return out;
   }
@@ -504,7 +526,9 @@ Scenario random_scenario(Random& random) {
   };
   s.rows = random_events(random, shape, 1);
   if (s.rows.empty()) s.rows.push_back({2, 1, sequence_key(1, 0), shape.cells(random, 0)});
-  shape.cells = [=](Random& r, std::size_t commit) { return Cells{Value::of(static_cast<std::int64_t>(commit) * 3 + r.between(-spread, spread))}; };
+  shape.cells = [=](Random& r, std::size_t commit) {
+    return Cells{Value::of(static_cast<std::int64_t>(commit) * 3 + r.between(-spread, spread))};
+  };
   s.places = random_events(random, shape, 2);
   if (s.places.empty()) s.places.push_back({2, 1, sequence_key(2, 0), shape.cells(random, 0)});
   return s;
@@ -523,15 +547,18 @@ std::string behavior_case(std::uint64_t seed) {
   auto pipeline = compiled(text);
   auto times = times_of(s);
   auto wanted = simulate(s, times);
-  std::string wrong = compare_after_commits(pipeline.result.plan, pipeline.table("shown"), times, [&](std::uint64_t when) { return wanted[when]; });
+  std::string wrong = compare_after_commits(pipeline.result.plan, pipeline.table("shown"), times,
+                                            [&](std::uint64_t when) { return wanted[when]; });
   return wrong.empty() ? wrong : wrong + text;
 }
 
 // ---------------------------------------------------------------- shared panes
 
 constexpr const char* kMerging =
-    "n: count(), total: sum(v), mean: avg(v), part: sum(v / 3), share: avg(v / 7), low: min(v), high: max(v), spread: stddev(v), "
-    "var: var_pop(v / 3), best: argmax(v), worst: argmin(v % 5), start: first(v), newest: last(v), all_small: bool_and(v < 80), "
+    "n: count(), total: sum(v), mean: avg(v), part: sum(v / 3), share: avg(v / 7), low: min(v), high: max(v), spread: "
+    "stddev(v), "
+    "var: var_pop(v / 3), best: argmax(v), worst: argmin(v % 5), start: first(v), newest: last(v), all_small: "
+    "bool_and(v < 80), "
     "any_large: bool_or(v > 90), broken: sum(100 // (v % 4)), some: count(w), most: max(w)";
 
 std::string panes_case(std::uint64_t seed) {
@@ -542,9 +569,11 @@ std::string panes_case(std::uint64_t seed) {
   bool floats = random.chance(30);
   std::string source = source_text(s);
   source.replace(source.find("$events:"), 8, "$raw:");
-  source += "$events: !select {table: $raw, columns: {i: i, t: \"" + std::string(floats ? "t / 2" : "t") + "\", v: v, w: \"if_else(v % 3 == 0, None, v)\"}}\n";
+  source += "$events: !select {table: $raw, columns: {i: i, t: \"" + std::string(floats ? "t / 2" : "t") +
+            "\", v: v, w: \"if_else(v % 3 == 0, None, v)\"}}\n";
   if (floats) s.behavior = Behavior{};
-  std::string text = source + windowby_text(s, "shared", kMerging) + windowby_text(s, "single", std::string(kMerging) + ", vs: sorted_tuple(v)") +
+  std::string text = source + windowby_text(s, "shared", kMerging) +
+                     windowby_text(s, "single", std::string(kMerging) + ", vs: sorted_tuple(v)") +
                      "alone: !without {table: $single_rows, columns: [vs]}\n";
   std::size_t at = text.find("single: !windowby");
   text.replace(at, 7, "$single_rows:");
@@ -556,17 +585,19 @@ std::string panes_case(std::uint64_t seed) {
   auto times = times_of(s);
   for (std::uint32_t workers : {1U, 2U, 3U}) {
     auto single = run_results(pipeline.result.plan, pipeline.table("alone"), workers);
-    std::string wrong = compare_after_commits(pipeline.result.plan, pipeline.table("shared"), times, [&](std::uint64_t when) {
-      auto newest = single.upper_bound(when);
-      return newest == single.begin() ? Multiset{} : std::prev(newest)->second;
-    });
+    std::string wrong =
+        compare_after_commits(pipeline.result.plan, pipeline.table("shared"), times, [&](std::uint64_t when) {
+          auto newest = single.upper_bound(when);
+          return newest == single.begin() ? Multiset{} : std::prev(newest)->second;
+        });
     if (!wrong.empty()) return wrong + text;
   }
   return {};
 }
 
 bool has_node(const plan::Plan& plan, std::string_view name) {
-  return std::ranges::any_of(plan.nodes, [&](const plan::Node& node) { return plan::operator_name(node.params) == name; });
+  return std::ranges::any_of(plan.nodes,
+                             [&](const plan::Node& node) { return plan::operator_name(node.params) == name; });
 }
 
 void run_cases(const std::string& what, const std::function<std::string(std::uint64_t)>& one) {
@@ -589,8 +620,10 @@ TEST_CASE("panes are shared where all reducers merge") {
   s.hop = 2;
   s.length = 7;
   s.behavior = {};
-  CHECK(has_node(compiled(source_text(s) + windowby_text(s, "shown", "n: count(), m: max(v)")).result.plan, "sliding_groupby"));
-  CHECK(!has_node(compiled(source_text(s) + windowby_text(s, "shown", "n: count(), m: tuple(v)")).result.plan, "sliding_groupby"));
+  CHECK(has_node(compiled(source_text(s) + windowby_text(s, "shown", "n: count(), m: max(v)")).result.plan,
+                 "sliding_groupby"));
+  CHECK(!has_node(compiled(source_text(s) + windowby_text(s, "shown", "n: count(), m: tuple(v)")).result.plan,
+                  "sliding_groupby"));
   s.length = 3;
   CHECK(!has_node(compiled(source_text(s) + windowby_text(s, "shown", "n: count()")).result.plan, "sliding_groupby"));
 }

@@ -35,15 +35,17 @@ Sides random_sides(Random& random) {
   std::int64_t spread = random.between(0, 12);
   std::size_t keys = 1 + random.below(3);
   shape.cells = [&sides, spread, keys](Random& r, std::size_t commit) {
-    return Cells{Value::str("key " + std::to_string(r.below(keys)) + " with a long text"), time_value(sides.floats, r, commit, spread),
-                 Value::of(r.between(0, 99))};
+    return Cells{Value::str("key " + std::to_string(r.below(keys)) + " with a long text"),
+                 time_value(sides.floats, r, commit, spread), Value::of(r.between(0, 99))};
   };
   sides.left = random_events(random, shape, 1);
   sides.right = random_events(random, shape, 2);
   return sides;
 }
 
-double at(const Cells& cells) { return cells[1].tag() == Value::Tag::kFloat ? cells[1].as_float() : static_cast<double>(cells[1].as_int()); }
+double at(const Cells& cells) {
+  return cells[1].tag() == Value::Tag::kFloat ? cells[1].as_float() : static_cast<double>(cells[1].as_int());
+}
 Cells joined(const Cells* left, const Cells* right) {
   Cells out;
   for (const Cells* side : {left, right})
@@ -53,12 +55,14 @@ Cells joined(const Cells* left, const Cells* right) {
 Schema joined_schema(const Schema& one) {
   Schema out;
   for (int side = 0; side < 2; ++side)
-    for (const ColumnSpec& column : one.columns) out.columns.push_back({column.name + std::to_string(side), column.type.as_optional()});
+    for (const ColumnSpec& column : one.columns)
+      out.columns.push_back({column.name + std::to_string(side), column.type.as_optional()});
   return out;
 }
 
 plan::JoinHow random_how(Random& random, bool inner) {
-  static const std::vector<plan::JoinHow> all = {plan::JoinHow::kLeft, plan::JoinHow::kRight, plan::JoinHow::kOuter, plan::JoinHow::kInner};
+  static const std::vector<plan::JoinHow> all = {plan::JoinHow::kLeft, plan::JoinHow::kRight, plan::JoinHow::kOuter,
+                                                 plan::JoinHow::kInner};
   return all[random.below(inner ? 4 : 3)];
 }
 
@@ -72,7 +76,9 @@ std::string interval_case(std::uint64_t seed) {
   NodeId left = add_stream(plan, sides.schema, sides.left), right = add_stream(plan, sides.schema, sides.right);
   // Bounds are columns that a projection makes.
   Type type = sides.schema.columns[1].type;
-  auto literal = [&](std::int64_t v) { return sides.floats ? plan::literal(Value::of(static_cast<double>(v)), type) : plan::literal(Value::of(v), type); };
+  auto literal = [&](std::int64_t v) {
+    return sides.floats ? plan::literal(Value::of(static_cast<double>(v)), type) : plan::literal(Value::of(v), type);
+  };
   auto time = plan::column(1, type);
   plan::Project project;
   for (std::uint32_t i = 0; i < 3; ++i) project.exprs.push_back(plan::column(i, sides.schema.columns[i].type));
@@ -111,10 +117,12 @@ std::string interval_case(std::uint64_t seed) {
         met[i] = true;
         add_row(rows, joined(&l.cells, &r));
       }
-      if (!any && (how == plan::JoinHow::kLeft || how == plan::JoinHow::kOuter)) add_row(rows, joined(&l.cells, nullptr));
+      if (!any && (how == plan::JoinHow::kLeft || how == plan::JoinHow::kOuter))
+        add_row(rows, joined(&l.cells, nullptr));
     }
     for (std::size_t i = 0; i < rights.size(); ++i)
-      if (!met[i] && (how == plan::JoinHow::kRight || how == plan::JoinHow::kOuter)) add_row(rows, joined(nullptr, &rights[i].cells));
+      if (!met[i] && (how == plan::JoinHow::kRight || how == plan::JoinHow::kOuter))
+        add_row(rows, joined(nullptr, &rights[i].cells));
     return rows;
   };
   return compare_after_commits(plan, result, commit_times({&sides.left, &sides.right}), wanted);
@@ -171,7 +179,8 @@ std::string asof_case(std::uint64_t seed) {
   join.direction = c.direction;
   if (c.keyed) join.left_on = join.right_on = {0};
   join.left_time = join.right_time = 1;
-  if (c.tolerance) join.tolerance = sides.floats ? Value::of(*c.tolerance) : Value::of(static_cast<std::int64_t>(*c.tolerance));
+  if (c.tolerance)
+    join.tolerance = sides.floats ? Value::of(*c.tolerance) : Value::of(static_cast<std::int64_t>(*c.tolerance));
   join.tolerance_closed = c.closed;
   join.emit = {0, 1, 2, 3, 4, 5, 8, 9};
   plan::Node node;
@@ -226,7 +235,8 @@ std::string asof_now_case(std::uint64_t seed) {
     // An edit that changes nothing is no news.
     auto cancels = [&](const Event& event) {
       return std::ranges::any_of(sides.left, [&](const Event& other) {
-        return other.time == when && other.diff == -event.diff && other.key == event.key && row_text(other.cells) == row_text(event.cells);
+        return other.time == when && other.diff == -event.diff && other.key == event.key &&
+               row_text(other.cells) == row_text(event.cells);
       });
     };
     for (const Event& event : sides.left)

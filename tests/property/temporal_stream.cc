@@ -12,8 +12,12 @@ namespace {
 
 class NoConnectors : public ConnectorFactory {
  public:
-  Result<std::unique_ptr<Source>> make_source(const plan::Source&, Env&) override { return fail(Code::kInternal, "no sources here"); }
-  Result<std::unique_ptr<Sink>> make_sink(const plan::Output&, const Schema&, Env&) override { return fail(Code::kInternal, "no sinks here"); }
+  Result<std::unique_ptr<Source>> make_source(const plan::Source&, Env&) override {
+    return fail(Code::kInternal, "no sources here");
+  }
+  Result<std::unique_ptr<Sink>> make_sink(const plan::Output&, const Schema&, Env&) override {
+    return fail(Code::kInternal, "no sinks here");
+  }
 };
 
 constexpr std::int64_t kRunNsMax = 60'000'000'000;
@@ -62,10 +66,13 @@ std::vector<Live> live_at(const Events& events, std::uint64_t time) {
   std::vector<const Event*> order;
   for (const Event& event : events)
     if (event.time <= time) order.push_back(&event);
-  std::ranges::stable_sort(order, [](const Event* a, const Event* b) { return std::pair(a->time, a->diff) < std::pair(b->time, b->diff); });
+  std::ranges::stable_sort(
+      order, [](const Event* a, const Event* b) { return std::pair(a->time, a->diff) < std::pair(b->time, b->diff); });
   for (const Event* event : order) {
-    if (event->diff < 0) rows.erase(event->key);
-    else rows[event->key] = event->cells;
+    if (event->diff < 0)
+      rows.erase(event->key);
+    else
+      rows[event->key] = event->cells;
   }
   std::vector<Live> out;
   for (auto& [key, cells] : rows) out.push_back({key, cells});
@@ -81,7 +88,8 @@ std::vector<std::uint64_t> commit_times(const std::vector<const Events*>& stream
 
 std::string row_text(const Cells& cells) {
   std::string out;
-  for (const Value& cell : cells) out += (out.empty() ? "" : " | ") + (cell.is_error() ? std::string("ERROR") : cell.to_text());
+  for (const Value& cell : cells)
+    out += (out.empty() ? "" : " | ") + (cell.is_error() ? std::string("ERROR") : cell.to_text());
   return out;
 }
 
@@ -163,7 +171,8 @@ std::string compare_after_commits(const plan::Plan& plan, NodeId result, const s
       auto at = results.upper_bound(time);  // the newest at or below the time
       const Multiset got = at == results.begin() ? Multiset{} : std::prev(at)->second;
       std::string wrong = difference(wanted(time), got);
-      if (!wrong.empty()) return std::to_string(workers) + " workers, after commit " + std::to_string(time) + ":\n" + wrong;
+      if (!wrong.empty())
+        return std::to_string(workers) + " workers, after commit " + std::to_string(time) + ":\n" + wrong;
     }
   }
   return {};

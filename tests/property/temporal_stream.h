@@ -1,7 +1,7 @@
 // tests/property/temporal_stream.h
 //
-// Streams of events for the tests of operators over time: rows come, change and go, out of order, in commits; a plan over
-// them runs with some workers, and its result is compared after every commit.
+// Streams of events for the tests of operators over time: rows come, change and go, out of order, in commits; a plan
+// over them runs with some workers, and its result is compared after every commit.
 #pragma once
 
 #include <functional>

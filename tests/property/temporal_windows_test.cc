@@ -1,4 +1,5 @@
-// Windows and sessions equal their naive recomputation after every commit; gates and behaviors a simulator of the rules.
+// Windows and sessions equal their naive recomputation after every commit; gates and behaviors a simulator of the
+// rules.
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <set>
@@ -31,15 +32,20 @@ Stream random_stream(Random& random, bool may_delete = true) {
   bool floats = stream.floats;
   shape.cells = [=](Random& r, std::size_t commit) {
     std::int64_t at = static_cast<std::int64_t>(commit) * 3 + r.between(-spread, spread);
-    return Cells{Value::of(r.between(1, instances)), floats ? Value::of(static_cast<double>(at) / 2) : Value::of(at), Value::of(r.between(0, 99))};
+    return Cells{Value::of(r.between(1, instances)), floats ? Value::of(static_cast<double>(at) / 2) : Value::of(at),
+                 Value::of(r.between(0, 99))};
   };
   stream.events = random_events(random, shape, 1);
   return stream;
 }
 
-double number(const Value& value) { return value.tag() == Value::Tag::kFloat ? value.as_float() : static_cast<double>(value.as_int()); }
+double number(const Value& value) {
+  return value.tag() == Value::Tag::kFloat ? value.as_float() : static_cast<double>(value.as_int());
+}
 double at(const Cells& cells) { return number(cells[1]); }
-Value like(bool floats, double value) { return floats ? Value::of(value) : Value::of(static_cast<std::int64_t>(value)); }
+Value like(bool floats, double value) {
+  return floats ? Value::of(value) : Value::of(static_cast<std::int64_t>(value));
+}
 
 // ---------------------------------------------------------------- tumbling and sliding
 
@@ -74,7 +80,8 @@ std::string tiled_case(std::uint64_t seed) {
     for (const Live& row : live_at(stream.events, when)) {
       for (int k = -60; k <= 60; ++k) {
         double start = origin + k * hop;
-        if (start > at(row.cells) || at(row.cells) >= start + length || (assign.from_origin && start < origin)) continue;
+        if (start > at(row.cells) || at(row.cells) >= start + length || (assign.from_origin && start < origin))
+          continue;
         Cells cells = row.cells;
         cells.push_back(like(stream.floats, start));
         cells.push_back(like(stream.floats, start + length));
@@ -96,10 +103,13 @@ std::vector<Run> naive_sessions(const std::vector<Live>& rows, const std::functi
   for (const Live& row : rows) instances[row.cells[0].as_int()].push_back(&row);
   std::vector<Run> sessions;
   for (auto& [instance, members] : instances) {
-    std::ranges::sort(members, [](const Live* a, const Live* b) { return std::pair(at(a->cells), a->key) < std::pair(at(b->cells), b->key); });
+    std::ranges::sort(members, [](const Live* a, const Live* b) {
+      return std::pair(at(a->cells), a->key) < std::pair(at(b->cells), b->key);
+    });
     for (const Live* row : members) {
       bool joins = !sessions.empty() && sessions.back().front()->cells[0].as_int() == instance &&
-                   (at(sessions.back().back()->cells) == at(row->cells) || belong(at(sessions.back().back()->cells), at(row->cells)));
+                   (at(sessions.back().back()->cells) == at(row->cells) ||
+                    belong(at(sessions.back().back()->cells), at(row->cells)));
       if (!joins) sessions.emplace_back();
       sessions.back().push_back(row);
     }
@@ -119,8 +129,10 @@ std::string session_case(std::uint64_t seed) {
   bool odd_rule = random.chance(40) && !stream.floats;
   std::function<bool(double, double)> belong = [gap](double a, double b) { return b - a < gap; };
   if (odd_rule) {
-    auto four = plan::literal(Value::of(std::int64_t{4}), Kind::kInt), zero = plan::literal(Value::of(std::int64_t{0}), Kind::kInt);
-    assign.predicate = plan::call("ne", {plan::call("mod", {plan::column(1, time), four}, Kind::kInt), zero}, Kind::kBool);
+    auto four = plan::literal(Value::of(std::int64_t{4}), Kind::kInt),
+         zero = plan::literal(Value::of(std::int64_t{0}), Kind::kInt);
+    assign.predicate =
+        plan::call("ne", {plan::call("mod", {plan::column(1, time), four}, Kind::kInt), zero}, Kind::kBool);
     belong = [](double, double b) { return std::fmod(std::fmod(b, 4) + 4, 4) != 0; };
   } else {
     assign.max_gap = like(stream.floats, gap);
@@ -176,7 +188,8 @@ std::string session_case(std::uint64_t seed) {
   }
   plan::Node grouped;
   grouped.inputs = {sessions};
-  grouped.schema.columns = {{"session", Kind::kPointer}, {"i", Kind::kInt}, {"start", time}, {"end", time}, {"n", Kind::kInt}};
+  grouped.schema.columns = {
+      {"session", Kind::kPointer}, {"i", Kind::kInt}, {"start", time}, {"end", time}, {"n", Kind::kInt}};
   grouped.params = std::move(group);
   NodeId groups = plan.add(std::move(grouped));
   plan::Node out;
@@ -193,7 +206,8 @@ std::string session_case(std::uint64_t seed) {
     Multiset wanted;
     auto live = live_at(stream.events, when);
     for (const Run& run : naive_sessions(live, belong))
-      add_row(wanted, {run.front()->cells[0], run.front()->cells[1], run.back()->cells[1], Value::of(static_cast<std::int64_t>(run.size()))});
+      add_row(wanted, {run.front()->cells[0], run.front()->cells[1], run.back()->cells[1],
+                       Value::of(static_cast<std::int64_t>(run.size()))});
     return wanted;
   });
 }
@@ -203,7 +217,7 @@ std::string session_case(std::uint64_t seed) {
 // The rules of forget, buffer and freeze, as they are written, on the net changes of each commit.
 struct GateSimulator {
   plan::TimeGate gate;
-  std::map<std::int64_t, double> clock;   // of earlier commits, per instance
+  std::map<std::int64_t, double> clock;  // of earlier commits, per instance
   std::multimap<Key, Cells> held;
   Multiset out;
 
@@ -231,7 +245,8 @@ struct GateSimulator {
       for (const Event* event : events)
         if (event->diff == pass) take(*event, now);
     if (gate.kind == plan::GateKind::kBuffer) release([&](const Cells& cells) { return past(now, cells); }, 1);
-    if (gate.kind == plan::GateKind::kForget && !events.empty()) release([&](const Cells& cells) { return past(clock, cells); }, -1);
+    if (gate.kind == plan::GateKind::kForget && !events.empty())
+      release([&](const Cells& cells) { return past(clock, cells); }, -1);
     clock = now;
   }
   void end() {
@@ -299,7 +314,8 @@ std::string gate_case(std::uint64_t seed) {
       if (event.time != when) continue;
       bool cancels = false;
       for (const Event& other : stream.events)
-        cancels = cancels || (other.time == when && other.diff == -event.diff && other.key == event.key && row_text(other.cells) == row_text(event.cells));
+        cancels = cancels || (other.time == when && other.diff == -event.diff && other.key == event.key &&
+                              row_text(other.cells) == row_text(event.cells));
       if (!cancels) events.push_back(&event);
     }
     simulator.commit(events);
@@ -322,7 +338,8 @@ std::string order_case(std::uint64_t seed) {
   if (kind == 2) schema.columns[2].type = Type(Kind::kFloat, true);
   if (kind == 2)
     for (Event& event : stream.events)  // some values are None, the same for the same cells
-      event.cells[2] = event.cells[2].as_int() % 3 ? Value::none() : Value::of(static_cast<double>(event.cells[2].as_int()));
+      event.cells[2] =
+          event.cells[2].as_int() % 3 ? Value::none() : Value::of(static_cast<double>(event.cells[2].as_int()));
   NodeId rows = add_stream(plan, schema, stream.events);
   bool by_instance = kind != 2 && random.chance(60);
   plan::Node node;
@@ -348,7 +365,9 @@ std::string order_case(std::uint64_t seed) {
     std::map<std::int64_t, std::vector<Live>> instances;
     for (Live& row : live_at(stream.events, when)) instances[by_instance ? row.cells[0].as_int() : 0].push_back(row);
     for (auto& [instance, members] : instances) {
-      std::ranges::sort(members, [](const Live& a, const Live& b) { return std::pair(at(a.cells), a.key) < std::pair(at(b.cells), b.key); });
+      std::ranges::sort(members, [](const Live& a, const Live& b) {
+        return std::pair(at(a.cells), a.key) < std::pair(at(b.cells), b.key);
+      });
       for (std::size_t i = 0; i < members.size(); ++i) {
         Cells cells = members[i].cells;
         if (kind == 0) {
@@ -361,10 +380,15 @@ std::string order_case(std::uint64_t seed) {
           while (low > 0 && members[low].cells[2].is_none()) --low;
           while (high + 1 < members.size() && members[high].cells[2].is_none()) ++high;
           const Live &a = members[low], &b = members[high];
-          if (a.cells[2].is_none()) cells[2] = b.cells[2];
-          else if (b.cells[2].is_none()) cells[2] = a.cells[2];
-          else if (at(a.cells) == at(b.cells)) cells[2] = Value::error();
-          else cells[2] = Value::of(number(a.cells[2]) + (number(b.cells[2]) - number(a.cells[2])) * ((at(cells) - at(a.cells)) / (at(b.cells) - at(a.cells))));
+          if (a.cells[2].is_none())
+            cells[2] = b.cells[2];
+          else if (b.cells[2].is_none())
+            cells[2] = a.cells[2];
+          else if (at(a.cells) == at(b.cells))
+            cells[2] = Value::error();
+          else
+            cells[2] = Value::of(number(a.cells[2]) + (number(b.cells[2]) - number(a.cells[2])) *
+                                                          ((at(cells) - at(a.cells)) / (at(b.cells) - at(a.cells))));
         }
         add_row(out, cells);
       }

@@ -156,7 +156,8 @@ class Evaluator {
       case plan::KeyedKind::kUpdateCells:
         if (in(others[0]))
           for (std::size_t i = 0; i < row.size(); ++i)
-            if (params.from_other[i] >= 0) row[i] = others[0].at(fact.key)[static_cast<std::size_t>(params.from_other[i])];
+            if (params.from_other[i] >= 0)
+              row[i] = others[0].at(fact.key)[static_cast<std::size_t>(params.from_other[i])];
         break;
       case plan::KeyedKind::kIntersect:
       case plan::KeyedKind::kRestrict:
@@ -258,8 +259,10 @@ class Evaluator {
   void add_joined(const plan::Join& params, const Fact* left, const Fact* right, std::int64_t count, Table& out) const {
     Row both;
     auto append = [&](const Fact* side, std::size_t input_index) {
-      if (side != nullptr) both.insert(both.end(), side->row.begin(), side->row.end());
-      else both.insert(both.end(), plan_.node(node_->inputs[input_index]).schema.size(), Value::none());
+      if (side != nullptr)
+        both.insert(both.end(), side->row.begin(), side->row.end());
+      else
+        both.insert(both.end(), plan_.node(node_->inputs[input_index]).schema.size(), Value::none());
     };
     append(left, 0);
     append(right, 1);

@@ -83,8 +83,7 @@ Value call(const plan::Expr& expr, const Row& row, const Key& key) {
   for (const plan::ExprPtr& arg : expr.args) args.push_back(evaluate(*arg, row, key));
   for (const Value& arg : args)
     if (arg.is_error()) return Value::error();
-  if (expr.function == "cast" && expr.type.is(Kind::kFloat) && !args[0].is_none())
-    return Value::of(as_number(args[0]));
+  if (expr.function == "cast" && expr.type.is(Kind::kFloat) && !args[0].is_none()) return Value::of(as_number(args[0]));
   if (expr.function == "cast") return args[0];
   auto found = functions().find(expr.function);
   if (found == functions().end()) {

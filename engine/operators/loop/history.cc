@@ -12,7 +12,9 @@ bool before(const History::Entry& a, const History::Entry& b) {
   return a.tag < b.tag;
 }
 
-bool same(const History::Entry& a, const History::Entry& b) { return a.bits == b.bits && a.round == b.round && a.tag == b.tag; }
+bool same(const History::Entry& a, const History::Entry& b) {
+  return a.bits == b.bits && a.round == b.round && a.tag == b.tag;
+}
 
 }  // namespace
 
@@ -58,8 +60,10 @@ void History::settle(std::uint32_t group) {
       sum.diff += entries[j].diff;
       words_.release(sum.word());
     }
-    if (sum.diff != 0) entries[kept++] = sum;
-    else words_.release(sum.word());
+    if (sum.diff != 0)
+      entries[kept++] = sum;
+    else
+      words_.release(sum.word());
     i = j;
   }
   size_ -= entries.size() - kept;

@@ -46,7 +46,9 @@ class History {
     if (group >= lists_.size()) return {};
     return {lists_[group].entries.data, lists_[group].entries.size};
   }
-  [[nodiscard]] std::uint32_t past(std::uint32_t group) const { return group < lists_.size() ? lists_[group].settled : 0; }
+  [[nodiscard]] std::uint32_t past(std::uint32_t group) const {
+    return group < lists_.size() ? lists_[group].settled : 0;
+  }
   [[nodiscard]] bool empty(std::uint32_t group) const { return entries(group).empty(); }
   void prefetch(std::uint32_t group) const {
     if (group < lists_.size()) __builtin_prefetch(&lists_[group]);

@@ -68,7 +68,8 @@ class Grouped : public LoopNode {
  private:
   static constexpr std::uint32_t kUntouched = 0xFFFFFFFFU;
   struct Port {
-    explicit Port(const plan::Node& input) : rows(input.schema, all_columns(input.schema), input.keys_needed), history(rows) {}
+    explicit Port(const plan::Node& input)
+        : rows(input.schema, all_columns(input.schema), input.keys_needed), history(rows) {}
     RowCode rows;
     History history;
     std::vector<Batch> staged;  // of the running round
@@ -99,19 +100,19 @@ class Grouped : public LoopNode {
   const plan::Plan& plan_;
   const OperatorDescriptor& descriptor_;
   std::vector<Route> routes_;
-  bool whole_ = false;                      // one group: the operator may answer with rows over nothing
+  bool whole_ = false;  // one group: the operator may answer with rows over nothing
   std::vector<std::unique_ptr<Port>> ports_;
-  HashIndex index_;                         // groups by hash
-  std::vector<std::uint64_t> hash_of_;      // by group
+  HashIndex index_;                     // groups by hash
+  std::vector<std::uint64_t> hash_of_;  // by group
   std::vector<std::uint32_t> free_;
   bool has_past_ = false;
 
   // In a commit:
-  std::vector<std::uint32_t> touch_;        // by group: in touched_, or kUntouched
+  std::vector<std::uint32_t> touch_;  // by group: in touched_, or kUntouched
   std::vector<Touched> touched_;
   std::map<std::uint64_t, std::vector<std::uint32_t>> agenda_;
-  std::vector<std::uint32_t> due_;          // in this round
-  std::vector<std::uint32_t> fresh_;        // touched first in this round
+  std::vector<std::uint32_t> due_;    // in this round
+  std::vector<std::uint32_t> fresh_;  // touched first in this round
   std::unique_ptr<Operator> now_;
   std::unique_ptr<Operator> before_;
 };
@@ -180,7 +181,9 @@ std::uint32_t Grouped::touch(std::uint32_t group, std::uint64_t round) {
   if (touch_[group] != kUntouched) return touch_[group];
   auto at = static_cast<std::uint32_t>(touched_.size());
   touch_[group] = at;
-  touched_.push_back({.group = group, .past = std::vector<std::uint32_t>(ports_.size()), .fed = std::vector<std::uint32_t>(ports_.size())});
+  touched_.push_back({.group = group,
+                      .past = std::vector<std::uint32_t>(ports_.size()),
+                      .fed = std::vector<std::uint32_t>(ports_.size())});
   if (!has_past_) return at;
   fresh_.push_back(at);
   for (std::size_t p = 0; p < ports_.size(); ++p) {
@@ -213,7 +216,8 @@ void Grouped::step(Operator& instance, const std::vector<Feed>& feed, OperatorCo
     if (!feed[p].words.empty()) {
       Batch batch;
       batch.num_rows = feed[p].words.size();
-      for (std::size_t c = 0; c < port.rows.columns().size(); ++c) batch.columns.push_back(port.rows.decode(c, feed[p].words));
+      for (std::size_t c = 0; c < port.rows.columns().size(); ++c)
+        batch.columns.push_back(port.rows.decode(c, feed[p].words));
       if (port.rows.with_key()) batch.keys = port.rows.decode_keys(feed[p].words);
       batch.set_diffs(feed[p].diffs);
       instance.push(p, std::move(batch), context);
@@ -306,7 +310,8 @@ void Grouped::end_commit() {
 
 }  // namespace
 
-std::unique_ptr<LoopNode> make_loop_grouped(const plan::Node& node, const plan::Plan& plan, const OperatorDescriptor& descriptor) {
+std::unique_ptr<LoopNode> make_loop_grouped(const plan::Node& node, const plan::Plan& plan,
+                                            const OperatorDescriptor& descriptor) {
   return std::make_unique<Grouped>(node, plan, descriptor);
 }
 

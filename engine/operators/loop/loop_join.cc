@@ -58,8 +58,13 @@ Layout layout_of(const plan::Node& node, const plan::Join& join, std::size_t lef
 class LoopJoin : public LoopNode {
  public:
   LoopJoin(const plan::Node& node, const plan::Join& join, const Schema& left, const Schema& right, Layout layout)
-      : join_(join), schema_(node.schema), keys_needed_(node.keys_needed), layout_(std::move(layout)), groups_(key_types(join, left)),
-        rows_{RowCode(left, layout_.kept[0], layout_.with_key[0]), RowCode(right, layout_.kept[1], layout_.with_key[1])},
+      : join_(join),
+        schema_(node.schema),
+        keys_needed_(node.keys_needed),
+        layout_(std::move(layout)),
+        groups_(key_types(join, left)),
+        rows_{RowCode(left, layout_.kept[0], layout_.with_key[0]),
+              RowCode(right, layout_.kept[1], layout_.with_key[1])},
         histories_{History(rows_[0]), History(rows_[1])} {}
 
   void push(std::size_t port, Batch batch, std::uint64_t round, OperatorContext& out) override;
@@ -115,12 +120,12 @@ class LoopJoin : public LoopNode {
   RowCode rows_[2];
   History histories_[2];
   bool has_past_ = false;
-  Partitioned staged_[2];                      // of the running round
-  Matches now_;                                // of the running round
-  std::map<std::uint64_t, Matches> pending_;   // of later ones
+  Partitioned staged_[2];                     // of the running round
+  Matches now_;                               // of the running round
+  std::map<std::uint64_t, Matches> pending_;  // of later ones
   std::vector<std::uint32_t> touched_[2];
-  std::vector<std::uint32_t> group_of_;        // scratch
-  std::vector<RowWord> words_;                 // scratch
+  std::vector<std::uint32_t> group_of_;  // scratch
+  std::vector<RowWord> words_;           // scratch
 };
 
 void LoopJoin::push(std::size_t port, Batch batch, std::uint64_t, OperatorContext&) {
@@ -135,7 +140,8 @@ void LoopJoin::take(int side, Batch batch, std::uint64_t round, OperatorContext&
   if (rows_[side].with_key()) batch.materialise_keys();
   groups_.assign(batch, on(side), group_of_);
   rows_[side].encode(batch, words_);
-  bool may_not_match = std::ranges::any_of(on(side), [&](std::uint32_t column) { return batch.columns[column].has_tags(); });
+  bool may_not_match =
+      std::ranges::any_of(on(side), [&](std::uint32_t column) { return batch.columns[column].has_tags(); });
   constexpr std::size_t kAhead = 8;
   for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
     if (row + 2 * kAhead < batch.num_rows) {
@@ -158,7 +164,8 @@ void LoopJoin::take(int side, Batch batch, std::uint64_t round, OperatorContext&
   }
 }
 
-void LoopJoin::match(int side, std::uint32_t group, RowWord word, std::uint64_t round, Diff diff, OperatorContext& out) {
+void LoopJoin::match(int side, std::uint32_t group, RowWord word, std::uint64_t round, Diff diff,
+                     OperatorContext& out) {
   for (const History::Entry& entry : histories_[1 - side].entries(group)) {
     if (entry.diff == 0) continue;  // came and went; goes when the group is settled
     if (entry.round > round) {
@@ -173,8 +180,7 @@ void LoopJoin::match(int side, std::uint32_t group, RowWord word, std::uint64_t 
 }
 
 void LoopJoin::run(std::uint64_t round, OperatorContext& out) {
-  for (int side : {0, 1})
-    staged_[side].drain(on(side), [&](Batch batch) { take(side, std::move(batch), round, out); });
+  for (int side : {0, 1}) staged_[side].drain(on(side), [&](Batch batch) { take(side, std::move(batch), round, out); });
   if (now_.size() > 0) emit(now_, out);
   now_.clear();
   auto due = pending_.find(round);
@@ -199,9 +205,12 @@ void LoopJoin::emit(const Matches& matches, OperatorContext& out) const {
   for (std::size_t c = 0; c < layout_.out.size(); ++c) {
     const OutColumn& column = layout_.out[c];
     const std::vector<RowWord>& words = matches.rows[column.side];
-    if (column.unread) batch.columns.push_back(Column::constant(schema_.columns[c].type, Value::none(), batch.num_rows));
-    else if (column.is_key) batch.columns.push_back(rows_[column.side].decode_keys(words).as_column(batch.num_rows));
-    else batch.columns.push_back(rows_[column.side].decode(column.at, words));
+    if (column.unread)
+      batch.columns.push_back(Column::constant(schema_.columns[c].type, Value::none(), batch.num_rows));
+    else if (column.is_key)
+      batch.columns.push_back(rows_[column.side].decode_keys(words).as_column(batch.num_rows));
+    else
+      batch.columns.push_back(rows_[column.side].decode(column.at, words));
   }
   if (keys_needed_) batch.keys = result_keys(matches);
   batch.set_diffs(matches.diffs);

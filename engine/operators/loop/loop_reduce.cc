@@ -24,9 +24,15 @@ namespace {
 class LoopReduce : public LoopNode {
  public:
   LoopReduce(const plan::Node& node, const plan::GroupBy& params, const plan::Node& input)
-      : params_(params), schema_(node.schema), input_(input.schema), keys_needed_(node.keys_needed),
-        by_(group_columns(params)), groups_(types_of(input.schema, by_)), rows_(input.schema, read_columns(params), reads_keys(params)),
-        history_(rows_), results_(node.schema, result_columns(node.schema, by_.size()), false) {}
+      : params_(params),
+        schema_(node.schema),
+        input_(input.schema),
+        keys_needed_(node.keys_needed),
+        by_(group_columns(params)),
+        groups_(types_of(input.schema, by_)),
+        rows_(input.schema, read_columns(params), reads_keys(params)),
+        history_(rows_),
+        results_(node.schema, result_columns(node.schema, by_.size()), false) {}
 
   void push(std::size_t port, Batch batch, std::uint64_t round, OperatorContext& out) override;
   void run(std::uint64_t round, OperatorContext& out) override;
@@ -35,8 +41,8 @@ class LoopReduce : public LoopNode {
   }
   void end_commit() override;
   [[nodiscard]] StateSize state() const override {
-    return {history_.size(), groups_.bytes() + rows_.bytes() + history_.bytes() + results_.bytes() +
-                                 steps_.capacity() * sizeof(Steps)};
+    return {history_.size(),
+            groups_.bytes() + rows_.bytes() + history_.bytes() + results_.bytes() + steps_.capacity() * sizeof(Steps)};
   }
 
  private:
@@ -47,14 +53,16 @@ class LoopReduce : public LoopNode {
     std::uint32_t round = 0;
     bool present = false;
     RowWord result;
-    [[nodiscard]] bool same_result(const Step& other) const { return present == other.present && (!present || result == other.result); }
+    [[nodiscard]] bool same_result(const Step& other) const {
+      return present == other.present && (!present || result == other.result);
+    }
   };
   using Steps = std::vector<Step>;
   // A group that changed in this commit.
   struct Touched {
     std::uint32_t group = 0;
-    std::uint32_t past = 0;        // entries of its history that earlier commits left
-    std::uint32_t fed = 0;         // of those: how many the reducers have
+    std::uint32_t past = 0;          // entries of its history that earlier commits left
+    std::uint32_t fed = 0;           // of those: how many the reducers have
     std::uint32_t due = kUntouched;  // round in which it was last put on the list of those to evaluate
   };
   // What its result was in the last commit.
@@ -84,13 +92,15 @@ class LoopReduce : public LoopNode {
   static plan::Columns read_columns(const plan::GroupBy& params) {
     plan::Columns columns = params.sort_by;
     if (params.reducers.empty()) columns.clear();
-    for (const plan::Reducer& reducer : params.reducers) columns.insert(columns.end(), reducer.args.begin(), reducer.args.end());
+    for (const plan::Reducer& reducer : params.reducers)
+      columns.insert(columns.end(), reducer.args.begin(), reducer.args.end());
     std::ranges::sort(columns);
     columns.erase(std::unique(columns.begin(), columns.end()), columns.end());
     return columns;
   }
   static bool reads_keys(const plan::GroupBy& params) {
-    return std::ranges::any_of(params.reducers, [](const plan::Reducer& reducer) { return plan::reads_row_key(reducer.kind); });
+    return std::ranges::any_of(params.reducers,
+                               [](const plan::Reducer& reducer) { return plan::reads_row_key(reducer.kind); });
   }
   static plan::Columns result_columns(const Schema& schema, std::size_t groups) {
     plan::Columns columns;
@@ -115,33 +125,34 @@ class LoopReduce : public LoopNode {
   const bool keys_needed_;
   const plan::Columns by_;
   GroupIds groups_;
-  RowCode rows_;               // of what the reducers read
+  RowCode rows_;  // of what the reducers read
   History history_;
-  RowCode results_;            // of the reducers' columns
-  std::vector<Steps> steps_;   // by group
+  RowCode results_;           // of the reducers' columns
+  std::vector<Steps> steps_;  // by group
   bool has_past_ = false;
 
   // In a commit:
-  Partitioned input_rows_;     // of this round
+  Partitioned input_rows_;              // of this round
   std::optional<ReducerSet> reducers_;  // of touched groups, by their place in touched_
-  std::vector<std::uint32_t> touch_;  // by group: in touched_, or kUntouched
+  std::vector<std::uint32_t> touch_;    // by group: in touched_, or kUntouched
   std::vector<Touched> touched_;
-  std::vector<Recalled> recalled_;    // by place in touched_, if there is a past
+  std::vector<Recalled> recalled_;                              // by place in touched_, if there is a past
   std::map<std::uint64_t, std::vector<std::uint32_t>> agenda_;  // touched ones to evaluate, by round
   std::vector<std::uint32_t> due_;                              // in this round
-  std::vector<std::uint32_t> feed_to_;   // past rows for the reducers
+  std::vector<std::uint32_t> feed_to_;                          // past rows for the reducers
   std::vector<RowWord> feed_rows_;
   std::vector<Diff> feed_diffs_;
-  std::vector<std::uint32_t> group_of_;  // scratch
+  std::vector<std::uint32_t> group_of_;    // scratch
   std::vector<std::uint32_t> touched_of_;  // scratch
-  std::vector<RowWord> words_;           // scratch
+  std::vector<RowWord> words_;             // scratch
 };
 
 Batch LoopReduce::without_group_errors(Batch batch) const {
   if (std::ranges::none_of(by_, [&](std::uint32_t c) { return batch.columns[c].has_tags(); })) return batch;
   std::vector<std::uint32_t> kept;
   for (std::uint32_t row = 0; row < batch.num_rows; ++row)
-    if (std::ranges::none_of(by_, [&](std::uint32_t c) { return batch.columns[c].tag(row) == CellTag::kError; })) kept.push_back(row);
+    if (std::ranges::none_of(by_, [&](std::uint32_t c) { return batch.columns[c].tag(row) == CellTag::kError; }))
+      kept.push_back(row);
   return kept.size() == batch.num_rows ? batch : batch.gather(kept);
 }
 
@@ -228,7 +239,8 @@ void LoopReduce::flush_feed() {
   Batch batch;
   batch.num_rows = feed_to_.size();
   batch.columns.resize(input_.size());
-  for (std::size_t i = 0; i < rows_.columns().size(); ++i) batch.columns[rows_.columns()[i]] = rows_.decode(i, feed_rows_);
+  for (std::size_t i = 0; i < rows_.columns().size(); ++i)
+    batch.columns[rows_.columns()[i]] = rows_.decode(i, feed_rows_);
   if (rows_.with_key()) batch.keys = rows_.decode_keys(feed_rows_);
   batch.set_diffs(std::exchange(feed_diffs_, {}));
   reducers_->update(batch, feed_to_, 0);
@@ -278,7 +290,8 @@ Batch LoopReduce::batch_of(const Emission& emission) const {
   Batch batch;
   batch.num_rows = emission.groups.size();
   for (std::size_t c = 0; c < by_.size(); ++c) batch.columns.push_back(groups_.cells().gather(c, emission.groups));
-  for (std::size_t i = 0; i < results_.columns().size(); ++i) batch.columns.push_back(results_.decode(i, emission.results));
+  for (std::size_t i = 0; i < results_.columns().size(); ++i)
+    batch.columns.push_back(results_.decode(i, emission.results));
   if (keys_needed_) batch.keys = group_keys(params_, schema_, batch.columns, batch.num_rows);
   batch.set_diffs(emission.diffs);
   return batch;
@@ -296,7 +309,9 @@ void LoopReduce::evaluate(std::span<const std::uint32_t> due, std::uint64_t roun
   Emission emission;
   std::size_t next = 0;
   for (std::uint32_t at : due) {
-    Step now{.round = static_cast<std::uint32_t>(round), .present = next < present.size() && present[next] == at, .result = {}};
+    Step now{.round = static_cast<std::uint32_t>(round),
+             .present = next < present.size() && present[next] == at,
+             .result = {}};
     if (now.present) now.result = words_[next++];
     step(at, now, emission);
   }

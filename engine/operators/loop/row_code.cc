@@ -104,8 +104,10 @@ Column RowCode::decode(std::size_t i, const std::vector<RowWord>& words) const {
     using T = decltype(zero);
     std::vector<T> out(n);
     for (std::size_t row = 0; row < n; ++row) {
-      if constexpr (sizeof(T) == sizeof(std::uint64_t)) out[row] = std::bit_cast<T>(words[row].bits);
-      else out[row] = static_cast<T>(words[row].bits);
+      if constexpr (sizeof(T) == sizeof(std::uint64_t))
+        out[row] = std::bit_cast<T>(words[row].bits);
+      else
+        out[row] = static_cast<T>(words[row].bits);
     }
     return Column::from_vector<T>(phys_, std::move(out), std::move(tags));
   };

@@ -51,8 +51,8 @@ class RowCode {
   const plan::Columns columns_;
   const bool with_key_;
   Form form_ = Form::kNothing;
-  Phys phys_ = Phys::kI64;                 // kCell
-  RowStore rows_;                          // kStored
+  Phys phys_ = Phys::kI64;  // kCell
+  RowStore rows_;           // kStored
   HashIndex index_;
   std::vector<std::uint32_t> references_;  // by id
   std::vector<std::uint64_t> hash_of_;     // by id

@@ -21,7 +21,8 @@ std::vector<Type> value_types(const plan::Reducer& reducer, const Schema& input)
 
 class CountDistinct : public Reducer {
  public:
-  CountDistinct(const plan::Reducer& reducer, const Schema& input) : args_(reducer.args), values_(value_types(reducer, input), false) {}
+  CountDistinct(const plan::Reducer& reducer, const Schema& input)
+      : args_(reducer.args), values_(value_types(reducer, input), false) {}
 
   void reserve(std::size_t groups) override { distinct_.resize(groups); }
 
@@ -54,7 +55,8 @@ class CountDistinct : public Reducer {
   void maintain() override { values_.compact_if_worthwhile(); }
 
  private:
-  void change(std::span<const Column* const> columns, std::uint32_t row, std::uint64_t hash, std::uint32_t group, Diff diff) {
+  void change(std::span<const Column* const> columns, std::uint32_t row, std::uint64_t hash, std::uint32_t group,
+              Diff diff) {
     std::uint32_t id = index_.find(hash, [&](std::uint32_t v) { return values_.row_equals(v, columns, row); });
     if (id == HashIndex::kNoRow) {
       id = values_.insert(columns, row, nullptr);
@@ -80,7 +82,8 @@ class CountDistinct : public Reducer {
 class ApproximateDistinct : public Reducer {
  public:
   explicit ApproximateDistinct(const plan::Reducer& reducer)
-      : args_(reducer.args), bits_(std::clamp(static_cast<int>(reducer.parameter == 0 ? 12 : reducer.parameter), 4, 18)) {}
+      : args_(reducer.args),
+        bits_(std::clamp(static_cast<int>(reducer.parameter == 0 ? 12 : reducer.parameter), 4, 18)) {}
 
   void reserve(std::size_t groups) override { sketches_.resize(groups); }
   void update(const ReducerRows& rows) override {
@@ -141,7 +144,8 @@ class ApproximateDistinct : public Reducer {
 
 std::unique_ptr<Reducer> make_distinct_reducer(const plan::Reducer& reducer, const Schema& input) {
   if (reducer.kind == plan::ReducerKind::kCountDistinct) return std::make_unique<CountDistinct>(reducer, input);
-  if (reducer.kind == plan::ReducerKind::kCountDistinctApproximate) return std::make_unique<ApproximateDistinct>(reducer);
+  if (reducer.kind == plan::ReducerKind::kCountDistinctApproximate)
+    return std::make_unique<ApproximateDistinct>(reducer);
   return nullptr;
 }
 

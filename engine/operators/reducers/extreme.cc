@@ -22,7 +22,8 @@ struct Counted {
 
 class Extreme : public Reducer {
  public:
-  Extreme(std::uint32_t column, bool is_max, bool append_only) : column_(column), flip_(is_max ? -1 : 0), append_only_(append_only) {}
+  Extreme(std::uint32_t column, bool is_max, bool append_only)
+      : column_(column), flip_(is_max ? -1 : 0), append_only_(append_only) {}
   ~Extreme() override {
     for (Group& group : groups_) group.list.release(pool_);
   }
@@ -42,7 +43,8 @@ class Extreme : public Reducer {
     for (std::size_t i = 0; i < groups.size(); ++i) out[i] = groups_[groups[i]].best.value ^ flip_;
     return Column::from_vector<std::int64_t>(Phys::kI64, std::move(out));
   }
-  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, const ReducerErrors& errors) override {
+  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches,
+                const ReducerErrors& errors) override {
     auto beats = [&](std::uint32_t a, std::uint32_t b) { return groups_[a].best.value <= groups_[b].best.value; };
     return results(slide_best(groups, stretches, beats), errors);
   }
@@ -60,8 +62,8 @@ class Extreme : public Reducer {
   static constexpr std::size_t kListMax = 256;
   using Tree = std::map<std::int64_t, std::int64_t>;
   struct Group {
-    Counted best{0, 0};         // none if its count is 0
-    PooledArray<Counted> list;  // the others, falling
+    Counted best{0, 0};          // none if its count is 0
+    PooledArray<Counted> list;   // the others, falling
     std::unique_ptr<Tree> tree;  // instead, if they are many
   };
 
@@ -75,8 +77,10 @@ class Extreme : public Reducer {
       if (fresh.value < group.best.value) group.best = fresh;
     } else {
       if (fresh.value < group.best.value) std::swap(group.best, fresh);
-      if (group.tree) add_to_tree(group, fresh);
-      else add_to_list(group, fresh);
+      if (group.tree)
+        add_to_tree(group, fresh);
+      else
+        add_to_list(group, fresh);
     }
   }
 

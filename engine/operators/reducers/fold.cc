@@ -21,7 +21,11 @@ class SilentErrors : public expr::RowErrors {
 class Fold : public Reducer {
  public:
   Fold(const plan::Reducer& reducer, std::shared_ptr<const expr::Program> program, Schema input, plan::Columns sort_by)
-      : type_(reducer.type), init_(reducer.fold_init), program_(std::move(program)), input_(std::move(input)), sort_by_(std::move(sort_by)) {}
+      : type_(reducer.type),
+        init_(reducer.fold_init),
+        program_(std::move(program)),
+        input_(std::move(input)),
+        sort_by_(std::move(sort_by)) {}
 
   void reserve(std::size_t groups) override {
     states_.resize(groups, init_);
@@ -53,7 +57,8 @@ class Fold : public Reducer {
  private:
   [[nodiscard]] bool before(const Batch& a, const Batch& b) const {
     for (std::uint32_t column : sort_by_)
-      if (int c = Column::compare_cells(input_.columns[column].type, a.columns[column], 0, b.columns[column], 0)) return c < 0;
+      if (int c = Column::compare_cells(input_.columns[column].type, a.columns[column], 0, b.columns[column], 0))
+        return c < 0;
     return a.keys.absent() || a.keys[0] < b.keys[0];
   }
 
@@ -82,13 +87,14 @@ class Fold : public Reducer {
 
 }  // namespace
 
-Result<std::unique_ptr<Reducer>> make_fold_reducer(const plan::Reducer& reducer, const Schema& input, const plan::Columns& sort_by) {
+Result<std::unique_ptr<Reducer>> make_fold_reducer(const plan::Reducer& reducer, const Schema& input,
+                                                   const plan::Columns& sort_by) {
   if (reducer.kind != plan::ReducerKind::kFold) return std::unique_ptr<Reducer>();
   return std::make_unique<Fold>(reducer, TRY(expr::Program::compile({reducer.fold})), input, sort_by);
 }
 
-Result<std::unique_ptr<Reducer>> make_reducer(const plan::Reducer& reducer, const Schema& input, const plan::Columns& sort_by,
-                                              bool append_only) {
+Result<std::unique_ptr<Reducer>> make_reducer(const plan::Reducer& reducer, const Schema& input,
+                                              const plan::Columns& sort_by, bool append_only) {
   if (auto made = make_linear_reducer(reducer, input)) return made;
   if (auto made = make_extreme_reducer(reducer, input, append_only)) return made;
   if (auto made = make_ordered_reducer(reducer, input, sort_by, append_only)) return made;

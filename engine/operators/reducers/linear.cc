@@ -28,11 +28,13 @@ class Count : public Reducer {
     for (std::size_t i = 0; i < groups.size(); ++i) out[i] = counts_[groups[i]];
     return Column::from_vector<std::int64_t>(Phys::kI64, std::move(out));
   }
-  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, const ReducerErrors&) override {
+  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches,
+                const ReducerErrors&) override {
     std::vector<std::int64_t> out(stretches.size());
     std::int64_t count = 0;
-    slide(groups, stretches, [&](std::uint32_t group, int sign) { count += sign * counts_[group]; },
-          [&](std::size_t i) { out[i] = count; });
+    slide(
+        groups, stretches, [&](std::uint32_t group, int sign) { count += sign * counts_[group]; },
+        [&](std::size_t i) { out[i] = count; });
     return Column::from_vector<std::int64_t>(Phys::kI64, std::move(out));
   }
   void clear(std::uint32_t group) override { counts_[group] = 0; }
@@ -59,10 +61,12 @@ class IntSum : public Reducer {
   }
   Column results(std::span<const std::uint32_t> groups, const ReducerErrors& errors) override {
     ColumnBuilder out(average_ ? Phys::kF64 : Phys::kI64, groups.size());
-    for (std::size_t i = 0; i < groups.size(); ++i) push_result(sums_[groups[i]], average_ ? counts_[groups[i]] : 0, i, out, errors);
+    for (std::size_t i = 0; i < groups.size(); ++i)
+      push_result(sums_[groups[i]], average_ ? counts_[groups[i]] : 0, i, out, errors);
     return out.finish();
   }
-  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, const ReducerErrors& errors) override {
+  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches,
+                const ReducerErrors& errors) override {
     ColumnBuilder out(average_ ? Phys::kF64 : Phys::kI64, stretches.size());
     Int128 sum = 0;
     std::int64_t count = 0;
@@ -77,10 +81,13 @@ class IntSum : public Reducer {
     sums_[group] = 0;
     if (average_) counts_[group] = 0;
   }
-  [[nodiscard]] std::size_t bytes() const override { return sums_.capacity() * sizeof(Int128) + counts_.capacity() * 8; }
+  [[nodiscard]] std::size_t bytes() const override {
+    return sums_.capacity() * sizeof(Int128) + counts_.capacity() * 8;
+  }
 
  private:
-  void push_result(Int128 sum, std::int64_t count, std::size_t i, ColumnBuilder& out, const ReducerErrors& errors) const {
+  void push_result(Int128 sum, std::int64_t count, std::size_t i, ColumnBuilder& out,
+                   const ReducerErrors& errors) const {
     if (average_) {
       out.push_float(static_cast<double>(static_cast<long double>(sum) / static_cast<long double>(count)));
     } else if (sum > std::numeric_limits<std::int64_t>::max() || sum < std::numeric_limits<std::int64_t>::min()) {
@@ -119,13 +126,16 @@ class FloatSum : public Reducer {
     }
     return Column::from_vector<double>(Phys::kF64, std::move(out));
   }
-  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, const ReducerErrors&) override {
+  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches,
+                const ReducerErrors&) override {
     std::vector<double> out(stretches.size());
     ExactSum sum;
     std::int64_t count = 0;
     auto change = [&](std::uint32_t group, int sign) {
-      if (sign > 0) sum.add(sums_[group]);
-      else sum.subtract(sums_[group]);
+      if (sign > 0)
+        sum.add(sums_[group]);
+      else
+        sum.subtract(sums_[group]);
       count += sign * counts_[group];
     };
     slide(groups, stretches, change,
@@ -168,7 +178,8 @@ class Variance : public Reducer {
     for (std::uint32_t group : groups) push_result(state_[group], out);
     return out.finish();
   }
-  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, const ReducerErrors&) override {
+  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches,
+                const ReducerErrors&) override {
     ColumnBuilder out(Phys::kF64, stretches.size());
     State all;
     auto change = [&](std::uint32_t group, int sign) {
@@ -237,11 +248,13 @@ class BoolFold : public Reducer {
     for (std::size_t i = 0; i < groups.size(); ++i) out[i] = (deciding_[groups[i]] > 0) != is_and_ ? 1 : 0;
     return Column::from_vector<std::uint8_t>(Phys::kU8, std::move(out));
   }
-  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, const ReducerErrors&) override {
+  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches,
+                const ReducerErrors&) override {
     std::vector<std::uint8_t> out(stretches.size());
     std::int64_t deciding = 0;
-    slide(groups, stretches, [&](std::uint32_t group, int sign) { deciding += sign * deciding_[group]; },
-          [&](std::size_t i) { out[i] = (deciding > 0) != is_and_ ? 1 : 0; });
+    slide(
+        groups, stretches, [&](std::uint32_t group, int sign) { deciding += sign * deciding_[group]; },
+        [&](std::size_t i) { out[i] = (deciding > 0) != is_and_ ? 1 : 0; });
     return Column::from_vector<std::uint8_t>(Phys::kU8, std::move(out));
   }
   void clear(std::uint32_t group) override { deciding_[group] = 0; }
@@ -256,7 +269,8 @@ class BoolFold : public Reducer {
 // Sums of arrays, element by element; all arrays of a group must have one shape and element type.
 class ArraySum : public Reducer {
  public:
-  ArraySum(std::uint32_t column, Type type, bool average) : column_(column), type_(std::move(type)), average_(average) {}
+  ArraySum(std::uint32_t column, Type type, bool average)
+      : column_(column), type_(std::move(type)), average_(average) {}
   void reserve(std::size_t groups) override { state_.resize(groups); }
   void update(const ReducerRows& rows) override {
     for (std::size_t i = 0; i < rows.rows.size(); ++i) {

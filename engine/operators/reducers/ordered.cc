@@ -128,8 +128,10 @@ std::optional<NdArray> stack(const std::vector<Value>& values) {
   bool any_float = false;
   std::optional<std::vector<std::int64_t>> inner;
   auto same_inner = [&](std::vector<std::int64_t> shape) {
-    if (!inner) inner = std::move(shape);
-    else if (*inner != shape) return false;
+    if (!inner)
+      inner = std::move(shape);
+    else if (*inner != shape)
+      return false;
     return true;
   };
   auto add_number = [&](const Value& v) {
@@ -145,7 +147,8 @@ std::optional<NdArray> stack(const std::vector<Value>& values) {
   };
   for (const Value& value : values) {
     if (value.tag() == Value::Tag::kTuple || value.tag() == Value::Tag::kArray) {
-      std::optional<NdArray> part = value.tag() == Value::Tag::kArray ? std::optional(value.as_array()) : stack(value.as_tuple());
+      std::optional<NdArray> part =
+          value.tag() == Value::Tag::kArray ? std::optional(value.as_array()) : stack(value.as_tuple());
       if (!part || !same_inner(part->shape)) return std::nullopt;
       if (const auto* data = std::get_if<std::vector<std::int64_t>>(&part->data)) {
         for (std::int64_t v : *data) add_number(Value::of(v));
@@ -157,15 +160,19 @@ std::optional<NdArray> stack(const std::vector<Value>& values) {
     }
   }
   if (inner) out.shape.insert(out.shape.end(), inner->begin(), inner->end());
-  if (any_float) out.data = std::move(floats);
-  else out.data = std::move(ints);
+  if (any_float)
+    out.data = std::move(floats);
+  else
+    out.data = std::move(ints);
   return out;
 }
 
 class Ordered : public Reducer {
  public:
   Ordered(const plan::Reducer& reducer, Shape shape, bool append_only)
-      : reducer_(reducer), shape_(std::move(shape)), entries_(shape_.types, false),
+      : reducer_(reducer),
+        shape_(std::move(shape)),
+        entries_(shape_.types, false),
         best_only_(append_only && !shape_.takes_all && reducer.kind != ReducerKind::kUnique) {}
 
   void reserve(std::size_t groups) override { groups_.resize(groups); }
@@ -178,8 +185,10 @@ class Ordered : public Reducer {
     for (const Column& column : owned) columns.push_back(&column);
     for (std::size_t i = 0; i < rows.rows.size(); ++i) {
       SortedIds& group = groups_[rows.groups[i]];
-      if (best_only_) keep_best(group, columns, rows.rows[i]);
-      else add(group, columns, rows.rows[i], rows.diffs[i]);
+      if (best_only_)
+        keep_best(group, columns, rows.rows[i]);
+      else
+        add(group, columns, rows.rows[i], rows.diffs[i]);
     }
   }
 
@@ -192,9 +201,11 @@ class Ordered : public Reducer {
     return entries_.gather(shape_.result, ids);
   }
 
-  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, const ReducerErrors&) override {
+  Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches,
+                const ReducerErrors&) override {
     DCHECK(!shape_.takes_all);
-    std::vector<std::uint32_t> best = slide_best(groups, stretches, [&](std::uint32_t a, std::uint32_t b) { return beats(a, b); });
+    std::vector<std::uint32_t> best =
+        slide_best(groups, stretches, [&](std::uint32_t a, std::uint32_t b) { return beats(a, b); });
     for (std::uint32_t& at : best) at = extreme(groups_[at]);
     return entries_.gather(shape_.result, best);
   }
@@ -218,7 +229,8 @@ class Ordered : public Reducer {
       case Part::From::kColumn: return rows.batch.columns[part.column];
       case Part::From::kKey: return rows.batch.keys.as_column(rows.batch.num_rows);
       case Part::From::kCommit:
-        return Column::constant(Type(Kind::kInt), Value::of(static_cast<std::int64_t>(rows.commit)), rows.batch.num_rows);
+        return Column::constant(Type(Kind::kInt), Value::of(static_cast<std::int64_t>(rows.commit)),
+                                rows.batch.num_rows);
     }
     UNREACHABLE();
   }
@@ -232,7 +244,8 @@ class Ordered : public Reducer {
   void add(SortedIds& group, std::span<const Column* const> columns, std::uint32_t row, Diff diff) {
     auto order = [&](std::uint32_t id) { return compare(id, columns, row); };
     std::uint32_t id = group.find(order);
-    if (id == SortedIds::kNoId && diff < 0 && shape_.parts[0].from == Part::From::kCommit) id = without_commit(group, columns, row);
+    if (id == SortedIds::kNoId && diff < 0 && shape_.parts[0].from == Part::From::kCommit)
+      id = without_commit(group, columns, row);
     if (id == SortedIds::kNoId) {
       id = entries_.insert(columns, row, nullptr);
       if (id >= counts_.size()) counts_.resize(id + 1);
@@ -254,7 +267,8 @@ class Ordered : public Reducer {
   }
 
   // A deletion does not know in which commit its row came.
-  std::uint32_t without_commit(const SortedIds& group, std::span<const Column* const> columns, std::uint32_t row) const {
+  std::uint32_t without_commit(const SortedIds& group, std::span<const Column* const> columns,
+                               std::uint32_t row) const {
     std::uint32_t found = SortedIds::kNoId;
     group.for_each([&](std::uint32_t id) {
       bool same = true;
@@ -393,8 +407,8 @@ class Ordered : public Reducer {
 
 }  // namespace
 
-std::unique_ptr<Reducer> make_ordered_reducer(const plan::Reducer& reducer, const Schema& input, const plan::Columns& sort_by,
-                                              bool append_only) {
+std::unique_ptr<Reducer> make_ordered_reducer(const plan::Reducer& reducer, const Schema& input,
+                                              const plan::Columns& sort_by, bool append_only) {
   if (!is_ordered_kind(reducer.kind)) return nullptr;
   return std::make_unique<Ordered>(reducer, shape_of(reducer, input, sort_by), append_only);
 }

@@ -42,9 +42,10 @@ class Reducer {
   virtual void update(const ReducerRows& rows) = 0;
   // The results of these groups. Every one has at least one row of this reducer.
   virtual Column results(std::span<const std::uint32_t> groups, const ReducerErrors& errors) = 0;
-  // The results of stretches of `groups`, each as if it were one group. Every group has a row of this reducer, no stretch
-  // is empty, and both ends only move on from one stretch to the next. Requires: plan::merges.
-  virtual Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, const ReducerErrors& errors);
+  // The results of stretches of `groups`, each as if it were one group. Every group has a row of this reducer, no
+  // stretch is empty, and both ends only move on from one stretch to the next. Requires: plan::merges.
+  virtual Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches,
+                        const ReducerErrors& errors);
   // The group has no rows any more: its number may be used for another.
   virtual void clear(std::uint32_t group) = 0;
   [[nodiscard]] virtual std::size_t bytes() const = 0;
@@ -56,8 +57,8 @@ class Reducer {
 [[nodiscard]] Result<std::unique_ptr<Reducer>> make_reducer(const plan::Reducer& reducer, const Schema& input,
                                                             const plan::Columns& sort_by, bool append_only);
 
-// Moves over the stretches of a list: change(group, +1) for what comes in, change(group, -1) for what leaves, take(i) when
-// stretch i is complete.
+// Moves over the stretches of a list: change(group, +1) for what comes in, change(group, -1) for what leaves, take(i)
+// when stretch i is complete.
 template <class Change, class Take>
 void slide(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, Change&& change, Take&& take) {
   std::uint32_t from = 0, to = 0;
@@ -75,7 +76,8 @@ void slide(std::span<const std::uint32_t> groups, std::span<const Stretch> stret
 
 // For every stretch the group of it that no other beats; beats(a, b) also where both are as good.
 template <class Beats>
-std::vector<std::uint32_t> slide_best(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, Beats&& beats) {
+std::vector<std::uint32_t> slide_best(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches,
+                                      Beats&& beats) {
   std::vector<std::uint32_t> candidates, best(stretches.size());  // candidates: positions that no later one beats
   std::size_t head = 0;
   std::uint32_t to = 0;
@@ -93,9 +95,10 @@ std::vector<std::uint32_t> slide_best(std::span<const std::uint32_t> groups, std
 // One maker per family; null if the kind is of another.
 std::unique_ptr<Reducer> make_linear_reducer(const plan::Reducer& reducer, const Schema& input);
 std::unique_ptr<Reducer> make_extreme_reducer(const plan::Reducer& reducer, const Schema& input, bool append_only);
-std::unique_ptr<Reducer> make_ordered_reducer(const plan::Reducer& reducer, const Schema& input, const plan::Columns& sort_by,
-                                              bool append_only);
+std::unique_ptr<Reducer> make_ordered_reducer(const plan::Reducer& reducer, const Schema& input,
+                                              const plan::Columns& sort_by, bool append_only);
 std::unique_ptr<Reducer> make_distinct_reducer(const plan::Reducer& reducer, const Schema& input);
-Result<std::unique_ptr<Reducer>> make_fold_reducer(const plan::Reducer& reducer, const Schema& input, const plan::Columns& sort_by);
+Result<std::unique_ptr<Reducer>> make_fold_reducer(const plan::Reducer& reducer, const Schema& input,
+                                                   const plan::Columns& sort_by);
 
 }  // namespace thalweg

@@ -58,8 +58,8 @@ void ReducerSet::update(const Batch& batch, std::span<const std::uint32_t> group
   }
 }
 
-void ReducerSet::update_filtered(std::size_t r, const Batch& batch, std::span<const std::uint32_t> group_of, std::span<const Diff> diffs,
-                                 Commit commit) {
+void ReducerSet::update_filtered(std::size_t r, const Batch& batch, std::span<const std::uint32_t> group_of,
+                                 std::span<const Diff> diffs, Commit commit) {
   const plan::Reducer& planned = planned_[r];
   std::vector<std::uint32_t> rows;
   std::vector<std::uint32_t> groups;
@@ -78,7 +78,8 @@ void ReducerSet::update_filtered(std::size_t r, const Batch& batch, std::span<co
   reducers_[r]->update({batch, rows, groups, kept_diffs, commit});
 }
 
-void ReducerSet::append_results(const std::vector<std::uint32_t>& groups, const ReducerErrors& errors, std::vector<Column>& out) {
+void ReducerSet::append_results(const std::vector<std::uint32_t>& groups, const ReducerErrors& errors,
+                                std::vector<Column>& out) {
   for (std::size_t r = 0; r < reducers_.size(); ++r) {
     bool may_be_empty = filtered_[r] && planned_[r].none_if_empty &&
                         std::ranges::any_of(groups, [&](std::uint32_t g) { return of_reducer_[r][g] <= 0; });
@@ -86,7 +87,8 @@ void ReducerSet::append_results(const std::vector<std::uint32_t>& groups, const 
   }
 }
 
-Column ReducerSet::results_or_none(std::size_t r, const std::vector<std::uint32_t>& groups, const ReducerErrors& errors) {
+Column ReducerSet::results_or_none(std::size_t r, const std::vector<std::uint32_t>& groups,
+                                   const ReducerErrors& errors) {
   std::vector<std::uint32_t> full;
   std::vector<std::uint8_t> has;
   for (std::uint32_t g : groups) {
@@ -99,11 +101,15 @@ Column ReducerSet::results_or_none(std::size_t r, const std::vector<std::uint32_
 Column ReducerSet::spread(std::size_t r, const Column& values, const std::vector<std::uint8_t>& has) const {
   ColumnBuilder builder(values.phys(), has.size());
   std::size_t next = 0;
-  bool is_count = planned_[r].kind == plan::ReducerKind::kCount || planned_[r].kind == plan::ReducerKind::kCountDistinct;
+  bool is_count =
+      planned_[r].kind == plan::ReducerKind::kCount || planned_[r].kind == plan::ReducerKind::kCountDistinct;
   for (std::uint8_t one : has) {
-    if (one != 0) builder.push_cell(values, next++);
-    else if (is_count) builder.push_int(0);
-    else builder.push_none();
+    if (one != 0)
+      builder.push_cell(values, next++);
+    else if (is_count)
+      builder.push_int(0);
+    else
+      builder.push_none();
   }
   return builder.finish();
 }
@@ -111,31 +117,36 @@ Column ReducerSet::spread(std::size_t r, const Column& values, const std::vector
 // ---------------------------------------------------------------- stretches
 
 // Only reducers that merge are ever asked.
-Column Reducer::merged(std::span<const std::uint32_t>, std::span<const Stretch>, const ReducerErrors&) { UNREACHABLE(); }
+Column Reducer::merged(std::span<const std::uint32_t>, std::span<const Stretch>, const ReducerErrors&) {
+  UNREACHABLE();
+}
 
-std::vector<std::uint8_t> ReducerSet::have_results(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches) const {
+std::vector<std::uint8_t> ReducerSet::have_results(std::span<const std::uint32_t> groups,
+                                                   std::span<const Stretch> stretches) const {
   std::vector<std::uint8_t> out(stretches.size());
   for (std::size_t i = 0; i < stretches.size(); ++i) out[i] = stretches[i].from < stretches[i].to ? 1 : 0;
   for (std::size_t r = 0; r < reducers_.size(); ++r) {
     if (!filtered_[r] || planned_[r].none_if_empty) continue;
     std::int64_t rows = 0;
-    slide(groups, stretches, [&](std::uint32_t group, int sign) { rows += sign * of_reducer_[r][group]; },
-          [&](std::size_t i) { out[i] = out[i] != 0 && rows > 0 ? 1 : 0; });
+    slide(
+        groups, stretches, [&](std::uint32_t group, int sign) { rows += sign * of_reducer_[r][group]; },
+        [&](std::size_t i) { out[i] = out[i] != 0 && rows > 0 ? 1 : 0; });
   }
   return out;
 }
 
-void ReducerSet::append_merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, const ReducerErrors& errors,
-                               std::vector<Column>& out) {
+void ReducerSet::append_merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches,
+                               const ReducerErrors& errors, std::vector<Column>& out) {
   for (std::size_t r = 0; r < reducers_.size(); ++r) {
     bool skips = filtered_[r] && std::ranges::any_of(groups, [&](std::uint32_t g) { return of_reducer_[r][g] <= 0; });
-    out.push_back(skips ? merged_or_none(r, groups, stretches, errors) : reducers_[r]->merged(groups, stretches, errors));
+    out.push_back(skips ? merged_or_none(r, groups, stretches, errors)
+                        : reducers_[r]->merged(groups, stretches, errors));
   }
 }
 
 // Groups without a row of the reducer are left out.
-Column ReducerSet::merged_or_none(std::size_t r, std::span<const std::uint32_t> groups, std::span<const Stretch> stretches,
-                                  const ReducerErrors& errors) {
+Column ReducerSet::merged_or_none(std::size_t r, std::span<const std::uint32_t> groups,
+                                  std::span<const Stretch> stretches, const ReducerErrors& errors) {
   std::vector<std::uint32_t> full, before(groups.size() + 1);
   for (std::size_t i = 0; i < groups.size(); ++i) {
     before[i] = static_cast<std::uint32_t>(full.size());
@@ -170,7 +181,8 @@ std::size_t ReducerSet::bytes() const {
   return bytes;
 }
 
-KeyColumn group_keys(const plan::GroupBy& params, const Schema& schema, std::span<const Column> columns, std::size_t rows) {
+KeyColumn group_keys(const plan::GroupBy& params, const Schema& schema, std::span<const Column> columns,
+                     std::size_t rows) {
   std::vector<Key> keys(rows);
   if (params.key_is_column) {
     Cells<Key> cells = columns[0].u128();

@@ -27,9 +27,10 @@ class ReducerSet {
   // One column per reducer for groups that have a result.
   void append_results(const std::vector<std::uint32_t>& groups, const ReducerErrors& errors, std::vector<Column>& out);
   // The same for stretches of a list of groups that have rows, each as if it were one group (see Reducer::merged).
-  [[nodiscard]] std::vector<std::uint8_t> have_results(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches) const;
-  void append_merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches, const ReducerErrors& errors,
-                     std::vector<Column>& out);
+  [[nodiscard]] std::vector<std::uint8_t> have_results(std::span<const std::uint32_t> groups,
+                                                       std::span<const Stretch> stretches) const;
+  void append_merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches,
+                     const ReducerErrors& errors, std::vector<Column>& out);
   // The group has no rows any more: its number may be used for another.
   void clear(std::uint32_t group);
   void maintain();
@@ -40,8 +41,8 @@ class ReducerSet {
 
  private:
   ReducerSet() = default;
-  void update_filtered(std::size_t reducer, const Batch& batch, std::span<const std::uint32_t> group_of, std::span<const Diff> diffs,
-                       Commit commit);
+  void update_filtered(std::size_t reducer, const Batch& batch, std::span<const std::uint32_t> group_of,
+                       std::span<const Diff> diffs, Commit commit);
   Column merged_or_none(std::size_t reducer, std::span<const std::uint32_t> groups, std::span<const Stretch> stretches,
                         const ReducerErrors& errors);
   // Values of those that have one; None or 0 of the others.
@@ -50,12 +51,13 @@ class ReducerSet {
 
   std::vector<plan::Reducer> planned_;
   std::vector<std::unique_ptr<Reducer>> reducers_;
-  std::vector<bool> filtered_;                      // by reducer: some rows may not be its rows
-  std::vector<std::int64_t> counts_;                // rows by group
+  std::vector<bool> filtered_;                         // by reducer: some rows may not be its rows
+  std::vector<std::int64_t> counts_;                   // rows by group
   std::vector<std::vector<std::int64_t>> of_reducer_;  // rows by reducer (filtered ones only) and group
 };
 
 // The row keys of a groupby's results: `columns` are the grouping columns, of these types.
-[[nodiscard]] KeyColumn group_keys(const plan::GroupBy& params, const Schema& schema, std::span<const Column> columns, std::size_t rows);
+[[nodiscard]] KeyColumn group_keys(const plan::GroupBy& params, const Schema& schema, std::span<const Column> columns,
+                                   std::size_t rows);
 
 }  // namespace thalweg

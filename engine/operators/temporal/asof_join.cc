@@ -28,8 +28,8 @@ struct Position {
 };
 
 struct RowState {
-  std::uint32_t peer = kAbsent;     // of what was emitted
-  std::uint32_t references = 0;     // rows of the other side that have this one as peer
+  std::uint32_t peer = kAbsent;  // of what was emitted
+  std::uint32_t references = 0;  // rows of the other side that have this one as peer
   bool emitted = false;
   bool dirty = false;
   bool linked = false;
@@ -168,7 +168,8 @@ class AsofJoin : public Operator {
   [[nodiscard]] bool looks_back() const { return direction_ != AsofDirection::kForward; }
   [[nodiscard]] bool looks_forward() const { return direction_ != AsofDirection::kBackward; }
 
-  [[nodiscard]] std::uint32_t best_peer(const Side& peers, std::uint32_t group, std::int64_t time, bool anchor_is_right) const {
+  [[nodiscard]] std::uint32_t best_peer(const Side& peers, std::uint32_t group, std::int64_t time,
+                                        bool anchor_is_right) const {
     const auto& index = peers.rows.index();
     bool strict_back = both_ && !anchor_is_right && direction_ == AsofDirection::kBackward;
     bool strict_forward = both_ && anchor_is_right && direction_ == AsofDirection::kForward;
@@ -177,7 +178,8 @@ class AsofJoin : public Operator {
     if (looks_forward()) after = index.seek(strict_forward ? last_of(group, time) : first_of(group, time));
     bool has_before = before && before->group == group, has_after = after && after->group == group;
     if (!has_before && !has_after) return kAbsent;
-    bool take_before = has_before && (!has_after || peers.rows.axis().compare_sides(before->order, time, after->order) < 0);
+    bool take_before =
+        has_before && (!has_after || peers.rows.axis().compare_sides(before->order, time, after->order) < 0);
     const OrderedEntry& peer = take_before ? *before : *after;
     if (has_tolerance_) {
       int distance = take_before ? peers.rows.axis().compare_distance(peer.order, time, tolerance_)
@@ -240,7 +242,8 @@ class AsofJoin : public Operator {
 
 Result<std::unique_ptr<Operator>> make(const plan::Node& node, const plan::Plan& plan) {
   const auto& params = std::get<plan::AsofJoin>(node.params);
-  return std::make_unique<AsofJoin>(params, plan.node(node.inputs[0]).schema, plan.node(node.inputs[1]).schema, node.span);
+  return std::make_unique<AsofJoin>(params, plan.node(node.inputs[0]).schema, plan.node(node.inputs[1]).schema,
+                                    node.span);
 }
 
 std::vector<Route> routes(const plan::Node& node) {

@@ -1,7 +1,7 @@
 // engine/operators/temporal/asof_now_join.cc
 //
-// Every left row once with what the right side is in its commit, right changes of the same commit included. Later changes
-// of the right side revise nothing; a left row that goes takes the very answers along that it was given.
+// Every left row once with what the right side is in its commit, right changes of the same commit included. Later
+// changes of the right side revise nothing; a left row that goes takes the very answers along that it was given.
 //
 // State   the right side; with `remember` the left rows and what each was answered, right rows kept for that included.
 // Cost    a seek and its partners per left row, a seek per right row.
@@ -60,12 +60,16 @@ class AsofNowJoin : public Operator {
         remember_(params.remember),
         span_(span) {}
 
-  void push(std::size_t port, Batch batch, OperatorContext&) override { (port == 0 ? left_ : right_).input.push(std::move(batch)); }
+  void push(std::size_t port, Batch batch, OperatorContext&) override {
+    (port == 0 ? left_ : right_).input.push(std::move(batch));
+  }
 
   void close(OperatorContext& context) override {
     if (left_.input.empty() && right_.input.empty()) return;
-    for (const Batch& batch : right_.input.take()) each_row(batch, right_, context, &AsofNowJoin::insert_right, &AsofNowJoin::remove_right);
-    for (const Batch& batch : left_.input.take()) each_row(batch, left_, context, &AsofNowJoin::insert_left, &AsofNowJoin::remove_left);
+    for (const Batch& batch : right_.input.take())
+      each_row(batch, right_, context, &AsofNowJoin::insert_right, &AsofNowJoin::remove_right);
+    for (const Batch& batch : left_.input.take())
+      each_row(batch, left_, context, &AsofNowJoin::insert_left, &AsofNowJoin::remove_left);
     out_.flush(context);
     for (std::uint32_t id : left_gone_) left_.rows.erase(id);
     left_gone_.clear();
@@ -78,7 +82,8 @@ class AsofNowJoin : public Operator {
   }
 
   [[nodiscard]] StateSize state() const override {
-    return {left_.rows.size() + right_.rows.size(), left_.rows.bytes() + right_.rows.bytes() + left_.index.bytes() + right_.index.bytes() + groups_.bytes()};
+    return {left_.rows.size() + right_.rows.size(),
+            left_.rows.bytes() + right_.rows.bytes() + left_.index.bytes() + right_.index.bytes() + groups_.bytes()};
   }
 
  private:
@@ -98,7 +103,8 @@ class AsofNowJoin : public Operator {
       Diff diff = batch.diff(row);
       if (!good) {
         if (diff > 0)
-          context.report(ErrorKind::kSkipped, "Error value encountered in join condition, skipping the row", span_, batch.keys[row]);
+          context.report(ErrorKind::kSkipped, "Error value encountered in join condition, skipping the row", span_,
+                         batch.keys[row]);
         continue;
       }
       for (; diff > 0; --diff) (this->*insert)(batch, row, context);
@@ -129,7 +135,8 @@ class AsofNowJoin : public Operator {
     std::uint32_t group = group_of_[row];
     std::uint32_t id = left_.rows.insert(batch, row);
     std::vector<std::uint32_t> answers;
-    for (auto at = right_.index.seek(first_of(group, 0)); at && at->group == group; at.next()) answers.push_back(at->row);
+    for (auto at = right_.index.seek(first_of(group, 0)); at && at->group == group; at.next())
+      answers.push_back(at->row);
     if (answers.empty() && pads_) answers.push_back(kAbsent);
     for (std::uint32_t right : answers) out_.add(id, right, 1, context);
     if (!remember_) {
@@ -168,12 +175,13 @@ class AsofNowJoin : public Operator {
   std::vector<std::uint32_t> references_;            // by right row: answers that hold it
   std::vector<std::uint8_t> linked_;                 // by right row: it is part of the right side
   std::vector<std::uint32_t> left_gone_, right_gone_;
-  std::vector<std::uint32_t> group_of_;              // scratch
+  std::vector<std::uint32_t> group_of_;  // scratch
 };
 
 Result<std::unique_ptr<Operator>> make(const plan::Node& node, const plan::Plan& plan) {
   const auto& params = std::get<plan::AsofNowJoin>(node.params);
-  return std::make_unique<AsofNowJoin>(params, plan.node(node.inputs[0]).schema, plan.node(node.inputs[1]).schema, node.span);
+  return std::make_unique<AsofNowJoin>(params, plan.node(node.inputs[0]).schema, plan.node(node.inputs[1]).schema,
+                                       node.span);
 }
 std::vector<Route> routes(const plan::Node& node) {
   const auto& params = std::get<plan::AsofNowJoin>(node.params);
@@ -183,6 +191,7 @@ std::vector<Route> routes(const plan::Node& node) {
 
 }  // namespace
 
-const OperatorDescriptor kAsofNowJoin{.name = "asof_now_join", .routes = routes, .output_route = spread_unknown, .make = make};
+const OperatorDescriptor kAsofNowJoin{
+    .name = "asof_now_join", .routes = routes, .output_route = spread_unknown, .make = make};
 
 }  // namespace thalweg::operators

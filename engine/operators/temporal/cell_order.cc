@@ -24,7 +24,8 @@ int order(const T& a, const T& b) {
   return a < b ? -1 : b < a ? 1 : 0;
 }
 
-constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min(), kGreatest = std::numeric_limits<std::int64_t>::max();
+constexpr std::int64_t kLeast = std::numeric_limits<std::int64_t>::min(),
+                       kGreatest = std::numeric_limits<std::int64_t>::max();
 
 std::int64_t as_signed(std::uint64_t value) { return static_cast<std::int64_t>(value ^ (std::uint64_t{1} << 63)); }
 
@@ -38,7 +39,8 @@ int compare_cells(const RowStore& rows, std::size_t column, std::uint32_t a, std
   switch (type.phys()) {
     case Phys::kU8: return order(rows.cell<std::uint8_t>(column, a), rows.cell<std::uint8_t>(column, b));
     case Phys::kI64: return order(rows.cell<std::int64_t>(column, a), rows.cell<std::int64_t>(column, b));
-    case Phys::kF64: return order(order_of_float(rows.cell<double>(column, a)), order_of_float(rows.cell<double>(column, b)));
+    case Phys::kF64:
+      return order(order_of_float(rows.cell<double>(column, a)), order_of_float(rows.cell<double>(column, b)));
     case Phys::kU128: return order(rows.cell<Key>(column, a), rows.cell<Key>(column, b));
     case Phys::kView: {
       const StrView& x = rows.cell<StrView>(column, a);

@@ -80,7 +80,9 @@ class Inactivity : public Operator {
     }
     flush(context);
   }
-  [[nodiscard]] StateSize state() const override { return {seen_.size(), seen_.capacity() * sizeof(Seen) + groups_.bytes()}; }
+  [[nodiscard]] StateSize state() const override {
+    return {seen_.size(), seen_.capacity() * sizeof(Seen) + groups_.bytes()};
+  }
 
  private:
   struct Seen {
@@ -122,8 +124,10 @@ class Inactivity : public Operator {
     for (const Line& line : lines_) {
       groups.push_back(line.group);
       from.push_int(line.from);
-      if (line.to) to.push_int(*line.to);
-      else to.push_none();
+      if (line.to)
+        to.push_int(*line.to);
+      else
+        to.push_none();
       diffs.push_back(line.diff);
       std::vector<Value> key{Value::datetime_utc(line.from)};
       if (!types_.empty()) key.push_back(groups_.cells().value(0, line.group));
@@ -150,7 +154,8 @@ class Inactivity : public Operator {
 
 class UpdateTimestamp : public Operator {
  public:
-  UpdateTimestamp(const plan::UpdateTimestamp& params, std::vector<Type> types) : ticks_(params.refresh_ns), rows_(std::move(types), true) {}
+  UpdateTimestamp(const plan::UpdateTimestamp& params, std::vector<Type> types)
+      : ticks_(params.refresh_ns), rows_(std::move(types), true) {}
   void push(std::size_t, Batch batch, OperatorContext&) override { input_.push(std::move(batch)); }
 
   void close(OperatorContext& context) override {
@@ -164,8 +169,10 @@ class UpdateTimestamp : public Operator {
         if (batch.diff(row) > 0 || take(batch, row, stamps[row])) kept.push_back(row);
       }
       batch.columns.push_back(Column::from_vector<std::int64_t>(Phys::kI64, std::move(stamps)));
-      if (kept.size() == batch.num_rows) context.emit(std::move(batch));
-      else if (!kept.empty()) context.emit(batch.gather(kept));
+      if (kept.size() == batch.num_rows)
+        context.emit(std::move(batch));
+      else if (!kept.empty())
+        context.emit(batch.gather(kept));
     }
     rows_.compact_if_worthwhile();
   }
@@ -221,10 +228,15 @@ std::vector<Route> inactivity_routes(const plan::Node& node) {
 
 }  // namespace
 
-const OperatorDescriptor kUtcNow{.name = "utc_now", .routes = route_any, .output_route = spread_unknown, .make = make_utc_now};
-const OperatorDescriptor kInactivity{
-    .name = "inactivity_detection", .routes = inactivity_routes, .output_route = spread_unknown, .make = make_inactivity};
-const OperatorDescriptor kUpdateTimestamp{
-    .name = "add_update_timestamp_utc", .routes = route_by_key, .output_route = spread_by_key, .make = make_update_timestamp};
+const OperatorDescriptor kUtcNow{
+    .name = "utc_now", .routes = route_any, .output_route = spread_unknown, .make = make_utc_now};
+const OperatorDescriptor kInactivity{.name = "inactivity_detection",
+                                     .routes = inactivity_routes,
+                                     .output_route = spread_unknown,
+                                     .make = make_inactivity};
+const OperatorDescriptor kUpdateTimestamp{.name = "add_update_timestamp_utc",
+                                          .routes = route_by_key,
+                                          .output_route = spread_by_key,
+                                          .make = make_update_timestamp};
 
 }  // namespace thalweg::operators

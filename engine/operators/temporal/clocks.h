@@ -1,7 +1,7 @@
 // engine/operators/temporal/clocks.h
 //
-// Event time as gates and sessions see it: the maximum of a time over the rows that reached an operator, on all workers,
-// per instance or over all.
+// Event time as gates and sessions see it: the maximum of a time over the rows that reached an operator, on all
+// workers, per instance or over all.
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,12 @@ class Clocks {
     ids_.assign(batch, columns, out);
     grow();
   }
-  [[nodiscard]] std::int64_t before(std::uint32_t instance) const { return instance < before_.size() ? before_[instance] : kNever; }
-  [[nodiscard]] std::int64_t now(std::uint32_t instance) const { return instance < now_.size() ? now_[instance] : kNever; }
+  [[nodiscard]] std::int64_t before(std::uint32_t instance) const {
+    return instance < before_.size() ? before_[instance] : kNever;
+  }
+  [[nodiscard]] std::int64_t now(std::uint32_t instance) const {
+    return instance < now_.size() ? now_[instance] : kNever;
+  }
   void see(std::uint32_t instance, std::int64_t time) {
     grow();
     saw_ = true;

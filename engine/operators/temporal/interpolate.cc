@@ -1,7 +1,7 @@
 // engine/operators/temporal/interpolate.cc
 //
-// Fills Nones of value columns linearly between the nearest rows in time that have a value; at the ends with the nearest
-// one. Rows are ordered by (timestamp, key). Two neighbours of equal time divide by zero: an ERROR.
+// Fills Nones of value columns linearly between the nearest rows in time that have a value; at the ends with the
+// nearest one. Rows are ordered by (timestamp, key). Two neighbours of equal time divide by zero: an ERROR.
 //
 // State   rows, their order, per value column the order of the rows that have one, and what was emitted.
 // Cost    a seek per changed row and value, and the run of Nones around it.
@@ -25,7 +25,10 @@ struct Filled {
 class Interpolate : public Operator {
  public:
   Interpolate(plan::Interpolate params, const Schema& schema, SourceSpan span)
-      : params_(std::move(params)), axis_(schema.columns[params_.timestamp].type), rows_(types_of(schema), true), span_(span) {
+      : params_(std::move(params)),
+        axis_(schema.columns[params_.timestamp].type),
+        rows_(types_of(schema), true),
+        span_(span) {
     for (std::size_t i = 0; i < params_.values.size(); ++i) known_.push_back(std::make_unique<OrderedIndex<>>());
   }
 
@@ -37,7 +40,8 @@ class Interpolate : public Operator {
       for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
         if (!batch.columns[params_.timestamp].is_value(row)) {
           if (batch.diff(row) > 0)
-            context.report(ErrorKind::kSkipped, "Error value encountered in timestamp, skipping the row", span_, batch.keys[row]);
+            context.report(ErrorKind::kSkipped, "Error value encountered in timestamp, skipping the row", span_,
+                           batch.keys[row]);
           continue;
         }
         Diff diff = batch.diff(row);
@@ -99,12 +103,16 @@ class Interpolate : public Operator {
 
   void link(std::uint32_t id, bool in) {
     OrderedEntry mine = entry(id);
-    if (in) index_.insert(mine);
-    else ENSURE(index_.erase(mine));
+    if (in)
+      index_.insert(mine);
+    else
+      ENSURE(index_.erase(mine));
     for (std::size_t which = 0; which < params_.values.size(); ++which) {
       if (rows_.tag(params_.values[which], id) != CellTag::kValue) continue;
-      if (in) known_[which]->insert(mine);
-      else ENSURE(known_[which]->erase(mine));
+      if (in)
+        known_[which]->insert(mine);
+      else
+        ENSURE(known_[which]->erase(mine));
       changed_.push_back({which, mine});
     }
     mark(id);
@@ -169,7 +177,8 @@ class Interpolate : public Operator {
       std::uint32_t row = dirty_[i];
       for (std::size_t which = 0; which < width; ++which) {
         filled_[row * width + which] = fresh[i * width + which];
-        bool made = fresh[i * width + which].tag == CellTag::kError && rows_.tag(params_.values[which], row) == CellTag::kNone;
+        bool made =
+            fresh[i * width + which].tag == CellTag::kError && rows_.tag(params_.values[which], row) == CellTag::kNone;
         if (made) context.report(ErrorKind::kValue, "division by zero", span_, rows_.key(row));
       }
       i = row;
@@ -190,8 +199,10 @@ class Interpolate : public Operator {
         ColumnBuilder builder(Phys::kF64, ids.size());
         for (std::uint32_t row : ids) {
           const Filled& cell = filled_[row * width + which];
-          if (cell.tag == CellTag::kValue) builder.push_float(cell.value);
-          else builder.push_tagged(cell.tag);
+          if (cell.tag == CellTag::kValue)
+            builder.push_float(cell.value);
+          else
+            builder.push_tagged(cell.tag);
         }
         batch.columns[params_.values[which]] = builder.finish();
       }
@@ -224,13 +235,15 @@ class Interpolate : public Operator {
 };
 
 Result<std::unique_ptr<Operator>> make(const plan::Node& node, const plan::Plan& plan) {
-  return std::make_unique<Interpolate>(std::get<plan::Interpolate>(node.params), plan.node(node.inputs[0]).schema, node.span);
+  return std::make_unique<Interpolate>(std::get<plan::Interpolate>(node.params), plan.node(node.inputs[0]).schema,
+                                       node.span);
 }
 std::vector<Route> routes(const plan::Node&) { return {{Route::By::kOne, {}}}; }
 Route output_route(const plan::Node&) { return {Route::By::kOne, {}}; }
 
 }  // namespace
 
-const OperatorDescriptor kInterpolate{.name = "interpolate", .routes = routes, .output_route = output_route, .make = make};
+const OperatorDescriptor kInterpolate{
+    .name = "interpolate", .routes = routes, .output_route = output_route, .make = make};
 
 }  // namespace thalweg::operators

@@ -1,12 +1,12 @@
 // engine/operators/temporal/interval_join.cc
 //
-// Pairs of rows whose ranges of time overlap, of one join key each. Both sides lie in ordered indexes; a change looks up
-// its partners with one seek on the other side.
+// Pairs of rows whose ranges of time overlap, of one join key each. Both sides lie in ordered indexes; a change looks
+// up its partners with one seek on the other side.
 //
 // State   both sides, and for padded kinds per row the number of its partners.
 // Cost    a seek and its partners per changed row.
-// With a cutoff, rows whose pairs gates behind would drop are not kept: neither what the clock passed, nor what comes late.
-// Forgetting (odd commits) takes pairs back but pads nobody: a row whose partner was forgotten has had one.
+// With a cutoff, rows whose pairs gates behind would drop are not kept: neither what the clock passed, nor what comes
+// late. Forgetting (odd commits) takes pairs back but pads nobody: a row whose partner was forgotten has had one.
 #include "engine/operators/registry.h"
 #include "engine/operators/temporal/pair_output.h"
 #include "engine/operators/temporal/staged_input.h"
@@ -26,9 +26,9 @@ struct Side {
   std::vector<std::uint32_t> partners;  // by row, if it pads
   std::vector<std::uint8_t> padded;     // by row: the padded row is out
   std::vector<std::uint32_t> touched;
-  std::vector<std::uint32_t> gone;      // unlinked in this commit
+  std::vector<std::uint32_t> gone;  // unlinked in this commit
   std::vector<std::uint8_t> alive;
-  TimeLength keep;                      // how long after its range a row is of use, if there is a cutoff
+  TimeLength keep;  // how long after its range a row is of use, if there is a cutoff
   StagedInput input;
 };
 
@@ -75,7 +75,8 @@ class IntervalJoin : public Operator {
   }
 
   [[nodiscard]] StateSize state() const override {
-    return {left_.rows.rows().size() + right_.rows.rows().size(), left_.rows.bytes() + right_.rows.bytes() + groups_.bytes(), late_rows_};
+    return {left_.rows.rows().size() + right_.rows.rows().size(),
+            left_.rows.bytes() + right_.rows.bytes() + groups_.bytes(), late_rows_};
   }
 
  private:
@@ -142,12 +143,14 @@ class IntervalJoin : public Operator {
     if (!side.rows.axis().is_float()) return due <= clock;
     constexpr double kSlack = 1e-12;
     double until = float_of_order(due);
-    return until + kSlack * (std::fabs(until) + std::fabs(side.keep.real) + std::fabs(float_of_order(upper))) < float_of_order(clock);
+    return until + kSlack * (std::fabs(until) + std::fabs(side.keep.real) + std::fabs(float_of_order(upper))) <
+           float_of_order(clock);
   }
   // In order of time, up to the first row that is still of use.
   void drop_past(Side& side) {
     std::vector<std::uint32_t> past;
-    for (auto at = side.rows.index().first(); at && is_past(side, side.rows.upper(at->row), now_); at.next()) past.push_back(at->row);
+    for (auto at = side.rows.index().first(); at && is_past(side, side.rows.upper(at->row), now_); at.next())
+      past.push_back(at->row);
     for (std::uint32_t row : past) {
       side.rows.unlink(row);
       groups_.drop_reference(side.rows.group(row));
@@ -171,9 +174,9 @@ class IntervalJoin : public Operator {
 
   Side left_, right_;
   GroupIds groups_;
-  bool drops_;                           // there is a cutoff
+  bool drops_;                                  // there is a cutoff
   std::int64_t clock_ = kNever, now_ = kNever;  // maximum of the right times, of earlier commits and of all
-  std::uint64_t late_rows_ = 0;          // of the right, behind the cutoff
+  std::uint64_t late_rows_ = 0;                 // of the right, behind the cutoff
   PairOutput out_;
   SourceSpan span_;
   std::vector<std::uint32_t> group_of_;  // scratch
@@ -181,7 +184,8 @@ class IntervalJoin : public Operator {
 
 Result<std::unique_ptr<Operator>> make(const plan::Node& node, const plan::Plan& plan) {
   const auto& params = std::get<plan::IntervalJoin>(node.params);
-  return std::make_unique<IntervalJoin>(params, plan.node(node.inputs[0]).schema, plan.node(node.inputs[1]).schema, node.span);
+  return std::make_unique<IntervalJoin>(params, plan.node(node.inputs[0]).schema, plan.node(node.inputs[1]).schema,
+                                        node.span);
 }
 
 std::vector<Route> routes(const plan::Node& node) {

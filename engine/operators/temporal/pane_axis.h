@@ -28,8 +28,9 @@ class PaneAxis {
     }
     hop_ = windows.hop.as_int();
     origin_ = windows.origin.as_int();
-    length_ = windows.duration.is_none() ? static_cast<std::int64_t>(std::llround(static_cast<long double>(windows.ratio) * hop_))
-                                         : windows.duration.as_int();
+    length_ = windows.duration.is_none()
+                  ? static_cast<std::int64_t>(std::llround(static_cast<long double>(windows.ratio) * hop_))
+                  : windows.duration.as_int();
     rest_ = length_ % hop_;
     per_hop_ = rest_ == 0 ? 1 : 2;
     panes_ = rest_ == 0 ? length_ / hop_ : 2 * (length_ / hop_) + 1;
@@ -92,13 +93,17 @@ class PaneAxis {
   static constexpr std::int64_t kWholeMax = std::int64_t{1} << 60;
   static constexpr double kRealMax = 4e15;  // numbers and their neighbours are distinct doubles
 
-  [[nodiscard]] std::int64_t limit() const { return axis_.is_float() ? static_cast<std::int64_t>(kRealMax) : kWholeMax; }
+  [[nodiscard]] std::int64_t limit() const {
+    return axis_.is_float() ? static_cast<std::int64_t>(kRealMax) : kWholeMax;
+  }
   [[nodiscard]] std::int64_t floor_half(std::int64_t pane) const { return per_hop_ == 1 ? pane : pane >> 1; }
   [[nodiscard]] static std::int64_t saturated(Int128 value) {
     constexpr Int128 kLow = std::numeric_limits<std::int64_t>::min(), kHigh = std::numeric_limits<std::int64_t>::max();
     return static_cast<std::int64_t>(value < kLow ? kLow : value > kHigh ? kHigh : value);
   }
-  [[nodiscard]] double real_start(std::int64_t window) const { return real_origin_ + static_cast<double>(window) * real_hop_; }
+  [[nodiscard]] double real_start(std::int64_t window) const {
+    return real_origin_ + static_cast<double>(window) * real_hop_;
+  }
 
   [[nodiscard]] std::int64_t window_at(std::int64_t time) const {
     if (axis_.is_float()) {
@@ -124,7 +129,8 @@ class PaneAxis {
     if (first > last) return pane;
     Int128 low = static_cast<Int128>(origin_) + static_cast<Int128>(first) * hop_;
     Int128 high = static_cast<Int128>(origin_) + static_cast<Int128>(last) * hop_ + length_;
-    if (low < std::numeric_limits<std::int64_t>::min() || high > std::numeric_limits<std::int64_t>::max()) return std::nullopt;
+    if (low < std::numeric_limits<std::int64_t>::min() || high > std::numeric_limits<std::int64_t>::max())
+      return std::nullopt;
     return pane;
   }
   [[nodiscard]] std::optional<std::int64_t> real_pane(double time) const {

@@ -36,7 +36,7 @@ struct Session {
   std::uint32_t head = kNone, tail = kNone;  // rows
   std::uint32_t clock = 0;                   // its instance, as the clocks count them
   bool released = false;
-  bool changed = false;                      // its ends, in this commit
+  bool changed = false;  // its ends, in this commit
   bool closed = false;
   Bounds emitted;
   std::int64_t release_due = 0, close_due = 0;  // as they are queued
@@ -79,7 +79,8 @@ class Neighbours {
 
 class SessionAssign : public Operator {
  public:
-  SessionAssign(const plan::SessionAssign& params, const Schema& schema, std::shared_ptr<const expr::Program> predicate, SourceSpan span)
+  SessionAssign(const plan::SessionAssign& params, const Schema& schema, std::shared_ptr<const expr::Program> predicate,
+                SourceSpan span)
       : params_(params),
         axis_(schema.columns[params.time].type),
         neighbours_(params, axis_, std::move(predicate)),
@@ -151,7 +152,8 @@ class SessionAssign : public Operator {
       bool adds_a = batch.diff(a) > 0, adds_b = batch.diff(b) > 0;
       if (adds_a != adds_b) return !adds_a;
       if (group_of_[a] != group_of_[b]) return group_of_[a] < group_of_[b];
-      std::int64_t time_a = axis_.order(batch.columns[params_.time], a), time_b = axis_.order(batch.columns[params_.time], b);
+      std::int64_t time_a = axis_.order(batch.columns[params_.time], a),
+                   time_b = axis_.order(batch.columns[params_.time], b);
       if (time_a != time_b) return time_a < time_b;
       return batch.keys[a] < batch.keys[b];
     });
@@ -166,14 +168,18 @@ class SessionAssign : public Operator {
     bool good = batch.columns[params_.time].is_value(row);
     for (std::uint32_t column : params_.instance) good = good && batch.columns[column].tag(row) != CellTag::kError;
     if (!good && batch.diff(row) > 0)
-      context.report(ErrorKind::kSkipped, "Error value encountered in grouping columns, skipping the row", span_, batch.keys[row]);
+      context.report(ErrorKind::kSkipped, "Error value encountered in grouping columns, skipping the row", span_,
+                     batch.keys[row]);
     return good;
   }
 
   [[nodiscard]] std::int64_t time(std::uint32_t row) const {
-    return axis_.is_float() ? order_of_float(rows_.cell<double>(params_.time, row)) : rows_.cell<std::int64_t>(params_.time, row);
+    return axis_.is_float() ? order_of_float(rows_.cell<double>(params_.time, row))
+                            : rows_.cell<std::int64_t>(params_.time, row);
   }
-  [[nodiscard]] OrderedEntry entry(std::uint32_t row) const { return {row_group_[row], row, time(row), rows_.key(row)}; }
+  [[nodiscard]] OrderedEntry entry(std::uint32_t row) const {
+    return {row_group_[row], row, time(row), rows_.key(row)};
+  }
   [[nodiscard]] std::uint32_t before(const OrderedEntry& entry) const {
     auto at = index_.seek_before(entry);
     return at && at->group == entry.group ? at->row : kNone;
@@ -207,9 +213,12 @@ class SessionAssign : public Operator {
       together = false;
     }
     index_.insert(mine);
-    if (with_previous) append(id, session(previous));
-    else if (with_next) prepend(id, session(next));
-    else start_session(id, clock);
+    if (with_previous)
+      append(id, session(previous));
+    else if (with_next)
+      prepend(id, session(next));
+    else
+      start_session(id, clock);
     if (with_previous && with_next && !together) merge(id, next);
   }
 
@@ -232,7 +241,8 @@ class SessionAssign : public Operator {
     std::int64_t order = axis_.order(batch.columns[params_.time], row);
     std::uint32_t group = group_of_[row];
     const Key& key = batch.keys[row];
-    for (auto at = index_.seek({group, 0, order, key}); at && at->group == group && at->order == order && at->key == key; at.next())
+    for (auto at = index_.seek({group, 0, order, key});
+         at && at->group == group && at->order == order && at->key == key; at.next())
       if (rows_.row_equals(at->row, cells, row)) return at->row;
     return kNone;
   }
@@ -318,12 +328,17 @@ class SessionAssign : public Operator {
     std::uint32_t left = session(last), right = session(first);
     bool rename_left = sessions_[left].count < sessions_[right].count;
     std::uint32_t from = rename_left ? left : right, to = rename_left ? right : left;
-    if (rename_left) sessions_[right].head = sessions_[left].head;
-    else sessions_[left].tail = sessions_[right].tail;
-    for (auto at = index_.seek(entry(rename_left ? last : first)); at && at->group == row_group_[last] && session(at->row) == from;) {
+    if (rename_left)
+      sessions_[right].head = sessions_[left].head;
+    else
+      sessions_[left].tail = sessions_[right].tail;
+    for (auto at = index_.seek(entry(rename_left ? last : first));
+         at && at->group == row_group_[last] && session(at->row) == from;) {
       put(at->row, to);
-      if (rename_left) at.prev();
-      else at.next();
+      if (rename_left)
+        at.prev();
+      else
+        at.next();
     }
     Session& merged = sessions_[to];
     merged.count += sessions_[from].count;
@@ -337,7 +352,9 @@ class SessionAssign : public Operator {
   void mark_session(std::uint32_t id) {
     const Session& of = sessions_[id];
     if (of.count == 0) return;
-    for (auto at = index_.seek(entry(of.head)); at && at->group == row_group_[of.head] && session(at->row) == id; at.next()) mark(at->row);
+    for (auto at = index_.seek(entry(of.head)); at && at->group == row_group_[of.head] && session(at->row) == id;
+         at.next())
+      mark(at->row);
   }
 
   // One session with `last` and `first` as neighbours becomes two; the shorter part gets the new name.
@@ -369,8 +386,10 @@ class SessionAssign : public Operator {
     (rename_left ? kept.head : kept.tail) = rename_left ? first : last;
     for (auto at = index_.seek(entry(rename_left ? last : first)); length > 0; --length) {
       put(at->row, fresh);
-      if (rename_left) at.prev();
-      else at.next();
+      if (rename_left)
+        at.prev();
+      else
+        at.next();
     }
     change(old);
   }
@@ -387,7 +406,8 @@ class SessionAssign : public Operator {
       of.release_queued = false;
       if (of.count == 0 || of.released) continue;
       Bounds at = bounds(of);
-      of.release_due = params_.emit_after.is_none() ? axis_.plus(at.start, delay_) : axis_.plus(axis_.plus(at.end, gap_), emit_after_);
+      of.release_due = params_.emit_after.is_none() ? axis_.plus(at.start, delay_)
+                                                    : axis_.plus(axis_.plus(at.end, gap_), emit_after_);
       of.release_queued = true;
       release_queue_.insert({of.clock, of.release_due, id});
     }
@@ -400,8 +420,8 @@ class SessionAssign : public Operator {
     for (std::uint32_t clock : clocks) {
       for (;;) {
         auto first = release_queue_.lower_bound({clock, Clocks::kNever, 0});
-        bool due = first != release_queue_.end() && std::get<0>(*first) == clock && clocks_.now(clock) != Clocks::kNever &&
-                   std::get<1>(*first) <= clocks_.now(clock);
+        bool due = first != release_queue_.end() && std::get<0>(*first) == clock &&
+                   clocks_.now(clock) != Clocks::kNever && std::get<1>(*first) <= clocks_.now(clock);
         if (!due) break;
         release_first(first);
       }
@@ -433,8 +453,8 @@ class SessionAssign : public Operator {
     for (std::uint32_t clock : due_clocks_) {
       for (;;) {
         auto first = close_queue_.lower_bound({clock, Clocks::kNever, 0});
-        bool due = first != close_queue_.end() && std::get<0>(*first) == clock && clocks_.before(clock) != Clocks::kNever &&
-                   std::get<1>(*first) <= clocks_.before(clock);
+        bool due = first != close_queue_.end() && std::get<0>(*first) == clock &&
+                   clocks_.before(clock) != Clocks::kNever && std::get<1>(*first) <= clocks_.before(clock);
         if (!due) break;
         close_session(std::get<2>(*first));
       }
@@ -447,12 +467,14 @@ class SessionAssign : public Operator {
     of.close_queued = false;
     of.closed = true;
     std::vector<std::uint32_t> rows;
-    for (auto at = index_.seek(entry(of.head)); at && at->group == row_group_[of.head] && session(at->row) == id; at.next())
+    for (auto at = index_.seek(entry(of.head)); at && at->group == row_group_[of.head] && session(at->row) == id;
+         at.next())
       rows.push_back(at->row);
     for (std::uint32_t row : rows) {
       ENSURE(index_.erase(entry(row)));
       mark(row);
-      if (params_.mark) closing_.push_back(row);  // goes out as it is; its retraction follows in the odd commit
+      if (params_.mark)
+        closing_.push_back(row);  // goes out as it is; its retraction follows in the odd commit
       else {
         row_state_[row].linked = false;
         gone_.push_back(row);
@@ -546,17 +568,17 @@ class SessionAssign : public Operator {
   SourceSpan span_;
   StagedInput input_;
 
-  std::vector<RowState> row_state_;        // by row
-  std::vector<std::uint32_t> row_group_;   // by row
+  std::vector<RowState> row_state_;       // by row
+  std::vector<std::uint32_t> row_group_;  // by row
   std::vector<Session> sessions_;
-  std::vector<std::uint32_t> free_;        // sessions to be used again
+  std::vector<std::uint32_t> free_;  // sessions to be used again
   std::uint64_t names_ = 0;
   Queue release_queue_, close_queue_;
   std::vector<std::uint32_t> due_clocks_;  // that moved since sessions were last closed
 
-  std::vector<std::uint32_t> group_of_;    // scratch
+  std::vector<std::uint32_t> group_of_;                          // scratch
   std::vector<std::uint32_t> dirty_, changed_, gone_, closing_;  // of this commit
-  std::vector<std::uint32_t> forgotten_;   // to be retracted in the odd commit
+  std::vector<std::uint32_t> forgotten_;                         // to be retracted in the odd commit
 };
 
 Result<std::unique_ptr<Operator>> make(const plan::Node& node, const plan::Plan& plan) {

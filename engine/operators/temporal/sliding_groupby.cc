@@ -7,7 +7,8 @@
 // P2  A closed window (cutoff) never changes again. Every window that is open was open for all rows of its panes, so a
 //     pane needs to know nothing of which of its rows came late.
 // State   reducers and 24 bytes per pane, one row per window that is out, both in order. Behind the cutoff: nothing.
-// Cost    per row two probes and its reducers, whatever the length of windows; per commit and window that changes, a step
+// Cost    per row two probes and its reducers, whatever the length of windows; per commit and window that changes, a
+// step
 //         over its panes' order, and the row.
 #include <algorithm>
 
@@ -40,10 +41,10 @@ struct Run {
 
 // Windows to be put together, and the panes for it.
 struct Pending {
-  std::vector<Run> windows;              // of one window each
-  std::vector<std::uint32_t> old;        // the row that is out, or kNoRow
+  std::vector<Run> windows;        // of one window each
+  std::vector<std::uint32_t> old;  // the row that is out, or kNoRow
   std::vector<std::uint32_t> panes;
-  std::vector<Stretch> stretches;        // of panes, per window
+  std::vector<Stretch> stretches;  // of panes, per window
 };
 
 std::uint64_t pane_hash(std::uint32_t partition, std::int64_t index) {
@@ -67,7 +68,8 @@ std::vector<Type> types_of(const Schema& schema) {
 
 class SlidingGroupBy : public Operator {
  public:
-  SlidingGroupBy(const plan::Node& node, const plan::SlidingGroupBy& params, plan::GroupBy group, const Schema& input, ReducerSet reducers)
+  SlidingGroupBy(const plan::Node& node, const plan::SlidingGroupBy& params, plan::GroupBy group, const Schema& input,
+                 ReducerSet reducers)
       : params_(params),
         group_(std::move(group)),
         schema_(node.schema),
@@ -88,8 +90,10 @@ class SlidingGroupBy : public Operator {
   }
 
   void push(std::size_t, Batch batch, OperatorContext& context) override {
-    if (waits_ || closes_) input_.push(std::move(batch));
-    else apply(std::move(batch), context);
+    if (waits_ || closes_)
+      input_.push(std::move(batch));
+    else
+      apply(std::move(batch), context);
   }
 
   void close(OperatorContext& context) override {
@@ -111,8 +115,8 @@ class SlidingGroupBy : public Operator {
 
   [[nodiscard]] StateSize state() const override {
     std::size_t bytes = reducers_.bytes() + partitions_.bytes() + clocks_.bytes() + rows_.bytes() + pane_rows_.bytes() +
-                        panes_.capacity() * (sizeof(Pane) + 1) + panes_in_order_.bytes() +
-                        windows_in_order_.bytes() + panes_by_time_.bytes() + windows_by_time_.bytes();
+                        panes_.capacity() * (sizeof(Pane) + 1) + panes_in_order_.bytes() + windows_in_order_.bytes() +
+                        panes_by_time_.bytes() + windows_by_time_.bytes();
     return {panes_in_order_.size() + rows_.size(), bytes, late_rows_};
   }
 
@@ -156,7 +160,8 @@ class SlidingGroupBy : public Operator {
   }
 
   // kNoRow for a row that is dropped.
-  std::uint32_t pane_for(const Batch& batch, std::uint32_t row, std::int64_t time, std::int64_t index, OperatorContext& context) {
+  std::uint32_t pane_for(const Batch& batch, std::uint32_t row, std::int64_t time, std::int64_t index,
+                         OperatorContext& context) {
     std::uint32_t clock = clock_of_[row];
     if (waits_ || closes_) clocks_.see(clock, time);
     if (params_.instance && batch.columns[*params_.instance].tag(row) == CellTag::kError) {
@@ -164,8 +169,10 @@ class SlidingGroupBy : public Operator {
       return kNoRow;
     }
     if (closes_) {
-      std::int64_t first = pane_axis_.first_window(index), last = pane_axis_.last_window(index), closed = closed_before(clock);
-      if (closed >= first && batch.diff(row) > 0) late_rows_ += static_cast<std::uint64_t>(std::min(last, closed) - first + 1);
+      std::int64_t first = pane_axis_.first_window(index), last = pane_axis_.last_window(index),
+                   closed = closed_before(clock);
+      if (closed >= first && batch.diff(row) > 0)
+        late_rows_ += static_cast<std::uint64_t>(std::min(last, closed) - first + 1);
       if (closed >= last) return kNoRow;
       took_rows_ = true;
     }
@@ -221,7 +228,9 @@ class SlidingGroupBy : public Operator {
 
   // ---------------------------------------------------------------- which windows change
 
-  [[nodiscard]] std::int64_t closed_before(std::uint32_t clock) const { return clock < closed_.size() ? closed_[clock] : PaneAxis::kNone; }
+  [[nodiscard]] std::int64_t closed_before(std::uint32_t clock) const {
+    return clock < closed_.size() ? closed_[clock] : PaneAxis::kNone;
+  }
   [[nodiscard]] std::int64_t released_before(std::uint32_t clock) const {
     return clock < released_.size() ? released_[clock] : PaneAxis::kNone;
   }
@@ -256,7 +265,8 @@ class SlidingGroupBy : public Operator {
     if (context.is_end()) {
       for (auto at = panes_by_time_.first(); at; at.next()) {
         std::int64_t before = released_before(at->group);
-        add_run(panes_[at->row], before == PaneAxis::kNone ? before : before + 1, std::numeric_limits<std::int64_t>::max());
+        add_run(panes_[at->row], before == PaneAxis::kNone ? before : before + 1,
+                std::numeric_limits<std::int64_t>::max());
       }
       return;
     }
@@ -265,7 +275,8 @@ class SlidingGroupBy : public Operator {
       if (now == before) continue;
       std::int64_t first = before == PaneAxis::kNone ? before : before + 1;
       std::int64_t from = before == PaneAxis::kNone ? before : pane_axis_.first_pane(first);
-      for (auto at = panes_by_time_.seek(first_of(clock, from)); at && at->group == clock && at->order < pane_axis_.end_pane(now); at.next())
+      for (auto at = panes_by_time_.seek(first_of(clock, from));
+           at && at->group == clock && at->order < pane_axis_.end_pane(now); at.next())
         add_run(panes_[at->row], first, now);
     }
   }
@@ -273,7 +284,9 @@ class SlidingGroupBy : public Operator {
   // ---------------------------------------------------------------- windows from panes
 
   void put_together(OperatorContext& context) {
-    std::ranges::sort(runs_, [](const Run& a, const Run& b) { return std::pair(a.partition, a.first) < std::pair(b.partition, b.first); });
+    std::ranges::sort(runs_, [](const Run& a, const Run& b) {
+      return std::pair(a.partition, a.first) < std::pair(b.partition, b.first);
+    });
     for (std::size_t i = 0; i < runs_.size();) {
       Run run = runs_[i];
       for (++i; i < runs_.size() && runs_[i].partition == run.partition && runs_[i].first <= run.last + 1; ++i)
@@ -336,8 +349,10 @@ class SlidingGroupBy : public Operator {
       if (row != kNoRow) in.push_back(row);
     }
     retract(out, context);
-    if (in.size() == now.num_rows && !in.empty()) context.emit(now);
-    else if (!in.empty()) context.emit(now.gather(in));
+    if (in.size() == now.num_rows && !in.empty())
+      context.emit(now);
+    else if (!in.empty())
+      context.emit(now.gather(in));
     for (std::size_t i = 0; i < out.size(); ++i) forget_window(pending_.windows[out_places[i]], out[i]);
     for (std::uint32_t row : in) remember_window(pending_.windows[places[row]], cells, row);
     pending_ = {};
@@ -407,16 +422,19 @@ class SlidingGroupBy : public Operator {
 
   // ---------------------------------------------------------------- behind the cutoff
 
-  // keep_results: false. As forget does: in commits in which a row gets through somewhere, by the clock of earlier ones.
+  // keep_results: false. As forget does: in commits in which a row gets through somewhere, by the clock of earlier
+  // ones.
   void take_back_closed(OperatorContext& context) {
     bool acts = took_rows_;
     if (context.num_workers() > 1)
-      for (const std::string& other : context.all_to_all(std::string(1, took_rows_ ? '1' : '0'))) acts = acts || other == "1";
+      for (const std::string& other : context.all_to_all(std::string(1, took_rows_ ? '1' : '0')))
+        acts = acts || other == "1";
     if (!acts || context.is_end()) return;
     std::vector<std::uint32_t> taken;
     std::vector<Run> windows;
     for (std::uint32_t clock : closing_) {
-      for (auto at = windows_by_time_.seek(first_of(clock, PaneAxis::kNone)); at && at->group == clock && at->order <= closed_[clock]; at.next()) {
+      for (auto at = windows_by_time_.seek(first_of(clock, PaneAxis::kNone));
+           at && at->group == clock && at->order <= closed_[clock]; at.next()) {
         taken.push_back(at->row);
         windows.push_back({static_cast<std::uint32_t>(at->key.hi), clock, at->order, at->order});
       }
@@ -444,12 +462,14 @@ class SlidingGroupBy : public Operator {
     closed_[clock] = last;
     std::vector<std::uint32_t> panes;
     std::int64_t end = pane_axis_.first_pane(last + 1);
-    for (auto at = panes_by_time_.seek(first_of(clock, PaneAxis::kNone)); at && at->group == clock && at->order < end; at.next())
+    for (auto at = panes_by_time_.seek(first_of(clock, PaneAxis::kNone)); at && at->group == clock && at->order < end;
+         at.next())
       panes.push_back(at->row);
     for (std::uint32_t pane : panes) drop_pane(pane);
     if (!params_.keep_results) return closing_.push_back(clock);
     std::vector<OrderedEntry> windows;
-    for (auto at = windows_by_time_.seek(first_of(clock, PaneAxis::kNone)); at && at->group == clock && at->order <= last; at.next())
+    for (auto at = windows_by_time_.seek(first_of(clock, PaneAxis::kNone));
+         at && at->group == clock && at->order <= last; at.next())
       windows.push_back(*at);
     for (const OrderedEntry& at : windows)
       forget_window({static_cast<std::uint32_t>(at.key.hi), clock, at.order, at.order}, at.row);
@@ -462,36 +482,36 @@ class SlidingGroupBy : public Operator {
   const bool keys_needed_;
   TimeAxis axis_;
   PaneAxis pane_axis_;
-  bool from_end_;           // windows wait from their end on
+  bool from_end_;  // windows wait from their end on
   TimeLength wait_, cutoff_;
   bool waits_, closes_;
   plan::Columns instance_columns_;
 
-  ReducerSet reducers_;                    // by pane
+  ReducerSet reducers_;  // by pane
   std::vector<Pane> panes_;
   std::vector<std::uint8_t> touched_flag_;
-  std::vector<std::uint32_t> touched_;     // panes, in this commit
+  std::vector<std::uint32_t> touched_;  // panes, in this commit
   std::vector<std::uint32_t> free_;
   HashIndex pane_rows_;
-  std::uint32_t newest_ = kNoRow;          // the pane that was last looked up
+  std::uint32_t newest_ = kNoRow;  // the pane that was last looked up
   GroupIds partitions_;
-  OrderedIndex<> panes_in_order_;          // by partition and pane
-  OrderedIndex<> panes_by_time_;           // by clock and pane; with a behavior
+  OrderedIndex<> panes_in_order_;  // by partition and pane
+  OrderedIndex<> panes_by_time_;   // by clock and pane; with a behavior
 
   Clocks clocks_;
   StagedInput input_;
-  std::vector<std::int64_t> released_;     // by clock: the last window that is out, and after this commit
+  std::vector<std::int64_t> released_;  // by clock: the last window that is out, and after this commit
   std::vector<std::int64_t> released_now_;
-  std::vector<std::int64_t> closed_;       // by clock: the last window that takes no more rows
-  std::vector<std::uint32_t> closing_;     // clocks that passed windows which are still out
-  bool took_rows_ = false;                 // in this commit
+  std::vector<std::int64_t> closed_;    // by clock: the last window that takes no more rows
+  std::vector<std::uint32_t> closing_;  // clocks that passed windows which are still out
+  bool took_rows_ = false;              // in this commit
   std::uint64_t late_rows_ = 0;
 
-  RowStore rows_;                          // windows that are out
-  OrderedIndex<> windows_in_order_;        // by partition and window
-  OrderedIndex<> windows_by_time_;         // by clock and window, the partition in the key; with a cutoff
+  RowStore rows_;                    // windows that are out
+  OrderedIndex<> windows_in_order_;  // by partition and window
+  OrderedIndex<> windows_by_time_;   // by clock and window, the partition in the key; with a cutoff
 
-  std::vector<Run> runs_;                  // scratch of a commit
+  std::vector<Run> runs_;  // scratch of a commit
   Pending pending_;
   std::vector<std::int64_t> scratch_;
   std::vector<std::uint32_t> partition_of_, clock_of_, pane_of_, kept_;

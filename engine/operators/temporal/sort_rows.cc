@@ -36,7 +36,8 @@ class SortRows : public Operator {
       : what_(std::move(what)),
         rows_(types_of(schema), true),
         groups_(instance_types(schema, what_.instance)),
-        index_(CellLess{&rows_, what_.order, what_.order.size() == 1 && prefix_decides(schema.columns[what_.order[0]].type)}) {
+        index_(CellLess{&rows_, what_.order,
+                        what_.order.size() == 1 && prefix_decides(schema.columns[what_.order[0]].type)}) {
     if (what_.instance) instance_.push_back(*what_.instance);
   }
 
@@ -190,8 +191,10 @@ class SortRows : public Operator {
       for (std::uint32_t value : what_.values) {
         ColumnBuilder builder(rows_.types()[value], part.size());
         for (const Line& line : part) {
-          if (line.previous == kNone) builder.push_none();
-          else rows_.append_cell(value, line.previous, builder);
+          if (line.previous == kNone)
+            builder.push_none();
+          else
+            rows_.append_cell(value, line.previous, builder);
         }
         batch.columns.push_back(builder.finish());
       }
@@ -199,11 +202,13 @@ class SortRows : public Operator {
       context.emit(std::move(batch));
     }
   }
-  [[nodiscard]] Column pointers(std::span<const Line> lines, std::uint32_t Line::*which) const {
+  [[nodiscard]] Column pointers(std::span<const Line> lines, std::uint32_t Line::* which) const {
     ColumnBuilder builder(Phys::kU128, lines.size());
     for (const Line& line : lines) {
-      if (line.*which == kNone) builder.push_none();
-      else builder.push_key(rows_.key(line.*which));
+      if (line.*which == kNone)
+        builder.push_none();
+      else
+        builder.push_key(rows_.key(line.*which));
     }
     return builder.finish();
   }
@@ -236,14 +241,19 @@ std::vector<Route> by_instance(std::optional<std::uint32_t> instance) {
   if (!instance) return {{Route::By::kOne, {}}};
   return {{Route::By::kColumns, {*instance}}};
 }
-std::vector<Route> sort_routes(const plan::Node& node) { return by_instance(std::get<plan::Sort>(node.params).instance); }
-std::vector<Route> diff_routes(const plan::Node& node) { return by_instance(std::get<plan::OrderedDiff>(node.params).instance); }
+std::vector<Route> sort_routes(const plan::Node& node) {
+  return by_instance(std::get<plan::Sort>(node.params).instance);
+}
+std::vector<Route> diff_routes(const plan::Node& node) {
+  return by_instance(std::get<plan::OrderedDiff>(node.params).instance);
+}
 Route sort_output(const plan::Node& node) { return sort_routes(node)[0]; }
 Route diff_output(const plan::Node& node) { return diff_routes(node)[0]; }
 
 }  // namespace
 
 const OperatorDescriptor kSort{.name = "sort", .routes = sort_routes, .output_route = sort_output, .make = make_sort};
-const OperatorDescriptor kOrderedDiff{.name = "ordered_diff", .routes = diff_routes, .output_route = diff_output, .make = make_diff};
+const OperatorDescriptor kOrderedDiff{
+    .name = "ordered_diff", .routes = diff_routes, .output_route = diff_output, .make = make_diff};
 
 }  // namespace thalweg::operators

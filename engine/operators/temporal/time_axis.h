@@ -59,8 +59,10 @@ class TimeAxis {
     return left < right ? -1 : left > right ? 1 : 0;
   }
   void append(std::int64_t order, ColumnBuilder& out) const {
-    if (is_float_) out.push_float(float_of_order(order));
-    else out.push_int(order);
+    if (is_float_)
+      out.push_float(float_of_order(order));
+    else
+      out.push_int(order);
   }
   [[nodiscard]] bool is_float() const { return is_float_; }
 

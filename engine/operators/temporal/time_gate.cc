@@ -4,10 +4,9 @@
 // is old. The clock of a gate is the maximum of a time column over the rows that have reached it, on all workers.
 //
 // G1  Freeze and forget go by the clock of earlier commits, buffer by that of the running one.
-// G2  Forget acts only in a commit in which a row reaches the gate, on whatever worker; the end of input forgets nothing.
-// G3  The end of input releases all that is held.
-// State   freeze: the clock. Buffer: held rows. Forget: rows not yet forgotten.
-// Cost    a row costs a seek when it comes and one when it is due.
+// G2  Forget acts only in a commit in which a row reaches the gate, on whatever worker; the end of input forgets
+// nothing. G3  The end of input releases all that is held. State   freeze: the clock. Buffer: held rows. Forget: rows
+// not yet forgotten. Cost    a row costs a seek when it comes and one when it is due.
 #include "engine/operators/registry.h"
 #include "engine/operators/temporal/clocks.h"
 #include "engine/operators/temporal/staged_input.h"
@@ -37,7 +36,8 @@ class WaitingRows {
     std::vector<const Column*> cells;
     for (const Column& column : batch.columns) cells.push_back(&column);
     const Key& key = batch.keys[row];
-    for (auto at = index_.seek({instance, 0, due, key}); at && at->group == instance && at->order == due && at->key == key; at.next()) {
+    for (auto at = index_.seek({instance, 0, due, key});
+         at && at->group == instance && at->order == due && at->key == key; at.next()) {
       if (!rows_.row_equals(at->row, cells, row)) continue;
       OrderedEntry entry = *at;
       index_.erase(entry);
@@ -80,7 +80,8 @@ class WaitingRows {
 
 class TimeGate : public Operator {
  public:
-  TimeGate(const plan::TimeGate& params, const Schema& schema, const Schema* clock_schema, std::vector<Type> instance, SourceSpan span)
+  TimeGate(const plan::TimeGate& params, const Schema& schema, const Schema* clock_schema, std::vector<Type> instance,
+           SourceSpan span)
       : params_(params),
         axis_(schema.columns[params.time].type),
         threshold_(axis_.length(params.threshold)),
@@ -92,15 +93,19 @@ class TimeGate : public Operator {
     if (params.clock_instance) clock_instance_columns_.push_back(*params.clock_instance);
   }
 
-  void push(std::size_t port, Batch batch, OperatorContext&) override { (port == 0 ? input_ : clock_input_).push(std::move(batch)); }
+  void push(std::size_t port, Batch batch, OperatorContext&) override {
+    (port == 0 ? input_ : clock_input_).push(std::move(batch));
+  }
 
   void close(OperatorContext& context) override {
     std::vector<Batch> batches = input_.take();
     std::vector<std::vector<std::uint32_t>> instances(batches.size());
     for (std::size_t i = 0; i < batches.size(); ++i) {
       clocks_.instances(batches[i], instance_columns_, instances[i]);
-      if (!clock_from_port_1_) see(batches[i], instances[i], params_.clock.value_or(params_.time));
-      else if (batches[i].num_rows > 0) clocks_.touch();
+      if (!clock_from_port_1_)
+        see(batches[i], instances[i], params_.clock.value_or(params_.time));
+      else if (batches[i].num_rows > 0)
+        clocks_.touch();
     }
     for (const Batch& batch : clock_input_.take()) {
       std::vector<std::uint32_t> of_rows;
@@ -117,7 +122,9 @@ class TimeGate : public Operator {
   [[nodiscard]] bool wants_odd() const override { return !pending_.empty(); }
   void start_odd(OperatorContext& context) override { waiting_.emit_taken(pending_, -1, context); }
 
-  [[nodiscard]] StateSize state() const override { return {waiting_.size(), waiting_.bytes() + clocks_.bytes(), late_rows_}; }
+  [[nodiscard]] StateSize state() const override {
+    return {waiting_.size(), waiting_.bytes() + clocks_.bytes(), late_rows_};
+  }
 
  private:
   static std::vector<Type> types_of(const Schema& schema) {
@@ -138,14 +145,17 @@ class TimeGate : public Operator {
     for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
       if (!times.is_value(row)) {
         if (batch.diff(row) > 0)
-          context.report(ErrorKind::kSkipped, "Error value encountered in the time of a row, skipping the row", span_, batch.keys[row]);
+          context.report(ErrorKind::kSkipped, "Error value encountered in the time of a row, skipping the row", span_,
+                         batch.keys[row]);
         continue;
       }
       std::int64_t due = axis_.plus(axis_.order(times, row), threshold_);
       if (passes(batch, row, instances[row], due, context)) kept.push_back(row);
     }
-    if (kept.size() == batch.num_rows) context.emit(std::move(batch));
-    else if (!kept.empty()) context.emit(batch.gather(kept));
+    if (kept.size() == batch.num_rows)
+      context.emit(std::move(batch));
+    else if (!kept.empty())
+      context.emit(batch.gather(kept));
   }
 
   bool passes(const Batch& batch, std::size_t row, std::uint32_t instance, std::int64_t due, OperatorContext& context) {
@@ -181,7 +191,8 @@ class TimeGate : public Operator {
 
   void release(OperatorContext& context) {
     std::vector<std::uint32_t> taken;
-    if (context.is_end()) waiting_.take_all(taken);
+    if (context.is_end())
+      waiting_.take_all(taken);
     else
       for (std::uint32_t instance : clocks_.moved()) waiting_.take_due(instance, clocks_.now(instance), taken);
     waiting_.emit_taken(taken, 1, context);
@@ -198,8 +209,10 @@ class TimeGate : public Operator {
       late_instances_.clear();
     }
     due_instances_.insert(due_instances_.end(), clocks_.moved().begin(), clocks_.moved().end());
-    if (!params_.mark) waiting_.emit_taken(taken, -1, context);
-    else pending_.insert(pending_.end(), taken.begin(), taken.end());
+    if (!params_.mark)
+      waiting_.emit_taken(taken, -1, context);
+    else
+      pending_.insert(pending_.end(), taken.begin(), taken.end());
   }
 
   plan::TimeGate params_;

@@ -7,7 +7,8 @@ bool TimedRows::usable(const Batch& batch, std::size_t row, SourceSpan where, Op
   for (std::uint32_t column : on_) good = good && batch.columns[column].tag(row) != CellTag::kError;
   if (good) return true;
   if (batch.diff(row) > 0)
-    context.report(ErrorKind::kSkipped, "Error value encountered in join condition, skipping the row", where, batch.keys[row]);
+    context.report(ErrorKind::kSkipped, "Error value encountered in join condition, skipping the row", where,
+                   batch.keys[row]);
   return false;
 }
 
@@ -35,7 +36,8 @@ std::uint32_t TimedRows::find(const Batch& batch, std::size_t row, std::uint32_t
   const Key& key = batch.keys[row];
   std::vector<const Column*> cells;
   for (const Column& column : batch.columns) cells.push_back(&column);
-  for (auto at = index_.seek({group, 0, order, key}); at && at->group == group && at->order == order && at->key == key; at.next())
+  for (auto at = index_.seek({group, 0, order, key}); at && at->group == group && at->order == order && at->key == key;
+       at.next())
     if (rows_.row_equals(at->row, cells, row)) return at->row;
   return kAbsent;
 }

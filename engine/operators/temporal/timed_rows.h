@@ -22,7 +22,11 @@ class TimedRows {
   static constexpr std::uint32_t kAbsent = 0xFFFFFFFFU;
 
   TimedRows(const Schema& schema, plan::Columns on, std::uint32_t lower, std::uint32_t upper)
-      : rows_(types_of(schema), true), on_(std::move(on)), lower_(lower), upper_(upper), axis_(schema.columns[lower].type) {}
+      : rows_(types_of(schema), true),
+        on_(std::move(on)),
+        lower_(lower),
+        upper_(upper),
+        axis_(schema.columns[lower].type) {}
 
   [[nodiscard]] const RowStore& rows() const { return rows_; }
   [[nodiscard]] const OrderedIndex<>& index() const { return index_; }
@@ -31,10 +35,16 @@ class TimedRows {
   [[nodiscard]] std::uint32_t group(std::uint32_t row) const { return groups_[row]; }
   // The row's time, and the end of its range.
   [[nodiscard]] std::int64_t order(std::uint32_t row) const { return order_in(lower_, row); }
-  [[nodiscard]] std::int64_t upper(std::uint32_t row) const { return upper_ == lower_ ? order(row) : order_in(upper_, row); }
+  [[nodiscard]] std::int64_t upper(std::uint32_t row) const {
+    return upper_ == lower_ ? order(row) : order_in(upper_, row);
+  }
   // The same of a row of a batch. Requires: usable.
-  [[nodiscard]] std::int64_t order(const Batch& batch, std::size_t row) const { return axis_.order(batch.columns[lower_], row); }
-  [[nodiscard]] std::int64_t upper(const Batch& batch, std::size_t row) const { return axis_.order(batch.columns[upper_], row); }
+  [[nodiscard]] std::int64_t order(const Batch& batch, std::size_t row) const {
+    return axis_.order(batch.columns[lower_], row);
+  }
+  [[nodiscard]] std::int64_t upper(const Batch& batch, std::size_t row) const {
+    return axis_.order(batch.columns[upper_], row);
+  }
   [[nodiscard]] OrderedEntry entry(std::uint32_t row) const { return {groups_[row], row, order(row), rows_.key(row)}; }
   [[nodiscard]] std::uint32_t end() const { return rows_.end(); }
 
@@ -52,11 +62,14 @@ class TimedRows {
   template <class F>
   void for_each_overlap(std::uint32_t group, std::int64_t lower, std::int64_t upper, F&& f) const {
     if (upper < lower) return;
-    for (auto at = index_.seek(first_of(group, seek_from(lower))); at && at->group == group && at->order <= upper; at.next())
+    for (auto at = index_.seek(first_of(group, seek_from(lower))); at && at->group == group && at->order <= upper;
+         at.next())
       if (lower_ == upper_ || (this->upper(at->row) >= lower && this->upper(at->row) >= at->order)) f(at->row);
   }
 
-  [[nodiscard]] std::size_t bytes() const { return rows_.bytes() + index_.bytes() + groups_.capacity() * sizeof(std::uint32_t); }
+  [[nodiscard]] std::size_t bytes() const {
+    return rows_.bytes() + index_.bytes() + groups_.capacity() * sizeof(std::uint32_t);
+  }
 
  private:
   static std::vector<Type> types_of(const Schema& schema) {
@@ -72,7 +85,8 @@ class TimedRows {
     if (lower_ == upper_) return lower;
     TimeLength length{longest_whole_, longest_real_};
     std::int64_t from = axis_.minus(lower, length);
-    if (axis_.is_float()) from = order_of_float(std::nextafter(float_of_order(from), -std::numeric_limits<double>::infinity()));
+    if (axis_.is_float())
+      from = order_of_float(std::nextafter(float_of_order(from), -std::numeric_limits<double>::infinity()));
     return from;
   }
 

@@ -26,8 +26,10 @@ class WholeWindows {
  public:
   explicit WholeWindows(const plan::WindowAssign& params)
       : hop_(params.hop.as_int()), origin_(params.origin.as_int()), from_origin_(params.from_origin) {
-    if (params.duration.is_none()) length_ = static_cast<std::int64_t>(std::llround(static_cast<long double>(params.ratio) * hop_));
-    else length_ = params.duration.as_int();
+    if (params.duration.is_none())
+      length_ = static_cast<std::int64_t>(std::llround(static_cast<long double>(params.ratio) * hop_));
+    else
+      length_ = params.duration.as_int();
   }
   // False if a bound is out of range.
   bool assign(std::uint32_t row, std::int64_t time, Assigned& out) const {
@@ -38,7 +40,8 @@ class WholeWindows {
     for (std::uint32_t part = 0; start + length_ > time; ++part, start -= hop_) {
       if (from_origin_ && start < origin_) break;
       Wide end = start + length_;
-      if (start < std::numeric_limits<std::int64_t>::min() || end > std::numeric_limits<std::int64_t>::max()) return false;
+      if (start < std::numeric_limits<std::int64_t>::min() || end > std::numeric_limits<std::int64_t>::max())
+        return false;
       out.rows.push_back(row);
       out.parts.push_back(part);
       out.starts.push_back(static_cast<std::int64_t>(start));
@@ -56,7 +59,10 @@ class WholeWindows {
 class RealWindows {
  public:
   explicit RealWindows(const plan::WindowAssign& params)
-      : hop_(params.hop.as_float()), origin_(params.origin.as_float()), ratio_(params.ratio), from_origin_(params.from_origin) {
+      : hop_(params.hop.as_float()),
+        origin_(params.origin.as_float()),
+        ratio_(params.ratio),
+        from_origin_(params.from_origin) {
     if (!params.duration.is_none()) duration_ = params.duration.as_float();
   }
   bool assign(std::uint32_t row, double time, Assigned& out) const {
@@ -97,8 +103,10 @@ class WindowAssign : public Operator {
 
   void push(std::size_t, Batch batch, OperatorContext& context) override {
     Assigned assigned;
-    if (is_float_) assign(RealWindows(params_), batch, batch.columns[params_.time].f64(), assigned, context);
-    else assign(WholeWindows(params_), batch, batch.columns[params_.time].i64(), assigned, context);
+    if (is_float_)
+      assign(RealWindows(params_), batch, batch.columns[params_.time].f64(), assigned, context);
+    else
+      assign(WholeWindows(params_), batch, batch.columns[params_.time].i64(), assigned, context);
     if (assigned.rows.empty()) return;
     bool every_row_once = keeps_keys_ && assigned.rows.size() == batch.num_rows;
     Batch out = every_row_once ? std::move(batch) : batch.gather(assigned.rows);
@@ -118,8 +126,10 @@ class WindowAssign : public Operator {
   void assign(const Windows& windows, const Batch& batch, const Times& times, Assigned& out, OperatorContext& context) {
     const Column& column = batch.columns[params_.time];
     for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
-      if (!column.is_value(row)) skip(batch, row, "Error value encountered in window time, skipping the row", context);
-      else if (!windows.assign(row, times[row], out)) skip(batch, row, "window bounds are out of range, skipping the row", context);
+      if (!column.is_value(row))
+        skip(batch, row, "Error value encountered in window time, skipping the row", context);
+      else if (!windows.assign(row, times[row], out))
+        skip(batch, row, "window bounds are out of range, skipping the row", context);
     }
   }
   void skip(const Batch& batch, std::size_t row, const char* why, OperatorContext& context) {

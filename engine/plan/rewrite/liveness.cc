@@ -43,7 +43,8 @@ namespace {
 
 // Writers of streams of changes print rows; those that keep a table current need to know the rows apart.
 bool output_reads_keys(const Output& output) {
-  constexpr std::string_view kStreamWriters[] = {"io.null.write", "io.csv.write", "io.jsonlines.write", "io.fs.write", "io.stdout.write"};
+  constexpr std::string_view kStreamWriters[] = {"io.null.write", "io.csv.write", "io.jsonlines.write", "io.fs.write",
+                                                 "io.stdout.write"};
   if (std::ranges::find(kStreamWriters, output.connector) == std::end(kStreamWriters)) return true;
   const Setting* kind = output.args.find("output_table_type");
   return kind && kind->as_text() && *kind->as_text() != "stream_of_changes";
@@ -71,7 +72,8 @@ class Liveness {
       auto* source = std::get_if<Source>(&node.params);
       if (!source) continue;
       source->needs_keys = node.keys_needed;
-      for (std::size_t c = 0; c < source->fields.size() && c < node.used.size(); ++c) source->fields[c].used = node.used[c];
+      for (std::size_t c = 0; c < source->fields.size() && c < node.used.size(); ++c)
+        source->fields[c].used = node.used[c];
     }
   }
 
@@ -172,9 +174,12 @@ class Liveness {
       if (!node.used[c]) continue;
       std::size_t index = join.emit[c];
       std::size_t end = left.schema.size() + right.schema.size();
-      if (index < left.schema.size()) left.used[index] = true;
-      else if (index < end) right.used[index - left.schema.size()] = true;
-      else (index == end ? left : right).keys_needed = true;
+      if (index < left.schema.size())
+        left.used[index] = true;
+      else if (index < end)
+        right.used[index - left.schema.size()] = true;
+      else
+        (index == end ? left : right).keys_needed = true;
     }
   }
 
@@ -194,7 +199,8 @@ class Liveness {
     }
     for (std::size_t port = 0; port < node.inputs.size(); ++port) {
       Node& inner = body->nodes[iterate.loop_inputs[port].value];
-      if (port < iterate.next.size()) add_reads(Node(body->nodes[iterate.next[port].value]), inner);  // what the loop yields of round 0
+      if (port < iterate.next.size())
+        add_reads(Node(body->nodes[iterate.next[port].value]), inner);  // what the loop yields of round 0
       add_reads(inner, input(node, port));
     }
     iterate.body = std::move(body);
@@ -225,7 +231,8 @@ bool join_reads_keys(const Plan& plan, const Node& node) {
   std::size_t width = plan.node(node.inputs[0]).schema.size() + plan.node(node.inputs[1]).schema.size();
   for (std::size_t c = 0; c < join.emit.size(); ++c)
     if (join.emit[c] >= width && (c >= node.used.size() || node.used[c])) return true;
-  return std::ranges::any_of(plan.nodes, [](const Node& other) { return std::holds_alternative<ErrorLog>(other.params); });
+  return std::ranges::any_of(plan.nodes,
+                             [](const Node& other) { return std::holds_alternative<ErrorLog>(other.params); });
 }
 
 }  // namespace thalweg::plan

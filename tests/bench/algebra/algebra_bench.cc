@@ -102,7 +102,8 @@ class RowsPiece : public Piece {
     }
     Batch batch;
     batch.num_rows = n;
-    batch.columns = {Column::from_vector<std::int64_t>(Phys::kI64, std::move(a)), Column::from_vector<std::int64_t>(Phys::kI64, std::move(b))};
+    batch.columns = {Column::from_vector<std::int64_t>(Phys::kI64, std::move(a)),
+                     Column::from_vector<std::int64_t>(Phys::kI64, std::move(b))};
     batch.keys = KeyColumn::sequence(ids_, static_cast<std::uint64_t>(begin_));
     out.rows(std::move(batch));
   }
@@ -116,7 +117,8 @@ class RowsPiece : public Piece {
 
 class StaticSource : public Source {
  public:
-  StaticSource(std::function<Row(std::int64_t)> row, std::uint64_t ids, std::int64_t rows) : row_(std::move(row)), ids_(ids), rows_(rows) {}
+  StaticSource(std::function<Row(std::int64_t)> row, std::uint64_t ids, std::int64_t rows)
+      : row_(std::move(row)), ids_(ids), rows_(rows) {}
   Result<void> run(SourceContext& context) override {
     auto step = static_cast<std::int64_t>(kChunkRows);
     for (std::int64_t at = 0; at < rows_; at += step)
@@ -202,10 +204,13 @@ class Connectors : public ConnectorFactory {
       : job_(job), visible_(visible), us_(us), from_source_(from_source) {}
   Result<std::unique_ptr<Source>> make_source(const plan::Source& source, Env&) override {
     if (source.name == "people") return std::make_unique<StaticSource>(Job::person, kPersonIds, job_.keys);
-    if (source.name == "rows") return std::make_unique<StaticSource>([job = job_](std::int64_t i) { return job.row(i); }, kRowIds, from_source_);
+    if (source.name == "rows")
+      return std::make_unique<StaticSource>([job = job_](std::int64_t i) { return job.row(i); }, kRowIds, from_source_);
     return std::make_unique<WaitingSource>(job_, visible_, us_);
   }
-  Result<std::unique_ptr<Sink>> make_sink(const plan::Output&, const Schema&, Env&) override { return fail(Code::kInternal, "no sinks here"); }
+  Result<std::unique_ptr<Sink>> make_sink(const plan::Output&, const Schema&, Env&) override {
+    return fail(Code::kInternal, "no sinks here");
+  }
 
  private:
   Job job_;
@@ -257,7 +262,9 @@ class PlanMaker {
     auto add = [&](const std::vector<Change>& changes) {
       if (changes.empty()) return;
       for (const Change& change : changes)
-        rows->push_back({.time = time, .diff = static_cast<Diff>(change.diff), .key = sequence_key(kRowIds, static_cast<std::uint64_t>(change.id)),
+        rows->push_back({.time = time,
+                         .diff = static_cast<Diff>(change.diff),
+                         .key = sequence_key(kRowIds, static_cast<std::uint64_t>(change.id)),
                          .cells = {Value::of(change.row.a), Value::of(change.row.b)}});
       time += 2;
     };
@@ -282,14 +289,16 @@ class PlanMaker {
       case Name::kGroupby: {
         plan::GroupBy groupby;
         groupby.by = {0};
-        groupby.reducers = {reducer(plan::ReducerKind::kCount, {}), reducer(plan::ReducerKind::kMin, {1}), reducer(plan::ReducerKind::kMax, {1})};
+        groupby.reducers = {reducer(plan::ReducerKind::kCount, {}), reducer(plan::ReducerKind::kMin, {1}),
+                            reducer(plan::ReducerKind::kMax, {1})};
         for (const char* name : {"g", "count", "min", "max"}) node.schema.columns.push_back({name, Type(Kind::kInt)});
         node.params = std::move(groupby);
         break;
       }
       case Name::kTopk:
         node.schema = two_ints("g", "v");
-        node.params = plan::TopK{.partition = {0}, .order = {{.column = 1}}, .offset = 0, .limit = 10, .rank_column = false};
+        node.params =
+            plan::TopK{.partition = {0}, .order = {{.column = 1}}, .offset = 0, .limit = 10, .rank_column = false};
         break;
     }
     return plan_.add(std::move(node));
@@ -313,7 +322,8 @@ class PlanMaker {
     }
     plan::Node node;
     node.inputs = {table};
-    for (std::size_t i = 0; i < groupby.reducers.size(); ++i) node.schema.columns.push_back({"sum" + std::to_string(i), Type(Kind::kInt)});
+    for (std::size_t i = 0; i < groupby.reducers.size(); ++i)
+      node.schema.columns.push_back({"sum" + std::to_string(i), Type(Kind::kInt)});
     node.params = std::move(groupby);
     return plan_.add(std::move(node));
   }
@@ -373,7 +383,9 @@ int run(const Job& job, bool waits, std::uint32_t workers) {
     std::fprintf(stderr, "%s\n", failure->message.c_str());
     return 1;
   }
-  auto between = [&](std::size_t i) { return std::chrono::duration<double>(visible.times_[i] - visible.times_[i - 1]).count(); };
+  auto between = [&](std::size_t i) {
+    return std::chrono::duration<double>(visible.times_[i] - visible.times_[i - 1]).count();
+  };
   bool deletes = job.name == Name::kGroupby;
   std::size_t before_updates = deletes ? 2 : 1;
   auto commits = before_updates + static_cast<std::size_t>(job.updates);
@@ -397,8 +409,8 @@ int run(const Job& job, bool waits, std::uint32_t workers) {
   std::string list;
   for (double one : us) list += (list.empty() ? "" : ", ") + std::to_string(one);
   std::printf("{\"bulk_s\": %.6f, \"bulk_cpu_s\": %.3f, \"deletes_s\": %.6f, \"update_us\": [%s], \"sums\": %s}\n",
-              std::chrono::duration<double>(visible.times_[0] - start).count(), bulk_cpu.load(), deletes ? between(1) : 0.0, list.c_str(),
-              json_of(sums).c_str());
+              std::chrono::duration<double>(visible.times_[0] - start).count(), bulk_cpu.load(),
+              deletes ? between(1) : 0.0, list.c_str(), json_of(sums).c_str());
   return 0;
 }
 
@@ -421,14 +433,20 @@ int write_csv(const Job& job, const std::string& folder) {
 }
 
 int main_of(int argc, char** argv) {
-  constexpr const char* kUse = "algebra_bench run|wait|expect JOB ROWS KEYS UPDATES [WORKERS], or csv JOB ROWS KEYS FOLDER; JOB: join, groupby, topk\n";
-  static const std::map<std::string_view, Name> kNames{{"join", Name::kJoin}, {"groupby", Name::kGroupby}, {"topk", Name::kTopk}};
+  constexpr const char* kUse =
+      "algebra_bench run|wait|expect JOB ROWS KEYS UPDATES [WORKERS], or csv JOB ROWS KEYS FOLDER; JOB: join, groupby, "
+      "topk\n";
+  static const std::map<std::string_view, Name> kNames{
+      {"join", Name::kJoin}, {"groupby", Name::kGroupby}, {"topk", Name::kTopk}};
   if (argc < 6 || !kNames.contains(argv[2])) {
     std::fputs(kUse, stderr);
     return 2;
   }
   std::string_view what = argv[1];
-  Job job{.name = kNames.at(argv[2]), .rows = std::atoll(argv[3]), .keys = std::atoll(argv[4]), .updates = std::atoll(argv[5])};
+  Job job{.name = kNames.at(argv[2]),
+          .rows = std::atoll(argv[3]),
+          .keys = std::atoll(argv[4]),
+          .updates = std::atoll(argv[5])};
   if (job.rows < 10 || job.keys < 1 || (job.name == Name::kGroupby && 10 * job.updates > job.rows)) {
     std::fputs("at least 10 rows and a key; groupby: at least ten rows per update\n", stderr);
     return 2;
@@ -438,7 +456,8 @@ int main_of(int argc, char** argv) {
     std::printf("%s\n", json_of(expected(job)).c_str());
     return 0;
   }
-  if (what == "run" || what == "wait") return run(job, what == "wait", static_cast<std::uint32_t>(argc > 6 ? std::atoi(argv[6]) : 1));
+  if (what == "run" || what == "wait")
+    return run(job, what == "wait", static_cast<std::uint32_t>(argc > 6 ? std::atoi(argv[6]) : 1));
   std::fputs(kUse, stderr);
   return 2;
 }

@@ -45,9 +45,15 @@ struct Job {
   std::int64_t keys = 0;
   std::int64_t updates = 0;
 
-  [[nodiscard]] std::int64_t key(std::int64_t i) const { return static_cast<std::int64_t>(mix(i) % static_cast<std::uint64_t>(keys)); }
-  [[nodiscard]] static std::int64_t value(std::int64_t i) { return static_cast<std::int64_t>(mix(i ^ (std::int64_t{1} << 40)) % 1'000'000); }
-  [[nodiscard]] Row row(std::int64_t i) const { return name == Name::kJoin ? Row{key(i), i % 1000} : Row{key(i), value(i)}; }
+  [[nodiscard]] std::int64_t key(std::int64_t i) const {
+    return static_cast<std::int64_t>(mix(i) % static_cast<std::uint64_t>(keys));
+  }
+  [[nodiscard]] static std::int64_t value(std::int64_t i) {
+    return static_cast<std::int64_t>(mix(i ^ (std::int64_t{1} << 40)) % 1'000'000);
+  }
+  [[nodiscard]] Row row(std::int64_t i) const {
+    return name == Name::kJoin ? Row{key(i), i % 1000} : Row{key(i), value(i)};
+  }
   [[nodiscard]] static Row person(std::int64_t j) { return {j, value(j)}; }
 
   [[nodiscard]] std::vector<Change> deletions() const {

@@ -2,7 +2,8 @@
 //
 // Connected components of a graph, then changes of single edges, a commit each. Prints the seconds to the first
 // fixpoint and from commit to commit, wall clock and of processor (engine time with all coordination, no connector, no
-// sink), and writes the final labels. Its peers: differential/ and pathway_job.py beside it; components runs and compares them.
+// sink), and writes the final labels. Its peers: differential/ and pathway_job.py beside it; components runs and
+// compares them.
 //
 //   components_bench PIPELINE EDGES UPDATES LABELS [WORKERS]
 #include <charconv>
@@ -36,8 +37,12 @@ Clocks clocks() { return {seconds_of(CLOCK_MONOTONIC), seconds_of(CLOCK_PROCESS_
 
 class NoConnectors : public ConnectorFactory {
  public:
-  Result<std::unique_ptr<Source>> make_source(const plan::Source&, Env&) override { return fail(Code::kInternal, "no sources here"); }
-  Result<std::unique_ptr<Sink>> make_sink(const plan::Output&, const Schema&, Env&) override { return fail(Code::kInternal, "no sinks here"); }
+  Result<std::unique_ptr<Source>> make_source(const plan::Source&, Env&) override {
+    return fail(Code::kInternal, "no sources here");
+  }
+  Result<std::unique_ptr<Sink>> make_sink(const plan::Output&, const Schema&, Env&) override {
+    return fail(Code::kInternal, "no sinks here");
+  }
 };
 
 std::string text_of(const char* path) {
@@ -88,7 +93,8 @@ plan::Plan plan_of(const char* pipeline, std::shared_ptr<std::vector<plan::Stati
     std::exit(1);
   }
   for (plan::Node& node : compiled.plan.nodes)
-    if (std::holds_alternative<plan::StaticRows>(node.params)) node.params = plan::StaticRows{.rows = std::move(rows), .as_stream = true};
+    if (std::holds_alternative<plan::StaticRows>(node.params))
+      node.params = plan::StaticRows{.rows = std::move(rows), .as_stream = true};
   return std::move(compiled.plan);
 }
 
@@ -97,7 +103,8 @@ void write_labels(const char* path, ExportReader& reader) {
   std::ofstream out(path);
   out << "node,label\n";
   for (const Batch& batch : snapshot->batches)
-    for (std::size_t row = 0; row < batch.num_rows; ++row) out << batch.columns[0].i64()[row] << ',' << batch.columns[1].i64()[row] << '\n';
+    for (std::size_t row = 0; row < batch.num_rows; ++row)
+      out << batch.columns[0].i64()[row] << ',' << batch.columns[1].i64()[row] << '\n';
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 // tests/bench/temporal/late_row_bench.cc
 //
-// What a late row costs: millions of rows of state, then single rows from the middle of the time, one per commit. Prints
-// the time from commit to commit (engine time with all coordination, no connector, no sink).
+// What a late row costs: millions of rows of state, then single rows from the middle of the time, one per commit.
+// Prints the time from commit to commit (engine time with all coordination, no connector, no sink).
 //
 //   late_row_bench tumbling|sliding|sessions|asof|interval [ROWS] [LATE] [WORKERS]
 #include <algorithm>
@@ -23,8 +23,12 @@ constexpr std::int64_t kKeys = 1000;
 
 class NoConnectors : public ConnectorFactory {
  public:
-  Result<std::unique_ptr<Source>> make_source(const plan::Source&, Env&) override { return fail(Code::kInternal, "no sources here"); }
-  Result<std::unique_ptr<Sink>> make_sink(const plan::Output&, const Schema&, Env&) override { return fail(Code::kInternal, "no sinks here"); }
+  Result<std::unique_ptr<Source>> make_source(const plan::Source&, Env&) override {
+    return fail(Code::kInternal, "no sources here");
+  }
+  Result<std::unique_ptr<Sink>> make_sink(const plan::Output&, const Schema&, Env&) override {
+    return fail(Code::kInternal, "no sinks here");
+  }
 };
 
 const std::map<std::string, std::string> kPipelines = {
@@ -89,7 +93,9 @@ std::shared_ptr<std::vector<plan::StaticRow>> rows_of(std::int64_t side, std::in
   auto out = std::make_shared<std::vector<plan::StaticRow>>();
   out->reserve(static_cast<std::size_t>(rows + late));
   const auto add = [&](std::uint64_t time, std::int64_t i, std::int64_t k, std::int64_t t) {
-    out->push_back({.time = time, .diff = 1, .key = sequence_key(static_cast<std::uint64_t>(side), static_cast<std::uint64_t>(i)),
+    out->push_back({.time = time,
+                    .diff = 1,
+                    .key = sequence_key(static_cast<std::uint64_t>(side), static_cast<std::uint64_t>(i)),
                     .cells = {Value::of(k), Value::of(t), Value::of(i % 1000)}});
   };
   const auto time_of = [](std::int64_t i) { return i / kKeys * 10 + i / kKeys / 1000 * 500; };
@@ -122,7 +128,8 @@ int main(int argc, char** argv) {
     if (auto* table = std::get_if<plan::StaticRows>(&node.params)) tables.push_back(table);
   std::int64_t each = rows / static_cast<std::int64_t>(tables.size());
   for (std::size_t i = 0; i < tables.size(); ++i)  // late rows come in on the last one: the quotes, for asof
-    *tables[i] = {.rows = rows_of(static_cast<std::int64_t>(i), each, i + 1 == tables.size() ? late : 0), .as_stream = true};
+    *tables[i] = {.rows = rows_of(static_cast<std::int64_t>(i), each, i + 1 == tables.size() ? late : 0),
+                  .as_stream = true};
   NoConnectors connectors;
   Env env = real_env();
   auto run = Run::start(compiled.plan, RunOptions{.workers = workers}, connectors, env);
@@ -148,8 +155,10 @@ int main(int argc, char** argv) {
   }
   std::ranges::sort(us);
   auto at = [&](double q) { return us[static_cast<std::size_t>(q * static_cast<double>(us.size() - 1))]; };
-  std::printf("%s: %zu late rows, one per commit, on %lld rows, %u worker(s), %llu rows out: p50 %.1f us, p90 %.1f us, p99 %.1f us, max %.1f us\n",
-              kind.c_str(), us.size(), static_cast<long long>(rows), workers, static_cast<unsigned long long>(reader->num_rows()),
-              at(0.5), at(0.9), at(0.99), us.back());
+  std::printf(
+      "%s: %zu late rows, one per commit, on %lld rows, %u worker(s), %llu rows out: p50 %.1f us, p90 %.1f us, p99 "
+      "%.1f us, max %.1f us\n",
+      kind.c_str(), us.size(), static_cast<long long>(rows), workers,
+      static_cast<unsigned long long>(reader->num_rows()), at(0.5), at(0.9), at(0.99), us.back());
   return 0;
 }
