@@ -20,10 +20,10 @@ class SettingReader {
     const Setting* s = args_.find(name);
     return s && !s->is_null();
   }
-  [[nodiscard]] std::string text(std::string_view name, std::string fallback = {}) const {
+  [[nodiscard]] std::string text(std::string_view name, const std::string& fallback = {}) const {
     const Setting* s = args_.find(name);
     const std::string* v = s ? s->as_text() : nullptr;
-    return v ? *v : std::move(fallback);
+    return v ? *v : fallback;
   }
   [[nodiscard]] std::int64_t integer(std::string_view name, std::int64_t fallback) const {
     const Setting* s = args_.find(name);

@@ -166,15 +166,16 @@ Checked<void> wait_within(Run& run, const QueryLimits& limits, std::uint64_t inp
     run.wait(-1);
     return std::unexpected(std::move(problem));
   };
-  while (!run.wait(kTickNs)) {
-    if (clock.monotonic_ns() > end_ns)
-      return give_up({503, "query_timeout",
-                      "the query took longer than " + std::to_string(limits.time_ns / 1'000'000'000) + " s", "", 0, 0});
+  for (bool done = false; !done;) {
+    done = run.wait(kTickNs);
     std::uint64_t bytes = input_bytes;
     for (const OperatorStatus& status : run.operators()) bytes += status.state.bytes;
     if (bytes > limits.state_bytes)
       return give_up({413, "query_too_large",
                       "the query needs more than " + std::to_string(limits.state_bytes >> 20) + " MiB", "", 0, 0});
+    if (!done && clock.monotonic_ns() > end_ns)
+      return give_up({503, "query_timeout",
+                      "the query took longer than " + std::to_string(limits.time_ns / 1'000'000'000) + " s", "", 0, 0});
   }
   if (auto failure = run.failure()) return std::unexpected(problem_of(*failure));
   return {};
