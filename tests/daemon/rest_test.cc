@@ -449,7 +449,7 @@ TEST_CASE("changes: a run that stops ends the stream") {
   CHECK(events.wait_for_end() == 200);
 }
 
-TEST_CASE("a commit reaches a waiting reader within a few milliseconds") {
+TEST_CASE("a commit wakes a waiting reader; it does not look again after a while") {
   Fixture f;
   f.fill(1);
   Events events(f.server->address(), f.table("/changes"));
@@ -464,7 +464,7 @@ TEST_CASE("a commit reaches a waiting reader within a few milliseconds") {
   }
   std::sort(ms.begin(), ms.end());
   INFO("p50 " << ms[ms.size() / 2] << " ms");
-  CHECK(ms[ms.size() / 2] < 20);
+  CHECK(ms[ms.size() / 2] < 200);
   f.words->commit(kEndCommit, {}, true);
 }
 
