@@ -208,7 +208,7 @@ class SortedEntries {
     if (capacity_ <= kSingle) return 0;
     if (capacity_ != kMany) return capacity_ * sizeof(Entry);
     std::size_t bytes = sizeof(Many);
-    for (const auto& chunk : many()->chunks) bytes += sizeof(chunk) + chunk.capacity() * sizeof(Entry);
+    for (const auto& chunk : many()->chunks) bytes += sizeof(std::vector<Entry>) + chunk.capacity() * sizeof(Entry);
     return bytes;
   }
 
@@ -222,6 +222,7 @@ class SortedEntries {
   static constexpr std::uint32_t kFewFirst = 4;
   static constexpr std::uint32_t kMany = 0xFFFFFFFFU;
 
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): the word holds an entry or a pointer, as capacity_ says.
   [[nodiscard]] void* pointer() const { return reinterpret_cast<void*>(bits_); }
   [[nodiscard]] Entry* few() const { return static_cast<Entry*>(pointer()); }
   [[nodiscard]] Many* many() const { return static_cast<Many*>(pointer()); }
