@@ -19,12 +19,12 @@ std::vector<std::string_view> split_path(std::string_view path) {
   return out;
 }
 
-bool is_placeholder(std::string_view part) { return part.starts_with('{'); }
+bool is_parameter(std::string_view part) { return part.starts_with('{'); }
 
 bool fits(const std::vector<std::string_view>& pattern, const std::vector<std::string>& segments) {
   return std::equal(
       pattern.begin(), pattern.end(), segments.begin(), segments.end(),
-      [](std::string_view part, const std::string& segment) { return is_placeholder(part) || part == segment; });
+      [](std::string_view part, const std::string& segment) { return is_parameter(part) || part == segment; });
 }
 
 const QueryParameter* find_parameter(const Route& route, std::string_view name) {
@@ -81,7 +81,7 @@ Match match(const std::vector<Route>& routes, std::string_view method, const std
     }
     out.route = &route;
     for (std::size_t i = 0; i < pattern.size(); ++i)
-      if (is_placeholder(pattern[i])) out.path.emplace_back(pattern[i].substr(1, pattern[i].size() - 2), segments[i]);
+      if (is_parameter(pattern[i])) out.path.emplace_back(pattern[i].substr(1, pattern[i].size() - 2), segments[i]);
     return out;
   }
   return out;
