@@ -17,6 +17,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -73,18 +75,6 @@ class OperatorContext {
   [[nodiscard]] virtual bool stopping() const = 0;
 };
 
-class Operator {
- public:
-  virtual ~Operator() = default;
-  virtual void push(std::size_t port, Batch batch, OperatorContext& context) = 0;
-  virtual void close(OperatorContext& /*context*/) {}
-  [[nodiscard]] virtual bool wants_odd() const { return false; }
-  virtual void start_odd(OperatorContext& /*context*/) {}
-  [[nodiscard]] virtual StateSize state() const { return {}; }
-  // Between commits: emits, as insertions, the net rows of all that it has emitted so far. False: it cannot tell.
-  virtual bool replay(OperatorContext& /*context*/) { return false; }
-};
-
 // How the rows of a port must be spread over the workers.
 struct Route {
   enum class By : std::uint8_t {
@@ -100,6 +90,71 @@ struct Route {
   friend bool operator==(const Route&, const Route&) = default;
 };
 
+[[nodiscard]] inline std::uint32_t worker_of_shard(std::uint32_t shard, std::uint32_t workers) {
+  return shard * workers / kVirtualShards;
+}
+
+// The worker of every row of a chunk under a route (not kAny, kAll). `out` has one entry per row.
+void route_rows(const Route& route, Batch& batch, std::uint32_t workers, std::vector<std::uint32_t>& out);
+
+// Which rows of saved state a worker takes: those that would be sent to it.
+class ShardFilter {
+ public:
+  ShardFilter() = default;  // all: there were as many workers when the state was saved, and this part is its own
+  ShardFilter(WorkerId worker, std::uint32_t workers) : worker_(worker.value), workers_(workers) {}
+
+  [[nodiscard]] bool takes_all() const { return workers_ == 0; }
+  // What is routed to one worker, and what must be counted once of all that was saved (counters, clocks that any
+  // worker may hold): worker 0 takes it.
+  [[nodiscard]] bool takes_single() const { return takes_all() || worker_ == 0; }
+  [[nodiscard]] bool takes_shard(std::uint32_t shard) const {
+    return takes_all() || worker_of_shard(shard, workers_) == worker_;
+  }
+  [[nodiscard]] bool takes_key(const Key& key) const { return takes_shard(shard_of_key(key)); }
+  // Of what is routed by columns: their hash, as Column::hash_into makes it.
+  [[nodiscard]] bool takes_hash(std::uint64_t hash) const {
+    return takes_shard(static_cast<std::uint32_t>(hash >> 56));
+  }
+  // The rows of a batch that this route sends here.
+  [[nodiscard]] Batch select(const Route& route, Batch batch) const;
+  // The same by pointers and hashes that lie apart.
+  [[nodiscard]] std::vector<std::uint32_t> rows_of_keys(std::span<const Key> keys) const;
+  [[nodiscard]] std::vector<std::uint32_t> rows_of_hashes(std::span<const std::uint64_t> hashes) const;
+
+ private:
+  std::uint32_t worker_ = 0;
+  std::uint32_t workers_ = 0;
+};
+
+class StateReader;
+class StateWriter;
+
+class Operator {
+ public:
+  virtual ~Operator() = default;
+  virtual void push(std::size_t port, Batch batch, OperatorContext& context) = 0;
+  virtual void close(OperatorContext& /*context*/) {}
+  [[nodiscard]] virtual bool wants_odd() const { return false; }
+  virtual void start_odd(OperatorContext& /*context*/) {}
+  [[nodiscard]] virtual StateSize state() const { return {}; }
+  // Between commits: emits, as insertions, the net rows of all that it has emitted so far. False: it cannot tell.
+  virtual bool replay(OperatorContext& /*context*/) { return false; }
+
+  // Between commits (never between an even one and its odd one): all that later commits depend on. What can be
+  // computed from it again is not written. An operator without state writes nothing, and its descriptor says so.
+  virtual void save(StateWriter& /*out*/) const {}
+  // Into an instance that has seen no rows: what save() wrote on one of the workers of then. Called once for each of
+  // them, whose number may have been another; takes what `mine` says:
+  //   rows that are routed by key, pointer or columns    those of its shards
+  //   what is routed to one worker                       all on worker 0, nothing elsewhere (takes_single)
+  //   what is sent to all workers                        all; every part is the same
+  //   what lies where it came (kAny)                     must not be told apart by where it lies: takes_single
+  // After an error the instance is of no use.
+  virtual Result<void> load(StateReader& /*in*/, const ShardFilter& /*mine*/) { return {}; }
+  // After the last part.
+  virtual Result<void> finish_load() { return {}; }
+};
+
 struct OperatorDescriptor {
   std::string_view name;  // plan::operator_name
   std::vector<Route> (*routes)(const plan::Node&);
@@ -108,6 +163,10 @@ struct OperatorDescriptor {
   Result<std::unique_ptr<Operator>> (*make)(const plan::Node& node, const plan::Plan& plan);
   // Reads row keys of its inputs, or passes them to readers that do (`passes`).
   bool needs_keys = true;
+  // Holds nothing from one commit to the next.
+  bool stateless = false;
+  // Of what save() writes; 0: it cannot be saved.
+  std::uint32_t state_version = 0;
 };
 
 // By plan::operator_name; null for nodes that the runtime itself runs (sources, exports, outputs, error log).

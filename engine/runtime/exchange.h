@@ -76,11 +76,4 @@ class Exchange {
   std::vector<WakeFlag> wakes_;
 };
 
-[[nodiscard]] inline std::uint32_t worker_of_shard(std::uint32_t shard, std::uint32_t workers) {
-  return shard * workers / kVirtualShards;
-}
-
-// The worker of every row of a chunk under a route (not kAny, kAll). `out` has one entry per row.
-void route_rows(const Route& route, Batch& batch, std::uint32_t workers, std::vector<std::uint32_t>& out);
-
 }  // namespace thalweg

@@ -1,5 +1,6 @@
 #include "engine/types/encoding.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -307,6 +308,70 @@ Value decode_all(std::string_view bytes) {
   ENSURE(bytes.empty());
   return value;
 }
+
+namespace {
+
+// Moves past `n` bytes; false: there are not as many.
+bool skip(std::string_view& bytes, std::uint64_t n) {
+  if (n > bytes.size()) return false;
+  bytes.remove_prefix(n);
+  return true;
+}
+bool skip_counted(std::string_view& bytes) {
+  if (bytes.size() < 8) return false;
+  return skip(bytes, take_u64(bytes));
+}
+
+bool skip_array(std::string_view& bytes) {
+  if (bytes.size() < 8) return false;
+  std::uint64_t dims = take_u64(bytes);
+  if (dims > bytes.size() / 8) return false;
+  bool empty = false;
+  std::uint64_t count = 1;
+  for (std::uint64_t i = 0; i < dims; ++i) {
+    std::uint64_t size = take_u64(bytes);
+    empty |= size == 0;
+    if (size > std::uint64_t{1} << 62 || __builtin_mul_overflow(count, std::max<std::uint64_t>(size, 1), &count))
+      return false;
+  }
+  if (empty) return true;
+  return count <= bytes.size() / 8 && skip(bytes, count * 8);
+}
+
+bool skip_value(std::string_view& bytes, int depth) {
+  if (bytes.empty() || depth > kEncodingDepthMax) return false;
+  switch (take_byte(bytes)) {
+    case kMarkNone:
+    case kMarkError:
+    case kMarkPending: return true;
+    case kMarkBool: return skip(bytes, 1);
+    case kMarkInt:
+    case kMarkFloat:
+    case kMarkNaive:
+    case kMarkUtc:
+    case kMarkDuration: return skip(bytes, 8);
+    case kMarkPointer:
+    case kMarkUuid: return skip(bytes, 16);
+    case kMarkStr:
+    case kMarkBytes:
+    case kMarkJson: return skip_counted(bytes);
+    case kMarkIntArray:
+    case kMarkFloatArray: return skip_array(bytes);
+    case kMarkTuple: {
+      if (bytes.size() < 8) return false;
+      std::uint64_t count = take_u64(bytes);
+      if (count > bytes.size()) return false;
+      for (std::uint64_t i = 0; i < count; ++i)
+        if (!skip_value(bytes, depth + 1)) return false;
+      return true;
+    }
+    default: return false;
+  }
+}
+
+}  // namespace
+
+bool is_encoding(std::string_view bytes) { return skip_value(bytes, 0) && bytes.empty(); }
 
 int compare_encoded(std::string_view a, std::string_view b) {
   if (a == b) return 0;

@@ -23,6 +23,9 @@ void encode(const Value& value, std::string& out);
 // Reads one value and advances `bytes`. The bytes are ours: broken ones are a broken invariant.
 [[nodiscard]] Value decode(std::string_view& bytes);
 [[nodiscard]] Value decode_all(std::string_view bytes);
+// Exactly one well-formed value, of tuples no deeper than kEncodingDepthMax: bytes that `decode_all` may be given.
+[[nodiscard]] bool is_encoding(std::string_view bytes);
+inline constexpr int kEncodingDepthMax = 256;
 // Compares two encoded values in the order of `compare` without building them.
 [[nodiscard]] int compare_encoded(std::string_view a, std::string_view b);
 
