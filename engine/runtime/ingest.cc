@@ -118,7 +118,7 @@ Ingest::Taken Ingest::take(Item& out) {
   std::unique_lock lock(mutex_);
   if (abandoned_) return Taken::kAbandoned;
   if (!open_) return Taken::kClosed;
-  bool sealed = env_.clock->monotonic_ns() - opened_ns_ > autocommit_ns_;
+  bool sealed = commit_bytes_ > kCommitBytesMax || env_.clock->monotonic_ns() - opened_ns_ > autocommit_ns_;
   bool waiting = false;
   for (std::size_t i = 0; i < sources_.size(); ++i) {
     std::size_t id = (cursor_ + i) % sources_.size();
@@ -129,6 +129,7 @@ Ingest::Taken Ingest::take(Item& out) {
       source.queue.pop_front();
       bool was_full = source.queued_bytes >= kQueuedBytesMax;
       source.queued_bytes -= entry.bytes;
+      commit_bytes_ += entry.bytes;
       source.in_transaction = true;
       if (arrivals_.size() < kArrivalsMax) arrivals_.push_back(entry.arrived_ns);
       cursor_ = source.held ? id : id + 1;
@@ -171,6 +172,7 @@ bool Ingest::all_ended() {
 void Ingest::open_commit() {
   std::lock_guard lock(mutex_);
   open_ = true;
+  commit_bytes_ = 0;
   opened_ns_ = env_.clock->monotonic_ns();
 }
 

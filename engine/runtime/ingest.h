@@ -5,7 +5,7 @@
 //
 // I1  A transaction is in one commit. A commit may hold many.
 // I2  A commit closes as soon as nothing more of it is waiting: a quiet pipeline answers at once, a loaded one batches
-//     by itself, for at most `autocommit_ms` (then no new transaction is let in).
+//     by itself, for at most `autocommit_ms` or kCommitBytesMax (then no new transaction is let in).
 // I3  What waits undecoded is bounded: deliver() blocks above kQueuedBytesMax per source.
 // I4  Everything that a static source gives is in one commit, let in piece by piece.
 // Threads  one mutex; taken once per piece, never per row.
@@ -29,6 +29,7 @@ class Ingest {
  public:
   static constexpr std::size_t kQueuedBytesMax = 16U << 20;
   static constexpr std::size_t kEarlyBytes = 4U << 20;  // a transaction larger than this is let in before its end
+  static constexpr std::size_t kCommitBytesMax = 64U << 20;
 
   struct Item {
     std::uint32_t source = 0;
@@ -61,7 +62,7 @@ class Ingest {
   // When the pieces of the last commit were delivered (monotonic).
   [[nodiscard]] std::vector<std::int64_t> take_arrivals();
   [[nodiscard]] std::int64_t opened_ns();
-  // The oldest delivery that no commit has taken yet; nothing if there is none.
+  // The oldest delivery that is not visible yet; nothing if there is none.
   [[nodiscard]] std::optional<std::int64_t> oldest_waiting_ns();
   struct Queue {
     std::uint64_t bytes = 0;
@@ -107,6 +108,7 @@ class Ingest {
   std::size_t cursor_ = 0;
   bool open_ = false;
   std::int64_t opened_ns_ = 0;
+  std::size_t commit_bytes_ = 0;  // let into the open commit
   static constexpr std::size_t kArrivalsMax = 4096;
   std::vector<std::int64_t> arrivals_;  // of the open commit; its first kArrivalsMax pieces
   bool stopping_ = false;

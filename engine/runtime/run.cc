@@ -67,6 +67,8 @@ class SourceThread : public SourceContext {
     {
       std::lock_guard lock(shared->mutex);
       shared->source_idle[id_] = true;
+      if (!shared->all_idle_ns && std::ranges::all_of(shared->source_idle, std::identity()))
+        shared->all_idle_ns = env_->clock->monotonic_ns();
     }
     shared->changed.notify_all();
   }
@@ -234,6 +236,8 @@ class RunImpl : public Run {
       std::scoped_lock lock(shared_.mutex, old.shared_.mutex);
       shared_.frontier = old.shared_.frontier;
       shared_.source_idle = old.shared_.source_idle;
+      shared_.all_idle_ns = old.shared_.all_idle_ns;
+      shared_.caught_up = old.shared_.caught_up;
       shared_.source_messages = old.shared_.source_messages;
     }
     shared_.commits = old.shared_.commits.load();
@@ -371,8 +375,12 @@ class RunImpl : public Run {
   }
   [[nodiscard]] bool caught_up() const override {
     std::lock_guard lock(shared_.mutex);
-    bool idle = std::ranges::all_of(shared_.source_idle, [](bool one) { return one; });
-    return idle && !shared_.ingest->has_work() && (shared_.commits > 0 || shared_.source_nodes.empty());
+    if (shared_.caught_up) return true;
+    if (!shared_.source_nodes.empty() && !shared_.all_idle_ns) return false;
+    auto oldest = shared_.ingest->oldest_waiting_ns();
+    bool visible = !oldest || (shared_.all_idle_ns && *oldest > *shared_.all_idle_ns);
+    shared_.caught_up = visible && (shared_.commits > 0 || num_scripts_ == 0);
+    return shared_.caught_up;
   }
 
  private:

@@ -90,7 +90,9 @@ struct RunShared {
   std::optional<Error> failure;
   std::deque<DataError> errors;  // newest kErrorsMax
   std::vector<std::string> source_messages;
-  std::vector<bool> source_idle;  // has caught up once
+  std::vector<bool> source_idle;            // has caught up once
+  std::optional<std::int64_t> all_idle_ns;  // since when all of them have (monotonic)
+  bool caught_up = false;                   // what came before all_idle_ns is visible
   static constexpr std::size_t kErrorsMax = 10'000;
 
   // The first failure counts; the running commit is abandoned.

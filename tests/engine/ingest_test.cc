@@ -1,0 +1,132 @@
+// How input becomes commits, and when a run says that it has caught up.
+#include "engine/runtime/ingest.h"
+
+#include <atomic>
+#include <catch2/catch.hpp>
+#include <thread>
+
+#include "engine/runtime/run.h"
+
+namespace thalweg::tests {
+namespace {
+
+const Schema kNumbers{{{"n", Kind::kInt}}};
+
+Batch numbers(std::int64_t first, std::int64_t count) {
+  BatchBuilder builder(kNumbers);
+  for (std::int64_t i = first; i < first + count; ++i) {
+    std::vector<Value> row{Value::of(i)};
+    builder.push(key_of_values(row), row);
+  }
+  return builder.finish();
+}
+
+// Delivers a first batch, is idle, and goes on delivering: what comes later is none of what was found at the start.
+class BusySource : public Source {
+ public:
+  Result<void> run(SourceContext& context) override {
+    context.deliver(numbers(0, 1000));
+    context.commit();
+    context.idle();
+    for (std::int64_t i = 1000; !context.stopping(); i += 100) {
+      context.deliver(numbers(i, 100));
+      context.commit();
+      context.wait(100'000, -1);
+    }
+    return {};
+  }
+};
+
+class QuietSource : public Source {
+ public:
+  Result<void> run(SourceContext& context) override {
+    context.idle();
+    while (context.wait(10'000'000, -1)) context.idle();
+    return {};
+  }
+};
+
+template <class SourceType>
+class OneSource : public ConnectorFactory {
+ public:
+  Result<std::unique_ptr<Source>> make_source(const plan::Source&, Env&) override {
+    return std::make_unique<SourceType>();
+  }
+  Result<std::unique_ptr<Sink>> make_sink(const plan::Output&, const Schema&, Env&) override {
+    return fail(Code::kInternal, "no sinks here");
+  }
+};
+
+plan::Plan exported_source() {
+  plan::Plan out;
+  plan::Source source;
+  source.connector = "test";
+  source.fields.push_back({.name = "n", .external_name = "n", .type = Kind::kInt, .default_value = std::nullopt});
+  NodeId read = out.add({.schema = kNumbers, .params = source});
+  out.add({.inputs = {read}, .params = plan::Export{.name = "numbers", .indexes = {}, .retain_ns = std::nullopt}});
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("a run that has caught up stays so while more arrives, and shows what it found at the start") {
+  OneSource<BusySource> connectors;
+  Env env = real_env();
+  auto run = Run::start(exported_source(), RunOptions{.workers = 2}, connectors, env);
+  REQUIRE(run);
+  while (!(*run)->caught_up()) REQUIRE_FALSE((*run)->wait(100'000));
+  CHECK((*run)->find_export("numbers")->num_rows() >= 1000);
+  for (int i = 0; i < 2000; ++i) {
+    REQUIRE((*run)->caught_up());
+    (*run)->wait(20'000);
+  }
+  (*run)->stop();
+  (*run)->wait(-1);
+}
+
+TEST_CASE("a source that finds nothing is caught up") {
+  OneSource<QuietSource> connectors;
+  Env env = real_env();
+  auto run = Run::start(exported_source(), RunOptions{}, connectors, env);
+  REQUIRE(run);
+  for (int i = 0; i < 5000 && !(*run)->caught_up(); ++i) (*run)->wait(1'000'000);
+  CHECK((*run)->caught_up());
+}
+
+TEST_CASE("a commit takes in a bounded number of bytes; the rest is for the next one") {
+  Env env = real_env();
+  Ingest ingest(env, 3'600'000, [] {});
+  std::uint32_t source = ingest.add_source(false);
+  constexpr std::int64_t kRows = 100'000;
+  std::atomic<std::size_t> delivered{0};
+  std::size_t wanted = 3 * Ingest::kCommitBytesMax;
+  std::thread feeder([&] {
+    while (delivered < wanted) {
+      Batch batch = numbers(0, kRows);
+      if (!ingest.deliver(source, nullptr, batch)) return;
+      ingest.end_transaction(source, {});
+      delivered += static_cast<std::size_t>(kRows) * (sizeof(Key) + sizeof(Diff) + 8);
+    }
+    ingest.end_source(source);
+  });
+  std::size_t rows = 0;
+  int commits = 0;
+  while (!ingest.all_ended()) {
+    if (!ingest.has_work()) continue;
+    ingest.open_commit();
+    std::size_t bytes = 0;
+    Ingest::Item item;
+    for (Ingest::Taken taken = ingest.take(item); taken != Ingest::Taken::kClosed; taken = ingest.take(item))
+      if (taken == Ingest::Taken::kItem) {
+        rows += item.batch.num_rows;
+        bytes += item.batch.num_rows * (sizeof(Key) + sizeof(Diff) + 8);
+      }
+    CHECK(bytes < Ingest::kCommitBytesMax + Ingest::kQueuedBytesMax);
+    ++commits;
+  }
+  feeder.join();
+  CHECK(rows * (sizeof(Key) + sizeof(Diff) + 8) == delivered);
+  CHECK(commits >= 3);
+}
+
+}  // namespace thalweg::tests
