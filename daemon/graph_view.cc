@@ -60,6 +60,9 @@ struct StateText {
   std::string operator()(const plan::AsofNowJoin& join) const {
     return join.remember ? "rows of both sides, and the answers given" : "rows of the right side by join key";
   }
+  std::string operator()(const plan::IndexQuery& query) const {
+    return query.live || query.remember ? "the index, and the answers given" : "the index";
+  }
   std::string operator()(const plan::Inactivity&) const { return "one entry per instance"; }
   std::string operator()(const plan::UpdateTimestamp&) const { return "rows with their times"; }
   std::string operator()(const plan::Iterate&) const { return "the loop's tables"; }

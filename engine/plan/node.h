@@ -18,6 +18,7 @@
 #include "engine/base/setting.h"
 #include "engine/base/strong_id.h"
 #include "engine/plan/expr.h"
+#include "engine/plan/index.h"
 #include "engine/types/batch.h"
 #include "engine/types/schema.h"
 
@@ -314,6 +315,20 @@ struct AsofNowJoin {
   Columns emit;          // as Join
 };
 
+// Rows of input 1 (queries), each with the rows of input 0 that an index finds for it.
+struct IndexQuery {
+  IndexFactoryPtr index;
+  Columns data, query;                    // of input 0, of input 1: one column per part of the index
+  std::optional<std::uint32_t> metadata;  // of input 0: json, what filters look at
+  std::optional<std::uint32_t> filter;    // of input 1: text or None
+  std::optional<std::uint32_t> limit;     // of input 1: int
+  std::uint64_t fixed_limit = 3;          // where there is no `limit`
+  Columns reply;                          // of input 0: what is appended of the rows found
+  bool collapse = true;                   // one row per query, with lists; else one per row found, None without any
+  bool live = false;                      // answers follow the index; else they are given once
+  bool remember = true;                   // answers are kept until their query goes; false for append-only queries
+};  // schema: input 1, reply columns, pointers, scores
+
 // One row per tick of the wall clock; ticks are `refresh_ns` apart, the first `initial_delay_ns` after the start. A
 // commit has at most one: the newest that is due.
 struct UtcNow {
@@ -369,8 +384,8 @@ struct Export {
 using Params = std::variant<Source, StaticRows, ErrorLog, Project, Remember, Filter, Rekey, Flatten, RemoveErrors,
                             AssertAppendOnly, FilterForgetting, Upsert, Keyed, Ix, Concat, GroupBy, Deduplicate, TopK,
                             Join, Sort, OrderedDiff, Interpolate, TimeGate, WindowAssign, SlidingGroupBy, SessionAssign,
-                            IntervalJoin, AsofJoin, AsofNowJoin, UtcNow, Inactivity, UpdateTimestamp, ToStream,
-                            StreamToTable, Iterate, LoopInput, Output, Export>;
+                            IntervalJoin, AsofJoin, AsofNowJoin, IndexQuery, UtcNow, Inactivity, UpdateTimestamp,
+                            ToStream, StreamToTable, Iterate, LoopInput, Output, Export>;
 
 struct Node {
   NodeId id;

@@ -372,6 +372,21 @@ std::string arguments(const AsofNowJoin& p) {
       .text("emit", columns_text(p.emit))
       .finish();
 }
+std::string arguments(const IndexQuery& p) {
+  return Arguments()
+      .text("", p.index->text())
+      .columns("data", p.data)
+      .columns("query", p.query)
+      .column("metadata", p.metadata)
+      .column("filter", p.filter)
+      .column("limit", p.limit)
+      .text("fixed_limit", std::to_string(p.fixed_limit))
+      .columns("reply", p.reply)
+      .flag("each", !p.collapse)
+      .flag("live", p.live)
+      .flag("forgetful", !p.remember)
+      .finish();
+}
 std::string duration_text(std::int64_t ns) { return Value::duration(ns).to_text(); }
 std::string arguments(const UtcNow& p) {
   return Arguments()
@@ -458,6 +473,7 @@ std::string_view name_of(const SessionAssign&) { return "session_assign"; }
 std::string_view name_of(const IntervalJoin&) { return "interval_join"; }
 std::string_view name_of(const AsofJoin&) { return "asof_join"; }
 std::string_view name_of(const AsofNowJoin&) { return "asof_now_join"; }
+std::string_view name_of(const IndexQuery&) { return "index_query"; }
 std::string_view name_of(const UtcNow&) { return "utc_now"; }
 std::string_view name_of(const Inactivity&) { return "inactivity_detection"; }
 std::string_view name_of(const UpdateTimestamp&) { return "add_update_timestamp_utc"; }

@@ -14,6 +14,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/base/setting.h"
@@ -57,6 +58,8 @@ struct FunctionSpec {
   bool deterministic = false;
   bool propagate_none = false;
   Setting options;  // a map: arguments of the tag that are not above
+  // Functions that it calls itself: the model that a prompt is for.
+  std::vector<std::pair<std::string, UserFunctionPtr>> functions;
 };
 // What is wrong with one; `line` (from 1) is a line of its source text, 0 if it is not about one.
 struct FunctionError {

@@ -1,0 +1,191 @@
+#include "llm/index/bm25.h"
+
+#include <cmath>
+
+#include "llm/index/best.h"
+
+namespace thalweg::llm {
+
+namespace {
+
+constexpr double kK1 = 1.2, kB = 0.75;
+constexpr std::size_t kDeadMin = 1024;
+constexpr std::uint32_t kExcluded = 0x80000000;
+
+std::string_view text_of(const plan::IndexCell& cell, StrView& hold) {
+  hold = cell.column->views()[cell.row];
+  return hold.view();
+}
+
+}  // namespace
+
+Bm25::TermId Bm25::id_of(std::string_view word) {
+  const auto it = ids_.find(word);
+  if (it != ids_.end()) return it->second;
+  TermId id = 0;
+  if (free_terms_.empty()) {
+    id = static_cast<TermId>(terms_.size());
+    terms_.emplace_back();
+    count_of_term_.push_back(0);
+  } else {
+    id = free_terms_.back();
+    free_terms_.pop_back();
+  }
+  terms_[id].word = &ids_.emplace(word, id).first->first;
+  return id;
+}
+
+Result<void> Bm25::add(std::uint32_t slot, std::span<const plan::IndexCell> cells) {
+  Doc doc;
+  doc.slot = slot;
+  StrView hold;
+  words_.each(text_of(cells[0], hold), [&](std::string_view word) {
+    const TermId id = id_of(word);
+    ++doc.length;
+    if (count_of_term_[id]++ == 0) doc.terms.push_back(id);
+  });
+  const auto id = static_cast<DocId>(docs_.size());
+  for (const TermId term : doc.terms) {
+    terms_[term].postings.push_back({id, count_of_term_[term]});
+    ++terms_[term].docs;
+    count_of_term_[term] = 0;
+  }
+  doc.terms.shrink_to_fit();
+  postings_ += doc.terms.size();
+  length_ += doc.length;
+  ++live_;
+  docs_.push_back(std::move(doc));
+  if (doc_of_slot_.size() <= slot) doc_of_slot_.resize(slot + 1, kDead);
+  doc_of_slot_[slot] = id;
+  return {};
+}
+
+void Bm25::remove(std::uint32_t slot) {
+  Doc& doc = docs_[std::exchange(doc_of_slot_[slot], kDead)];
+  for (const TermId term : doc.terms) --terms_[term].docs;
+  length_ -= doc.length;
+  --live_;
+  doc = {};
+  const std::size_t dead = docs_.size() - live_;
+  if (dead >= kDeadMin && dead * 4 > docs_.size()) sweep();
+}
+
+// New numbers for the rows that live, without gaps, in their old order.
+void Bm25::sweep() {
+  std::vector<DocId> renumbered(docs_.size(), kDead);
+  std::vector<Doc> docs;
+  docs.reserve(live_);
+  for (DocId old = 0; old < docs_.size(); ++old) {
+    if (docs_[old].slot == kDead) continue;
+    renumbered[old] = static_cast<DocId>(docs.size());
+    doc_of_slot_[docs_[old].slot] = renumbered[old];
+    docs.push_back(std::move(docs_[old]));
+  }
+  docs_ = std::move(docs);
+  postings_ = 0;
+  for (TermId id = 0; id < terms_.size(); ++id) {
+    Term& term = terms_[id];
+    if (term.word == nullptr) continue;
+    std::erase_if(term.postings, [&](Posting& posting) {
+      posting.doc = renumbered[posting.doc];
+      return posting.doc == kDead;
+    });
+    postings_ += term.postings.size();
+    if (!term.postings.empty()) {
+      if (term.postings.capacity() > 2 * term.postings.size()) term.postings.shrink_to_fit();
+      continue;
+    }
+    ids_.erase(ids_.find(*term.word));
+    term = {};
+    free_terms_.push_back(id);
+  }
+}
+
+void Bm25::want(std::string_view text, Need need, std::vector<Wanted>& out, bool& impossible) {
+  words_.each(text, [&](std::string_view word) {
+    const auto it = ids_.find(word);
+    if (it == ids_.end()) {
+      impossible = impossible || need == Need::kMust;
+      return;
+    }
+    for (Wanted& known : out)
+      if (known.term == it->second && known.need == need) {
+        ++known.times;
+        return;
+      }
+    out.push_back({it->second, need});
+  });
+}
+
+std::vector<Bm25::Wanted> Bm25::wanted(std::string_view query, bool& impossible) {
+  std::vector<Wanted> out;
+  std::size_t at = 0;
+  while (at < query.size()) {
+    const char c = query[at];
+    const bool begins = at == 0 || query[at - 1] == ' ' || query[at - 1] == '(' || query[at - 1] == '\n';
+    Need need = Need::kAny;
+    if (begins && (c == '+' || c == '-')) {
+      need = c == '+' ? Need::kMust : Need::kMustNot;
+      ++at;
+    }
+    if (at < query.size() && query[at] == '"') {
+      const std::size_t end = std::min(query.find('"', at + 1), query.size());
+      want(query.substr(at + 1, end - at - 1), need == Need::kAny ? Need::kMust : need, out, impossible);
+      at = std::min(query.size(), end + 1);
+      continue;
+    }
+    std::size_t end = at;
+    while (end < query.size() && query[end] != ' ' && query[end] != '"' && query[end] != '\n') ++end;
+    want(query.substr(at, end - at), need, out, impossible);
+    at = end;
+    while (at < query.size() && (query[at] == ' ' || query[at] == '\n')) ++at;
+  }
+  return out;
+}
+
+Result<std::vector<plan::IndexHit>> Bm25::search(std::span<const plan::IndexCell> query, std::size_t limit,
+                                                 const plan::IndexScope& scope) {
+  bool impossible = false;
+  StrView hold;
+  const std::vector<Wanted> words = wanted(text_of(query[0], hold), impossible);
+  if (impossible || live_ == 0 || limit == 0) return std::vector<plan::IndexHit>{};
+  score_of_doc_.resize(docs_.size());
+  musts_of_doc_.resize(docs_.size());
+  const double average = static_cast<double>(length_) / static_cast<double>(live_);
+  std::uint32_t musts = 0;
+  for (const Wanted& want : words) {
+    const Term& term = terms_[want.term];
+    const double docs = term.docs, all = static_cast<double>(live_);
+    const double weight = want.times * std::log(1 + (all - docs + 0.5) / (docs + 0.5)) * (kK1 + 1);
+    musts += want.need == Need::kMust;
+    for (const Posting& posting : term.postings) {
+      const Doc& doc = docs_[posting.doc];
+      if (doc.slot == kDead) continue;
+      double& score = score_of_doc_[posting.doc];
+      std::uint32_t& state = musts_of_doc_[posting.doc];
+      if (score == 0 && state == 0) touched_.push_back(posting.doc);
+      if (want.need == Need::kMustNot) {
+        state |= kExcluded;
+        continue;
+      }
+      state += want.need == Need::kMust;
+      const double count = posting.count;
+      score += weight * count / (count + kK1 * (1 - kB + kB * doc.length / average));
+    }
+  }
+  Best best(limit, scope);
+  for (const DocId doc : touched_) {
+    const double score = std::exchange(score_of_doc_[doc], 0);
+    if (std::exchange(musts_of_doc_[doc], 0) == musts && score > 0 && best.may_enter(score))
+      best.offer(docs_[doc].slot, score);
+  }
+  touched_.clear();
+  return best.take();
+}
+
+std::uint64_t Bm25::bytes() const {
+  return postings_ * (sizeof(Posting) + sizeof(TermId)) + docs_.size() * (sizeof(Doc) + 12) +
+         terms_.size() * (sizeof(Term) + 48);
+}
+
+}  // namespace thalweg::llm
