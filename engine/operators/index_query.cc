@@ -14,6 +14,7 @@
 #include "engine/expr/encoded.h"
 #include "engine/operators/registry.h"
 #include "engine/operators/temporal/staged_input.h"
+#include "engine/state/archive.h"
 #include "engine/state/row_store.h"
 
 namespace thalweg::operators {
@@ -22,25 +23,21 @@ namespace {
 
 constexpr std::size_t kFiltersKept = 64;
 
-std::vector<Type> types_of(const Schema& schema) {
-  std::vector<Type> types;
-  for (const ColumnSpec& column : schema.columns) types.push_back(column.type);
-  return types;
-}
-
 // The rows that are in the index, by slot.
 class IndexedRows {
  public:
-  IndexedRows(std::vector<Type> types, plan::Columns kept)
-      : rows_(std::move(types), true), kept_(std::move(kept)) {}
+  IndexedRows(std::vector<Type> types, plan::Columns kept) : rows_(std::move(types), true), kept_(std::move(kept)) {}
 
   std::uint32_t insert(const Batch& batch, std::uint32_t row, std::uint64_t hash) {
     std::vector<const Column*> cells;
     for (const std::uint32_t column : kept_) cells.push_back(&batch.columns[column]);
-    const std::uint32_t slot = rows_.insert(cells, row, &batch.keys[row]);
+    return put(cells, row, batch.keys[row], hash);
+  }
+  std::uint32_t put(std::span<const Column* const> cells, std::size_t row, const Key& key, std::uint64_t hash) {
+    const std::uint32_t slot = rows_.insert(cells, row, &key);
     if (hashes_.size() <= slot) hashes_.resize(slot + 1);
     hashes_[slot] = hash;
-    by_key_.emplace(batch.keys[row], slot);
+    by_key_.emplace(key, slot);
     return slot;
   }
   [[nodiscard]] std::optional<std::uint32_t> take(const Key& key, std::uint64_t hash) {
@@ -54,6 +51,7 @@ class IndexedRows {
   }
   void compact() { rows_.compact_if_worthwhile(); }
   [[nodiscard]] const RowStore& store() const { return rows_; }
+  [[nodiscard]] std::uint64_t hash(std::uint32_t slot) const { return hashes_[slot]; }
   [[nodiscard]] std::uint64_t bytes() const {
     return rows_.bytes() + hashes_.size() * sizeof(std::uint64_t) + by_key_.size() * (sizeof(Key) + 16);
   }
@@ -197,7 +195,80 @@ class IndexQuery : public Operator {
     return true;
   }
 
+  void save(StateWriter& out) const override {
+    std::vector<std::uint32_t> slots;
+    for (std::uint32_t slot = 0; slot < rows_.store().end(); ++slot)
+      if (rows_.store().alive(slot)) slots.push_back(slot);
+    std::vector<std::uint64_t> hashes;
+    for (const std::uint32_t slot : slots) hashes.push_back(rows_.hash(slot));
+    out.put_numbers(hashes);
+    out.put_batch(rows_.store().gather(slots));
+    for (const std::uint32_t slot : slots) out.put_text(index_->save(slot));
+    save_answers(out);
+  }
+
+  Result<void> load(StateReader& in, const ShardFilter& mine) override {
+    const auto hashes = TRY(in.numbers<std::uint64_t>());
+    const Batch rows = TRY(in.batch(rows_.store().types()));
+    if (rows.num_rows != hashes.size() || (rows.num_rows > 0 && !rows.keys.written())) return in.corrupt("an index");
+    std::vector<const Column*> cells;
+    for (const Column& column : rows.columns) cells.push_back(&column);
+    for (std::size_t row = 0; row < hashes.size(); ++row) {
+      const std::string saved = TRY(in.text());
+      if (mine.takes_single()) TRY(index_->restore(rows_.put(cells, row, rows.keys[row], hashes[row]), saved));
+    }
+    return load_answers(in, mine);
+  }
+
  private:
+  void save_answers(StateWriter& out) const {
+    std::vector<Key> keys;
+    std::vector<std::uint64_t> hashes;
+    std::vector<std::uint32_t> counts, answers, queries;
+    std::vector<std::vector<Column>> cells(query_cell_types_.size());
+    for (const auto& [key, id] : by_query_) {
+      const Asked& asked = asked_[id];
+      keys.push_back(key);
+      hashes.push_back(asked.hash);
+      counts.push_back(static_cast<std::uint32_t>(asked.answers.size()));
+      answers.insert(answers.end(), asked.answers.begin(), asked.answers.end());
+      queries.push_back(asked.row);
+      for (std::size_t part = 0; part < asked.cells.size(); ++part) cells[part].push_back(asked.cells[part]);
+    }
+    out.put_numbers(keys);
+    out.put_numbers(hashes);
+    out.put_numbers(counts);
+    out.put_batch(answers_.gather(answers));
+    if (!p_.live || keys.empty()) return;
+    out.put_batch(queries_.gather(queries));
+    for (const std::vector<Column>& part : cells) out.put_column(Column::concat(part));
+  }
+
+  Result<void> load_answers(StateReader& in, const ShardFilter& mine) {
+    const auto keys = TRY(in.numbers<Key>());
+    const auto hashes = TRY(in.numbers<std::uint64_t>());
+    const auto counts = TRY(in.numbers<std::uint32_t>());
+    const Batch answers = TRY(in.batch(answers_.types()));
+    std::uint64_t total = 0;
+    for (const std::uint32_t count : counts) total += count;
+    if (hashes.size() != keys.size() || counts.size() != keys.size() || total != answers.num_rows)
+      return in.corrupt("the answers of an index");
+    Batch queries;
+    std::vector<Column> cells;
+    if (p_.live && !keys.empty()) {
+      queries = TRY(in.batch(query_types_));
+      if (queries.num_rows != keys.size()) return in.corrupt("the queries of an index");
+      for (const Type& type : query_cell_types_) cells.push_back(TRY(in.column(type, keys.size())));
+    }
+    if (!mine.takes_single()) return {};
+    std::size_t at = 0;
+    for (std::uint32_t i = 0; i < keys.size(); ++i) {
+      keep(keys[i], hashes[i], p_.live ? &queries : nullptr, i, cells, answers, at, at + counts[i]);
+      at += counts[i];
+    }
+    return {};
+  }
+
   static plan::Columns kept_columns(const plan::IndexQuery& params) {
     plan::Columns kept = params.reply;
     if (params.metadata) kept.push_back(*params.metadata);
@@ -418,12 +489,14 @@ class IndexQuery : public Operator {
     Batch answers = finish(out);
     if (keeps_)
       for (std::uint32_t row = 0; row < queries.num_rows; ++row)
-        keep(queries, row, hashes[fresh[row]], cells, answers, row == 0 ? 0 : ends[row - 1], ends[row]);
+        keep(queries.keys[row], hashes[fresh[row]], &queries, row, cells, answers, row == 0 ? 0 : ends[row - 1],
+             ends[row]);
     context.emit(std::move(answers));
   }
 
-  void keep(const Batch& queries, std::uint32_t row, std::uint64_t hash, const std::vector<Column>& cells,
-            const Batch& answers, std::size_t begin, std::size_t end) {
+  // `queries` and `cells` are looked at for live queries only.
+  void keep(const Key& key, std::uint64_t hash, const Batch* queries, std::uint32_t row,
+            const std::vector<Column>& cells, const Batch& answers, std::size_t begin, std::size_t end) {
     std::uint32_t id = 0;
     if (free_.empty()) {
       id = static_cast<std::uint32_t>(asked_.size());
@@ -437,11 +510,11 @@ class IndexQuery : public Operator {
     asked.hash = hash;
     for (std::size_t i = begin; i < end; ++i) asked.answers.push_back(answers_.insert(answers, i));
     if (p_.live) {
-      asked.row = queries_.insert(queries, row);
+      asked.row = queries_.insert(*queries, row);
       const std::uint32_t rows[] = {row};
       for (const Column& column : cells) asked.cells.push_back(column.gather(rows));
     }
-    by_query_.emplace(queries.keys[row], id);
+    by_query_.emplace(key, id);
   }
 
   void forget_query(const Key& key, std::uint64_t hash, OperatorContext& context) {
@@ -508,14 +581,14 @@ class IndexQuery : public Operator {
 };
 
 Result<std::unique_ptr<Operator>> make(const plan::Node& node, const plan::Plan& plan) {
-  return std::make_unique<IndexQuery>(std::get<plan::IndexQuery>(node.params), node,
-                                      plan.node(node.inputs[0]).schema, plan.node(node.inputs[1]).schema);
+  return std::make_unique<IndexQuery>(std::get<plan::IndexQuery>(node.params), node, plan.node(node.inputs[0]).schema,
+                                      plan.node(node.inputs[1]).schema);
 }
 std::vector<Route> routes(const plan::Node&) { return {{Route::By::kOne, {}}, {Route::By::kOne, {}}}; }
 
 }  // namespace
 
 const OperatorDescriptor kIndexQuery{
-    .name = "index_query", .routes = routes, .output_route = spread_unknown, .make = make};
+    .name = "index_query", .routes = routes, .output_route = spread_unknown, .make = make, .state_version = 1};
 
 }  // namespace thalweg::operators

@@ -58,6 +58,9 @@ class Index {
   [[nodiscard]] virtual Result<std::vector<IndexHit>> search(std::span<const IndexCell> query, std::size_t limit,
                                                              const IndexScope& scope) = 0;
   [[nodiscard]] virtual std::uint64_t bytes() const = 0;
+  // What add() made of a row, as bytes, and the same row again from them, in an index of the same factory.
+  [[nodiscard]] virtual std::string save(std::uint32_t slot) const = 0;
+  virtual Result<void> restore(std::uint32_t slot, std::string_view saved) = 0;
 };
 
 // A condition on the metadata of rows.

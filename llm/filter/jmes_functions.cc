@@ -26,13 +26,13 @@ struct Row {
   std::string_view wants;
 };
 constexpr Row kRows[] = {
-    {"abs", {1, 1}, "n"},         {"avg", {1, 1}, "N"},        {"ceil", {1, 1}, "n"},     {"contains", {2, 2}, "yx"},
-    {"ends_with", {2, 2}, "ys"},  {"floor", {1, 1}, "n"},      {"join", {2, 2}, "sS"},    {"keys", {1, 1}, "o"},
-    {"length", {1, 1}, "c"},      {"map", {2, 2}, "&a"},       {"max", {1, 1}, "L"},      {"max_by", {2, 2}, "a&"},
-    {"merge", {1, kAny}, "o"},    {"min", {1, 1}, "L"},        {"min_by", {2, 2}, "a&"},  {"not_null", {1, kAny}, "x"},
-    {"reverse", {1, 1}, "t"},     {"sort", {1, 1}, "L"},       {"sort_by", {2, 2}, "a&"}, {"starts_with", {2, 2}, "ys"},
-    {"sum", {1, 1}, "N"},         {"to_array", {1, 1}, "x"},   {"to_number", {1, 1}, "x"}, {"to_string", {1, 1}, "x"},
-    {"type", {1, 1}, "x"},        {"values", {1, 1}, "o"},     {"globmatch", {2, 2}, "sy"}, {"lower", {1, 1}, "s"},
+    {"abs", {1, 1}, "n"},        {"avg", {1, 1}, "N"},      {"ceil", {1, 1}, "n"},       {"contains", {2, 2}, "yx"},
+    {"ends_with", {2, 2}, "ys"}, {"floor", {1, 1}, "n"},    {"join", {2, 2}, "sS"},      {"keys", {1, 1}, "o"},
+    {"length", {1, 1}, "c"},     {"map", {2, 2}, "&a"},     {"max", {1, 1}, "L"},        {"max_by", {2, 2}, "a&"},
+    {"merge", {1, kAny}, "o"},   {"min", {1, 1}, "L"},      {"min_by", {2, 2}, "a&"},    {"not_null", {1, kAny}, "x"},
+    {"reverse", {1, 1}, "t"},    {"sort", {1, 1}, "L"},     {"sort_by", {2, 2}, "a&"},   {"starts_with", {2, 2}, "ys"},
+    {"sum", {1, 1}, "N"},        {"to_array", {1, 1}, "x"}, {"to_number", {1, 1}, "x"},  {"to_string", {1, 1}, "x"},
+    {"type", {1, 1}, "x"},       {"values", {1, 1}, "o"},   {"globmatch", {2, 2}, "sy"}, {"lower", {1, 1}, "s"},
     {"upper", {1, 1}, "s"},
 };
 
@@ -130,8 +130,7 @@ json on_text(const std::string& name, const Args& args) {
   }
   if (name == "lower" || name == "upper") return in_case(of.get_ref<const std::string&>(), name == "upper");
   if (name == "globmatch")
-    return args[1].is_string() &&
-           glob_match(of.get_ref<const std::string&>(), args[1].get_ref<const std::string&>());
+    return args[1].is_string() && glob_match(of.get_ref<const std::string&>(), args[1].get_ref<const std::string&>());
   if (name == "join") {
     std::string out;
     for (std::size_t i = 0; i < args[1].size(); ++i)
@@ -145,7 +144,8 @@ json on_text(const std::string& name, const Args& args) {
 }
 
 json on_number(const std::string& name, const json& of) {
-  if (name == "abs") return of.is_number_integer() ? json(std::abs(of.get<std::int64_t>())) : json(std::abs(of.get<double>()));
+  if (name == "abs")
+    return of.is_number_integer() ? json(std::abs(of.get<std::int64_t>())) : json(std::abs(of.get<double>()));
   const double value = name == "ceil" ? std::ceil(of.get<double>()) : std::floor(of.get<double>());
   if (std::abs(value) < 9e15) return static_cast<std::int64_t>(value);
   return value;
@@ -173,11 +173,11 @@ json on_list(const std::string& name, const json& of) {
     return out;
   }
   if (name == "sort") {
-    std::ranges::sort(out);
+    std::sort(out.begin(), out.end());
     return out;
   }
   if (of.empty()) return nullptr;
-  return name == "max" ? *std::ranges::max_element(of) : *std::ranges::min_element(of);
+  return name == "max" ? *std::max_element(of.begin(), of.end()) : *std::min_element(of.begin(), of.end());
 }
 
 }  // namespace
@@ -193,8 +193,8 @@ Result<json> call_jmes(const std::string& function, Args args, const JmesNode* b
   for (std::size_t i = 0; i < args.size(); ++i) {
     const char want = row.wants[std::min(i, row.wants.size() - 1)];
     if (!fits(want, args[i]))
-      return fail(Code::kInvalidArgument, fmt::format("`{}` does not take a {} as argument {}", function,
-                                                      type_name(args[i]), i + 1));
+      return fail(Code::kInvalidArgument,
+                  fmt::format("`{}` does not take a {} as argument {}", function, type_name(args[i]), i + 1));
     if (want == '&') return by_expression(function, args[1 - i], by);
   }
   if (row.wants.size() == 2 && row.wants[1] == '&') return by_expression(function, args[0], by);

@@ -31,7 +31,8 @@ class Lexer {
   Result<std::vector<Token>> run() {
     std::vector<Token> out;
     for (;;) {
-      while (at_ < text_.size() && (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r'))
+      while (at_ < text_.size() &&
+             (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r'))
         ++at_;
       Token token = TRY(next());
       out.push_back(std::move(token));
@@ -77,8 +78,7 @@ class Lexer {
     }
     const std::string_view digits = text_.substr(begin, at_ - begin);
     token.literal = nlohmann::json::parse(digits, nullptr, false);
-    if (token.literal.is_discarded())
-      return fail(Code::kInvalidArgument, fmt::format("`{}` is no number", digits));
+    if (token.literal.is_discarded()) return fail(Code::kInvalidArgument, fmt::format("`{}` is no number", digits));
     std::from_chars(digits.data(), digits.data() + digits.size(), token.number);
     return std::move(token);
   }
@@ -92,7 +92,8 @@ class Lexer {
   static std::string without_escape(const std::string& text, char quote) {
     std::string out;
     for (std::size_t i = 0; i < text.size(); ++i) {
-      if (text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == quote || (quote == '\'' && text[i + 1] == '\\'))) ++i;
+      if (text[i] == '\\' && i + 1 < text.size() && (text[i + 1] == quote || (quote == '\'' && text[i + 1] == '\\')))
+        ++i;
       out += text[i];
     }
     return out;
@@ -159,9 +160,7 @@ class Parser {
 
  private:
   [[nodiscard]] const Token& here() const { return tokens_[at_]; }
-  [[nodiscard]] bool is(std::string_view sign) const {
-    return here().kind == TokenKind::kSign && here().text == sign;
-  }
+  [[nodiscard]] bool is(std::string_view sign) const { return here().kind == TokenKind::kSign && here().text == sign; }
   bool take(std::string_view sign) {
     if (!is(sign)) return false;
     ++at_;
@@ -326,7 +325,8 @@ class Parser {
     auto node = std::make_shared<JmesNode>();
     node->kind = JmesKind::kHash;
     do {
-      if (here().kind != TokenKind::kName && here().kind != TokenKind::kQuotedName) return wrong("expected a name, not");
+      if (here().kind != TokenKind::kName && here().kind != TokenKind::kQuotedName)
+        return wrong("expected a name, not");
       node->names.push_back(here().text);
       ++at_;
       TRY(expect(":"));
@@ -340,7 +340,8 @@ class Parser {
     node->kind = JmesKind::kCall;
     node->text = name;
     TRY(expect("("));
-    if (!is(")")) do node->kids.push_back(TRY(expression(0)));
+    if (!is(")")) do
+        node->kids.push_back(TRY(expression(0)));
       while (take(","));
     TRY(expect(")"));
     const auto arity = jmes_arity(name);

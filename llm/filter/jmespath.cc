@@ -62,8 +62,8 @@ bool plain_match(std::string_view pattern, std::string_view path) {
       std::size_t behind = at + 1;
       for (std::size_t i = 0; i < path.size(); ++i) {
         if (pattern[at] == '[') behind = at;
-        const bool same = pattern[at] == '[' ? in_set(pattern, behind, path[i])
-                                             : pattern[at] == '?' || pattern[at] == path[i];
+        const bool same =
+            pattern[at] == '[' ? in_set(pattern, behind, path[i]) : pattern[at] == '?' || pattern[at] == path[i];
         next[i + 1] = static_cast<char>(now[i] != 0 && same);
       }
       if (path.empty()) return false;

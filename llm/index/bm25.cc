@@ -1,8 +1,10 @@
 #include "llm/index/bm25.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "llm/index/best.h"
+#include "llm/index/saved_numbers.h"
 
 namespace thalweg::llm {
 
@@ -44,6 +46,12 @@ Result<void> Bm25::add(std::uint32_t slot, std::span<const plan::IndexCell> cell
     ++doc.length;
     if (count_of_term_[id]++ == 0) doc.terms.push_back(id);
   });
+  put(std::move(doc));
+  return {};
+}
+
+// The words of the row are in count_of_term_.
+void Bm25::put(Doc doc) {
   const auto id = static_cast<DocId>(docs_.size());
   for (const TermId term : doc.terms) {
     terms_[term].postings.push_back({id, count_of_term_[term]});
@@ -54,9 +62,41 @@ Result<void> Bm25::add(std::uint32_t slot, std::span<const plan::IndexCell> cell
   postings_ += doc.terms.size();
   length_ += doc.length;
   ++live_;
+  if (doc_of_slot_.size() <= doc.slot) doc_of_slot_.resize(doc.slot + 1, kDead);
+  doc_of_slot_[doc.slot] = id;
   docs_.push_back(std::move(doc));
-  if (doc_of_slot_.size() <= slot) doc_of_slot_.resize(slot + 1, kDead);
-  doc_of_slot_[slot] = id;
+}
+
+std::string Bm25::save(std::uint32_t slot) const {
+  const DocId id = doc_of_slot_[slot];
+  std::string out;
+  for (const TermId term : docs_[id].terms) {
+    const auto& postings = terms_[term].postings;
+    const auto it = std::ranges::lower_bound(postings, id, {}, &Posting::doc);
+    append_number(it->count, out);
+    append_number(static_cast<std::uint32_t>(terms_[term].word->size()), out);
+    out += *terms_[term].word;
+  }
+  return out;
+}
+
+Result<void> Bm25::restore(std::uint32_t slot, std::string_view saved) {
+  Doc doc;
+  doc.slot = slot;
+  while (!saved.empty()) {
+    const auto count = take_number<std::uint32_t>(saved);
+    const auto size = take_number<std::uint32_t>(saved);
+    if (!count || *count == 0 || !size || *size > saved.size()) {
+      for (const TermId term : doc.terms) count_of_term_[term] = 0;
+      return fail(Code::kBadData, "a saved row of an index is broken");
+    }
+    const TermId id = id_of(saved.substr(0, *size));
+    saved.remove_prefix(*size);
+    doc.length += *count;
+    if (count_of_term_[id] == 0) doc.terms.push_back(id);
+    count_of_term_[id] += *count;
+  }
+  put(std::move(doc));
   return {};
 }
 

@@ -25,6 +25,8 @@ class Bm25 final : public plan::Index {
   [[nodiscard]] Result<std::vector<plan::IndexHit>> search(std::span<const plan::IndexCell> query, std::size_t limit,
                                                            const plan::IndexScope& scope) override;
   [[nodiscard]] std::uint64_t bytes() const override;
+  [[nodiscard]] std::string save(std::uint32_t slot) const override;
+  Result<void> restore(std::uint32_t slot, std::string_view saved) override;
 
  private:
   using TermId = std::uint32_t;
@@ -60,6 +62,7 @@ class Bm25 final : public plan::Index {
   // Nothing if a required word is nowhere.
   [[nodiscard]] std::vector<Wanted> wanted(std::string_view query, bool& impossible);
   void want(std::string_view text, Need need, std::vector<Wanted>& out, bool& impossible);
+  void put(Doc doc);
   void sweep();
 
   Words words_;

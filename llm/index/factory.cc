@@ -22,7 +22,8 @@ class MetadataFilter final : public plan::IndexFilter {
     const auto document = nlohmann::json::parse(metadata_json, nullptr, false);
     const auto found = TRY(path_.search(document.is_discarded() ? nlohmann::json() : document));
     if (found.is_null()) return false;  // the metadata have nothing to compare
-    if (!found.is_boolean()) return fail(Code::kInvalidArgument, "the metadata filter is no condition: it gives " + shown(found));
+    if (!found.is_boolean())
+      return fail(Code::kInvalidArgument, "the metadata filter is no condition: it gives " + shown(found));
     return found.get<bool>();
   }
 
@@ -46,8 +47,7 @@ class Everything final : public plan::Index {
   }
   void remove(std::uint32_t slot) override { used_[slot] = 0; }
   [[nodiscard]] Result<std::vector<plan::IndexHit>> search(std::span<const plan::IndexCell> /*query*/,
-                                                           std::size_t limit,
-                                                           const plan::IndexScope& scope) override {
+                                                           std::size_t limit, const plan::IndexScope& scope) override {
     std::vector<plan::IndexHit> hits;
     for (std::uint32_t slot = 0; slot < used_.size(); ++slot)
       if (used_[slot] != 0 && scope.admits(slot)) hits.push_back({slot, 0});
@@ -56,6 +56,8 @@ class Everything final : public plan::Index {
     return hits;
   }
   [[nodiscard]] std::uint64_t bytes() const override { return used_.size(); }
+  [[nodiscard]] std::string save(std::uint32_t /*slot*/) const override { return {}; }
+  Result<void> restore(std::uint32_t slot, std::string_view /*saved*/) override { return add(slot, {}); }
 
  private:
   std::vector<std::uint8_t> used_;  // by slot

@@ -3,6 +3,7 @@
 #include <map>
 
 #include "llm/index/best.h"
+#include "llm/index/saved_numbers.h"
 
 namespace thalweg::llm {
 
@@ -58,6 +59,32 @@ std::uint64_t Hybrid::bytes() const {
   std::uint64_t bytes = 0;
   for (const Part& part : parts_) bytes += part.index->bytes();
   return bytes;
+}
+
+// Each part behind its length.
+std::string Hybrid::save(std::uint32_t slot) const {
+  std::string out;
+  for (const Part& part : parts_) {
+    const std::string saved = part.index->save(slot);
+    append_number(saved.size(), out);
+    out += saved;
+  }
+  return out;
+}
+
+Result<void> Hybrid::restore(std::uint32_t slot, std::string_view saved) {
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    const auto size = take_number<std::size_t>(saved);
+    Result<void> restored = !size || *size > saved.size()
+                                ? Result<void>(fail(Code::kBadData, "a saved row of an index is broken"))
+                                : parts_[i].index->restore(slot, saved.substr(0, *size));
+    if (!restored) {
+      for (std::size_t before = 0; before < i; ++before) parts_[before].index->remove(slot);
+      return restored;
+    }
+    saved.remove_prefix(*size);
+  }
+  return {};
 }
 
 }  // namespace thalweg::llm

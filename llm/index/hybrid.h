@@ -24,6 +24,8 @@ class Hybrid final : public plan::Index {
   [[nodiscard]] Result<std::vector<plan::IndexHit>> search(std::span<const plan::IndexCell> query, std::size_t limit,
                                                            const plan::IndexScope& scope) override;
   [[nodiscard]] std::uint64_t bytes() const override;
+  [[nodiscard]] std::string save(std::uint32_t slot) const override;
+  Result<void> restore(std::uint32_t slot, std::string_view saved) override;
 
  private:
   std::vector<Part> parts_;

@@ -28,15 +28,19 @@ class Knn final : public plan::Index {
   [[nodiscard]] Result<std::vector<plan::IndexHit>> search(std::span<const plan::IndexCell> query, std::size_t limit,
                                                            const plan::IndexScope& scope) override;
   [[nodiscard]] std::uint64_t bytes() const override;
+  [[nodiscard]] std::string save(std::uint32_t slot) const override;
+  Result<void> restore(std::uint32_t slot, std::string_view saved) override;
 
  private:
-  static constexpr std::size_t kLane = 16;        // floats
+  static constexpr std::size_t kLane = 16;         // floats
   static constexpr std::size_t kBlockRows = 1024;  // rows do not move when the matrix grows
 
   struct Free {
     void operator()(float* block) const;
   };
   [[nodiscard]] float* row(std::uint32_t slot) { return blocks_[slot / kBlockRows].get() + slot % kBlockRows * width_; }
+  void begin_anew_if_empty();
+  void put(std::uint32_t slot);  // vector_ as its row
   // Reads a cell into `vector_`, as wide as a row; normalised for cos.
   Result<void> read(const plan::IndexCell& cell);
 

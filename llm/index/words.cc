@@ -44,8 +44,8 @@ void Words::each(std::string_view text, const std::function<void(std::string_vie
       if (stemmer_ == nullptr) {
         use(word);
       } else {
-        const auto* stem = sb_stemmer_stem(stemmer_, reinterpret_cast<const sb_symbol*>(word.data()),
-                                           static_cast<int>(word.size()));
+        const auto* stem =
+            sb_stemmer_stem(stemmer_, reinterpret_cast<const sb_symbol*>(word.data()), static_cast<int>(word.size()));
         const auto length = static_cast<std::size_t>(sb_stemmer_length(stemmer_));
         if (stem != nullptr && length > 0) use({reinterpret_cast<const char*>(stem), length});
       }
