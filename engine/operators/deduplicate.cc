@@ -9,11 +9,17 @@
 #include "engine/operators/registry.h"
 #include "engine/state/hash_index.h"
 #include "engine/state/row_store.h"
+#include "engine/state/saved_rows.h"
 #include "engine/types/encoding.h"
 
 namespace thalweg::operators {
 
 namespace {
+
+Route route_of(const plan::Deduplicate& params) {
+  if (params.instance.empty()) return {Route::By::kOne, {}};
+  return {Route::By::kColumns, params.instance};
+}
 
 class Deduplicate : public Operator {
  public:
@@ -38,6 +44,17 @@ class Deduplicate : public Operator {
   }
 
   [[nodiscard]] StateSize state() const override { return {rows_.size(), rows_.bytes() + index_.bytes()}; }
+
+  void save(StateWriter& out) const override { save_rows(rows_, out); }
+  Result<void> load(StateReader& in, const ShardFilter& mine) override {
+    return load_chunks(in, rows_.types(), true, [&](Batch batch) -> Result<void> {
+      batch = mine.select(route_, std::move(batch));
+      std::vector<std::uint32_t> ids;
+      rows_.insert_all(pointers_to(batch), batch.num_rows, &batch.keys, ids);
+      for (std::size_t i = 0; i < ids.size(); ++i) index_.insert(hash_of_key(batch.keys[i]), ids[i]);
+      return {};
+    });
+  }
 
  private:
   static std::vector<Type> types_of(const Schema& schema) {
@@ -130,6 +147,7 @@ class Deduplicate : public Operator {
   }
 
   const plan::Deduplicate params_;
+  const Route route_ = route_of(params_);
   const Schema input_;
   const SourceSpan span_;
   const std::shared_ptr<const expr::Program> acceptor_;
@@ -146,15 +164,11 @@ Result<std::unique_ptr<Operator>> make(const plan::Node& node, const plan::Plan&
   return std::make_unique<Deduplicate>(node, params, plan.node(node.inputs[0]).schema, std::move(acceptor));
 }
 
-std::vector<Route> routes(const plan::Node& node) {
-  const auto& params = std::get<plan::Deduplicate>(node.params);
-  if (params.instance.empty()) return {Route{Route::By::kOne, {}}};
-  return {Route{Route::By::kColumns, params.instance}};
-}
+std::vector<Route> routes(const plan::Node& node) { return {route_of(std::get<plan::Deduplicate>(node.params))}; }
 
 }  // namespace
 
 const OperatorDescriptor kDeduplicate{
-    .name = "deduplicate", .routes = routes, .output_route = spread_unknown, .make = make};
+    .name = "deduplicate", .routes = routes, .output_route = spread_unknown, .make = make, .state_version = 1};
 
 }  // namespace thalweg::operators

@@ -79,10 +79,17 @@ Result<std::unique_ptr<Operator>> make_filter_forgetting(const plan::Node&, cons
 
 }  // namespace
 
-const OperatorDescriptor kFilter{.name = "filter", .routes = route_any, .output_route = spread_unknown, .make = make};
-const OperatorDescriptor kRemoveErrors{
-    .name = "remove_errors", .routes = route_any, .output_route = spread_unknown, .make = make_remove_errors};
-const OperatorDescriptor kFilterForgetting{
-    .name = "filter_forgetting", .routes = route_any, .output_route = spread_unknown, .make = make_filter_forgetting};
+const OperatorDescriptor kFilter{
+    .name = "filter", .routes = route_any, .output_route = spread_unknown, .make = make, .stateless = true};
+const OperatorDescriptor kRemoveErrors{.name = "remove_errors",
+                                       .routes = route_any,
+                                       .output_route = spread_unknown,
+                                       .make = make_remove_errors,
+                                       .stateless = true};
+const OperatorDescriptor kFilterForgetting{.name = "filter_forgetting",
+                                           .routes = route_any,
+                                           .output_route = spread_unknown,
+                                           .make = make_filter_forgetting,
+                                           .stateless = true};
 
 }  // namespace thalweg::operators

@@ -9,13 +9,16 @@
 //
 // I1  The result equals iterating from the inputs as of the commit, never from the previous fixpoint.
 // I2  `limit` counts applications of the body; without it kRoundsMax rounds fail the run.
+// Its history is not saved but the net rows of its inputs, from which one commit makes it again when it is loaded.
 // One worker runs a loop (rounds are short; what surrounds the loop is spread as always). A loop inside a loop is a
 // function of its inputs to the outer one, evaluated anew where they change.
 #include <algorithm>
 #include <deque>
 
 #include "engine/operators/loop/loop_node.h"
+#include "engine/operators/quiet_context.h"
 #include "engine/operators/registry.h"
+#include "engine/state/saved_rows.h"
 
 namespace thalweg::operators {
 
@@ -75,11 +78,58 @@ bool is_plain_groupby(const plan::Params& params) {
   return groupby && !groupby->always_one_row;
 }
 
+// The net rows of an input so far, as bytes: changes one after another, added up when there are twice as many as rows.
+class InputLog {
+ public:
+  explicit InputLog(std::vector<Type> types) : types_(std::move(types)) {}
+  void add(const Batch& delta) {
+    StateWriter bytes;
+    bytes.put_batch(delta);
+    pieces_.push_back(bytes.take());
+    changes_ += delta.num_rows;
+    bytes_ += pieces_.back().size();
+    constexpr std::size_t kChangesMin = 1024;
+    if (changes_ >= kChangesMin && changes_ >= 2 * net_) compact();
+  }
+  [[nodiscard]] Batch rows() const {
+    std::vector<Batch> parts;
+    for (const std::string& piece : pieces_) {
+      Result<Batch> part = StateReader(piece).batch(types_);
+      ENSURE(part.has_value());
+      parts.push_back(std::move(*part));
+    }
+    return parts.empty() ? Batch{} : consolidate(Batch::concat(std::move(parts)));
+  }
+  [[nodiscard]] std::size_t bytes() const { return bytes_; }
+  [[nodiscard]] const std::vector<Type>& types() const { return types_; }
+
+ private:
+  void compact() {
+    if (pieces_.size() > 1) {
+      Batch net = rows();
+      StateWriter bytes;
+      bytes.put_batch(net);
+      pieces_.clear();
+      pieces_.push_back(bytes.take());
+      changes_ = net.num_rows;
+      bytes_ = pieces_[0].size();
+    }
+    net_ = changes_;
+  }
+
+  std::vector<Type> types_;
+  std::vector<std::string> pieces_;
+  std::size_t changes_ = 0;  // in all pieces
+  std::size_t net_ = 0;      // of them when they were last added up
+  std::size_t bytes_ = 0;
+};
+
 class Iterate : public Operator {
  public:
   Iterate(const plan::Node& node, const plan::Iterate& params)
       : params_(params), body_(growing_nowhere(*params.body)), span_(node.span) {
     inputs_.resize(node.inputs.size());
+    for (NodeId input : params.loop_inputs) logs_.emplace_back(column_types(body_.node(input).schema));
     nodes_.resize(body_.nodes.size());
     readers_.resize(body_.nodes.size());
     for (const plan::Node& inner : body_.nodes) outputs_.emplace_back(*this, inner.id);
@@ -102,8 +152,32 @@ class Iterate : public Operator {
       size.rows += inner.rows;
       size.bytes += inner.bytes;
     }
+    for (const InputLog& log : logs_) size.bytes += log.bytes();
     return size;
   }
+
+  void save(StateWriter& out) const override {
+    out.put_bool(!first_commit_);
+    for (const InputLog& log : logs_) {
+      Batch rows = log.rows();
+      for (std::size_t from = 0; from < rows.num_rows; from += kChunkRows)
+        put_chunk(rows.slice(from, std::min(from + kChunkRows, rows.num_rows)), out);
+      end_chunks(out);
+    }
+  }
+  Result<void> load(StateReader& in, const ShardFilter& mine) override {
+    bool begun = TRY(in.boolean());
+    ran_ = ran_ || (begun && mine.takes_single());
+    for (std::size_t port = 0; port < logs_.size(); ++port) {
+      bool has_keys = body_.node(params_.loop_inputs[port]).keys_needed;
+      TRY(load_chunks(in, logs_[port].types(), has_keys, [&](Batch batch) -> Result<void> {
+        if (mine.takes_single()) inputs_[port].push_back(std::move(batch));
+        return {};
+      }));
+    }
+    return {};
+  }
+  Result<void> finish_load() override { return ran_ ? QuietContext().close(*this) : Result<void>(); }
 
  private:
   struct Reader {
@@ -145,7 +219,9 @@ class Iterate : public Operator {
   std::vector<bool> distinct_;               // by variable: its next value gives no row twice in a round
   std::vector<std::vector<Batch>> results_;  // by variable: of `next` in the round just run
   std::vector<Batch> total_;                 // differences of the output variable, all rounds
+  std::vector<InputLog> logs_;               // by port
   bool first_commit_ = true;
+  bool ran_ = false;  // before it was saved
 };
 
 Result<void> Iterate::build() {
@@ -229,6 +305,7 @@ void Iterate::stage_inputs() {
     std::vector<Batch> staged = std::exchange(inputs_[port], {});
     if (staged.empty()) continue;
     Batch delta = consolidate(as_read(Batch::concat(std::move(staged)), body_.node(params_.loop_inputs[port])));
+    if (!delta.empty()) logs_[port].add(delta);
     (port < num_variables() ? variables_ : constants_round_)[port] = std::move(delta);
   }
 }
@@ -292,6 +369,7 @@ Route spread(const plan::Node&) { return {Route::By::kOne, {}}; }
 
 }  // namespace
 
-const OperatorDescriptor kIterate{.name = "iterate", .routes = routes, .output_route = spread, .make = make};
+const OperatorDescriptor kIterate{
+    .name = "iterate", .routes = routes, .output_route = spread, .make = make, .state_version = 1};
 
 }  // namespace thalweg::operators

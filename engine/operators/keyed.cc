@@ -56,6 +56,14 @@ class Keyed : public Operator {
     return {sides_[0].size() + sides_[1].size(), sides_[0].bytes() + sides_[1].bytes()};
   }
 
+  void save(StateWriter& out) const override {
+    for (const KeyedRows& side : sides_) side.save(out);
+  }
+  Result<void> load(StateReader& in, const ShardFilter& mine) override {
+    for (KeyedRows& side : sides_) TRY(side.load(in, [&](const Key& key) { return mine.takes_key(key); }));
+    return {};
+  }
+
  private:
   using Ref = std::optional<KeyedDelta::RowRef>;
 
@@ -124,6 +132,7 @@ Result<std::unique_ptr<Operator>> make(const plan::Node& node, const plan::Plan&
 
 }  // namespace
 
-const OperatorDescriptor kKeyed{.name = "keyed", .routes = route_by_key, .output_route = spread_by_key, .make = make};
+const OperatorDescriptor kKeyed{
+    .name = "keyed", .routes = route_by_key, .output_route = spread_by_key, .make = make, .state_version = 1};
 
 }  // namespace thalweg::operators

@@ -38,12 +38,18 @@ void route_rows(const Route& route, Batch& batch, std::uint32_t workers, std::ve
 
 Batch ShardFilter::select(const Route& route, Batch batch) const {
   if (takes_all() || route.by == Route::By::kAll) return batch;
+  std::vector<std::uint32_t> mine = rows_of(route, batch);
+  return mine.size() == batch.num_rows ? batch : batch.gather(mine);
+}
+
+std::vector<std::uint32_t> ShardFilter::rows_of(const Route& route, Batch& batch) const {
+  bool all = takes_all() || route.by == Route::By::kAll;
   std::vector<std::uint32_t> targets;
-  route_rows(route, batch, workers_, targets);
+  if (!all) route_rows(route, batch, workers_, targets);
   std::vector<std::uint32_t> mine;
   for (std::uint32_t row = 0; row < batch.num_rows; ++row)
-    if (targets[row] == worker_) mine.push_back(row);
-  return mine.size() == batch.num_rows ? batch : batch.gather(mine);
+    if (all || targets[row] == worker_) mine.push_back(row);
+  return mine;
 }
 
 std::vector<std::uint32_t> ShardFilter::rows_of_keys(std::span<const Key> keys) const {

@@ -117,6 +117,7 @@ class ShardFilter {
   }
   // The rows of a batch that this route sends here.
   [[nodiscard]] Batch select(const Route& route, Batch batch) const;
+  [[nodiscard]] std::vector<std::uint32_t> rows_of(const Route& route, Batch& batch) const;
   // The same by pointers and hashes that lie apart.
   [[nodiscard]] std::vector<std::uint32_t> rows_of_keys(std::span<const Key> keys) const;
   [[nodiscard]] std::vector<std::uint32_t> rows_of_hashes(std::span<const std::uint64_t> hashes) const;

@@ -32,6 +32,7 @@ Result<std::unique_ptr<Operator>> make(const plan::Node& node, const plan::Plan&
 
 }  // namespace
 
-const OperatorDescriptor kProject{.name = "project", .routes = route_any, .output_route = spread_unknown, .make = make};
+const OperatorDescriptor kProject{
+    .name = "project", .routes = route_any, .output_route = spread_unknown, .make = make, .stateless = true};
 
 }  // namespace thalweg::operators

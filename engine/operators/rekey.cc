@@ -47,6 +47,7 @@ Result<std::unique_ptr<Operator>> make(const plan::Node& node, const plan::Plan&
 
 }  // namespace
 
-const OperatorDescriptor kRekey{.name = "rekey", .routes = route_any, .output_route = spread_unknown, .make = make};
+const OperatorDescriptor kRekey{
+    .name = "rekey", .routes = route_any, .output_route = spread_unknown, .make = make, .stateless = true};
 
 }  // namespace thalweg::operators

@@ -11,6 +11,7 @@
 #include <unordered_map>
 
 #include "engine/operators/registry.h"
+#include "engine/state/saved_rows.h"
 #include "engine/types/encoding.h"
 
 namespace thalweg::operators {
@@ -55,7 +56,67 @@ class Remember : public Operator {
 
   [[nodiscard]] StateSize state() const override { return {known_.size(), bytes_}; }
 
+  void save(StateWriter& out) const override {
+    std::vector<ColumnBuilder> cells = columns();
+    std::size_t n = 0;
+    auto flush = [&] {
+      Batch batch;
+      batch.num_rows = n;
+      for (ColumnBuilder& cell : cells) batch.columns.push_back(cell.finish());
+      put_chunk(batch, out);
+      n = 0;
+    };
+    for (const auto& [identity, answers] : known_) {
+      cells[0].push_text(identity);
+      cells[1].push_int(answers.rows);
+      for (std::size_t i = 0; i < types_.size(); ++i) cells[i + 2].push_value(types_[i], answers.values[i]);
+      if (++n == kChunkRows) flush();
+    }
+    if (n > 0) flush();
+    end_chunks(out);
+  }
+
+  Result<void> load(StateReader& in, const ShardFilter& mine) override {
+    return load_chunks(in, saved_types(), false, [&](Batch batch) -> Result<void> {
+      for (std::size_t row = 0; row < batch.num_rows; ++row) {
+        std::string_view identity = batch.columns[0].views()[row].view();
+        std::optional<Key> key = key_of(identity);
+        if (!key) return in.corrupt("a remembered answer without a row key");
+        if (!mine.takes_key(*key)) continue;
+        auto [it, is_new] = known_.try_emplace(std::string(identity));
+        if (!is_new) return in.corrupt("an answer is there twice");
+        it->second.rows = batch.columns[1].i64()[row];
+        for (std::size_t i = 0; i < types_.size(); ++i)
+          it->second.values.push_back(batch.columns[i + 2].value(types_[i], row));
+        bytes_ += bytes_of(*it);
+      }
+      return {};
+    });
+  }
+
  private:
+  // Identity, rows, answers.
+  [[nodiscard]] std::vector<Type> saved_types() const {
+    std::vector<Type> types{Kind::kBytes, Kind::kInt};
+    types.insert(types.end(), types_.begin(), types_.end());
+    return types;
+  }
+  [[nodiscard]] std::vector<ColumnBuilder> columns() const {
+    std::vector<ColumnBuilder> out;
+    for (const Type& type : saved_types()) out.emplace_back(type);
+    return out;
+  }
+  // The row key that an identity begins with.
+  static std::optional<Key> key_of(std::string_view identity) {
+    std::string prefix;
+    encode_key(Key{}, prefix);
+    if (identity.size() < prefix.size()) return std::nullopt;
+    identity = identity.substr(0, prefix.size());
+    if (!is_encoding(identity)) return std::nullopt;
+    Value key = decode_all(identity);
+    return key.tag() == Value::Tag::kPointer ? std::optional(key.as_key()) : std::nullopt;
+  }
+
   using Entry = std::pair<const std::string, Answers>;  // does not move while it is known
 
   void answer_staged(OperatorContext& context) {
@@ -164,6 +225,6 @@ Result<std::unique_ptr<Operator>> make(const plan::Node& node, const plan::Plan&
 }  // namespace
 
 const OperatorDescriptor kRemember{
-    .name = "remember", .routes = route_by_key, .output_route = spread_by_key, .make = make};
+    .name = "remember", .routes = route_by_key, .output_route = spread_by_key, .make = make, .state_version = 1};
 
 }  // namespace thalweg::operators

@@ -109,6 +109,10 @@ class StreamToTable : public Operator {
   }
 
   [[nodiscard]] StateSize state() const override { return {rows_.size(), rows_.bytes()}; }
+  void save(StateWriter& out) const override { rows_.save(out); }
+  Result<void> load(StateReader& in, const ShardFilter& mine) override {
+    return rows_.load(in, [&](const Key& key) { return mine.takes_key(key); });
+  }
 
  private:
   // Whether row b comes after row a of the same key in one commit: an upsert after a deletion, else the greater row.
@@ -202,6 +206,10 @@ class Upsert : public Operator {
   }
 
   [[nodiscard]] StateSize state() const override { return {rows_.size(), rows_.bytes()}; }
+  void save(StateWriter& out) const override { rows_.save(out); }
+  Result<void> load(StateReader& in, const ShardFilter& mine) override {
+    return rows_.load(in, [&](const Key& key) { return mine.takes_key(key); });
+  }
 
  private:
   KeyedRows rows_;
@@ -214,13 +222,22 @@ Result<std::unique_ptr<Operator>> make_upsert(const plan::Node& node, const plan
 
 }  // namespace
 
-const OperatorDescriptor kToStream{
-    .name = "to_stream", .routes = route_by_key, .output_route = spread_by_key, .make = make_to_stream};
-const OperatorDescriptor kStreamToTable{
-    .name = "stream_to_table", .routes = route_by_key, .output_route = spread_by_key, .make = make_stream_to_table};
-const OperatorDescriptor kAssertAppendOnly{
-    .name = "assert_append_only", .routes = route_any, .output_route = spread_unknown, .make = make_assert};
+const OperatorDescriptor kToStream{.name = "to_stream",
+                                   .routes = route_by_key,
+                                   .output_route = spread_by_key,
+                                   .make = make_to_stream,
+                                   .stateless = true};
+const OperatorDescriptor kStreamToTable{.name = "stream_to_table",
+                                        .routes = route_by_key,
+                                        .output_route = spread_by_key,
+                                        .make = make_stream_to_table,
+                                        .state_version = 1};
+const OperatorDescriptor kAssertAppendOnly{.name = "assert_append_only",
+                                           .routes = route_any,
+                                           .output_route = spread_unknown,
+                                           .make = make_assert,
+                                           .stateless = true};
 const OperatorDescriptor kUpsert{
-    .name = "upsert", .routes = route_by_key, .output_route = spread_by_key, .make = make_upsert};
+    .name = "upsert", .routes = route_by_key, .output_route = spread_by_key, .make = make_upsert, .state_version = 1};
 
 }  // namespace thalweg::operators

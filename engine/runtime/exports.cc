@@ -285,6 +285,17 @@ void ExportShard::continue_history(const ExportShard& old, Commit time, std::int
   deltas_.push_back({time, std::move(change), change_bytes, now_ns});
 }
 
+void ExportShard::save(StateWriter& out) const {
+  std::lock_guard lock(mutex_);
+  rows_.save(out);
+}
+
+Result<void> ExportShard::load(StateReader& in, const ShardFilter& mine) {
+  std::lock_guard lock(mutex_);
+  return rows_.load(
+      in, [&](const Key& key) { return mine.takes_key(key); }, [&](const Batch& rows) { update_indexes(rows); });
+}
+
 // ---------------------------------------------------------------- table
 
 bool is_event_stream(const plan::Plan& plan, NodeId id) {
@@ -317,6 +328,11 @@ void ExportTable::publish(Frontier frontier) {
   std::lock_guard lock(mutex_);
   frontier_ = frontier;
   for (const auto& [id, callback] : callbacks_) callback(frontier);
+}
+
+void ExportTable::begin_at(Frontier frontier) {
+  for (const auto& shard : shards_) shard->begin_history(as_number(frontier));
+  publish(frontier);
 }
 
 void ExportTable::continue_history(const ExportTable& old, std::int64_t now_ns) {

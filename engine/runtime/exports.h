@@ -56,6 +56,10 @@ class ExportShard {
   // ---- while nobody applies commits: `older` in the place of this shard's own history, then what leads from `old` to
   // the rows of now as one commit at `time`.
   void continue_history(const ExportShard& old, Commit time, std::int64_t now_ns);
+  // The rows as they are, without the way back. Requires: no commit runs.
+  void save(StateWriter& out) const;
+  Result<void> load(StateReader& in, const ShardFilter& mine);
+  void begin_history(std::uint64_t at) { oldest_ = at; }
 
  private:
   // From the values of its columns, hashed, to row keys.
@@ -89,6 +93,8 @@ class ExportTable : public ExportReader {
   [[nodiscard]] ExportShard& shard(std::uint32_t worker) { return *shards_[worker]; }
   // All shards have closed everything below `frontier`.
   void publish(Frontier frontier);
+  // All below `frontier` was loaded; the history begins there.
+  void begin_at(Frontier frontier);
   // Readers of `old` can go on here: its history, then the difference as one commit, just below the frontier of this
   // table. Nothing is done unless schema and shards are the same. Requires: no commit runs on either.
   void continue_history(const ExportTable& old, std::int64_t now_ns);

@@ -216,6 +216,7 @@ class RunImpl : public Run {
       workers_.push_back(std::make_unique<Worker>(shared_, WorkerId{i}));
       TRY(workers_.back()->build());
     }
+    if (shared_.options.restore) TRY(load_workers(shared_, workers_, *shared_.options.restore));
     for (const plan::Node& node : shared_.plan.nodes)
       if (shared_.egress[node.id.value] && !shared_.is_kept(node.id)) TRY(shared_.egress[node.id.value]->open());
     return {};
@@ -300,7 +301,7 @@ class RunImpl : public Run {
   bool pause() override {
     {
       std::lock_guard lock(shared_.mutex);
-      shared_.pause_wanted = true;
+      if (shared_.options.pause_before == 0 || shared_.held) shared_.pause_wanted = true;
     }
     shared_.exchange->wake(0).wake();
     {
@@ -319,6 +320,16 @@ class RunImpl : public Run {
       shared_.paused = false;
     }
     shared_.exchange->wake(0).wake();
+  }
+  Result<SavedRun> save_state(const PartSink& sink) override {
+    std::unique_lock lock(shared_.mutex);
+    if (!(shared_.paused || over_) || shared_.abandon || shared_.gave_away)
+      return fail(Code::kInvalidArgument, "the state of a run can be saved while it is paused");
+    Frontier frontier = shared_.frontier;
+    lock.unlock();
+    SavedRun saved = TRY(save_workers(shared_, workers_, sink));
+    saved.frontier = frontier;
+    return saved;
   }
   void commit_now() override {
     shared_.tick = true;
@@ -568,6 +579,10 @@ std::vector<OperatorStatus> RunImpl::operators() const {
 }
 
 }  // namespace
+
+Result<SavedRun> Run::save_state(const PartSink& /*sink*/) {
+  return fail(Code::kInternal, "only a run of this engine can be saved");
+}
 
 Result<std::unique_ptr<Run>> Run::start(const plan::Plan& plan, const RunOptions& options, ConnectorFactory& connectors,
                                         const Env& env) {

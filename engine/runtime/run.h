@@ -32,6 +32,9 @@ struct Frontier {
   friend bool operator==(const Frontier&, const Frontier&) = default;
 };
 
+struct SavedRun;
+struct PartName;
+
 struct RunOptions {
   std::uint32_t workers = 1;
   std::int64_t autocommit_ms = 100;  // a loaded pipeline closes a commit at least this often
@@ -42,6 +45,11 @@ struct RunOptions {
   std::uint64_t history_commits = 1000;
   std::uint64_t history_bytes = 64ULL << 20;
   std::int64_t history_ns = 600'000'000'000;
+  // Goes on where the saved run was (runtime/saved_state.h): the same plan, any number of workers.
+  std::shared_ptr<const SavedRun> restore;
+  // Pauses before the first commit at or after this one, or before the end commit; once. pause() waits for that. 0:
+  // does not.
+  Commit pause_before = 0;
   // For the error table: file, line and column of a span.
   std::function<void(const SourceSpan&, std::string& file, std::int64_t& line, std::int64_t& column)> locate;
 };
@@ -146,6 +154,10 @@ class Run {
   // closed and the sinks have written it; false: the run is over.
   virtual bool pause() { return false; }
   virtual void resume() {}
+  // The state between two commits: of a run that is paused, or over and not failed. `sink` gets the pieces of every
+  // part; without one they stay in memory and the parts can be opened at once.
+  virtual Result<SavedRun> save_state(
+      const std::function<std::function<void(std::string&&)>(const PartName&)>& sink = {});
   // Asks for a commit even though nothing came, so that the frontier moves on.
   virtual void commit_now() {}
   // Lets the exported tables of this run go on where those of `old` ended: readers of its history see what changed as

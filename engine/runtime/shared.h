@@ -84,6 +84,7 @@ struct RunShared {
   std::mutex mutex;
   std::condition_variable changed;
   bool paused = false;  // and none runs
+  bool held = false;    // pause_before was obeyed
   CommitSpec spec;
   std::uint64_t generation = 0;
   Frontier frontier;

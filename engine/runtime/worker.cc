@@ -107,6 +107,16 @@ CommitSpec Worker::next_commit() {
   }
 }
 
+// Once.
+bool Worker::holds_before(const CommitSpec& spec) {
+  Commit at = shared_.options.pause_before;
+  if (at == 0 || spec.over || spec.is_fill || (spec.time < at && !spec.is_end)) return false;
+  std::lock_guard lock(shared_.mutex);
+  if (std::exchange(shared_.held, true)) return false;
+  shared_.pause_wanted = true;
+  return true;
+}
+
 void Worker::announce(const CommitSpec& spec) {
   shared_.running.store(num_workers(), std::memory_order_release);
   shared_.odd_wanted.store(0, std::memory_order_release);
@@ -122,6 +132,7 @@ void Worker::announce(const CommitSpec& spec) {
 void Worker::coordinate() {
   for (;;) {
     CommitSpec spec = next_commit();
+    if (holds_before(spec)) continue;
     announce(spec);
     if (spec.over) return;
     if (!run_commit(spec)) break;

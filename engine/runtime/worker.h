@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/runtime/saved_state.h"
 #include "engine/runtime/shared.h"
 
 namespace thalweg {
@@ -25,6 +26,11 @@ class Worker {
   void run();               // the thread's body
   void adopt(Worker& old);  // the operators that are kept; neither runs a commit
 
+  // ---- between commits (saved_state.h)
+  Result<void> save_nodes(const PartSink& sink, std::vector<SavedPart>& out) const;
+  Result<void> load_nodes(const SavedRun& saved);
+  [[nodiscard]] Commit test_time() const { return test_time_; }
+
  private:
   class Context;
   struct Node {
@@ -34,9 +40,11 @@ class Worker {
     std::vector<Batch> staged;  // outputs that need the whole commit
   };
 
+  Result<void> load_node(NodeId id, const SavedPart& part, const ShardFilter& mine);
   void coordinate();  // worker 0
   void follow();      // the others
   [[nodiscard]] CommitSpec next_commit();
+  bool holds_before(const CommitSpec& spec);
   bool run_commit(const CommitSpec& spec);  // false: abandoned
   void announce(const CommitSpec& spec);
   void finish_commit(const CommitSpec& spec);
@@ -75,5 +83,11 @@ class Worker {
   std::vector<std::deque<std::string>> answers_;  // all_to_all: by sender
   std::vector<std::uint32_t> targets_;            // scratch of send
 };
+
+// All workers of a run, in parallel, while no commit runs. An empty sink: parts in memory.
+Result<SavedRun> save_workers(const RunShared& shared, std::span<const std::unique_ptr<Worker>> workers,
+                              const PartSink& sink);
+// Into a run that is built and has not started: operators, exported tables, the frontier, what is left of StaticRows.
+Result<void> load_workers(RunShared& shared, std::span<const std::unique_ptr<Worker>> workers, const SavedRun& saved);
 
 }  // namespace thalweg

@@ -285,7 +285,7 @@ Result<Batch> StateReader::batch(std::span<const Type> types) {
   return out;
 }
 
-Result<Batch> StateReader::batch(const Schema& schema) { return batch(types_of(schema)); }
+Result<Batch> StateReader::batch(const Schema& schema) { return batch(column_types(schema)); }
 
 Key fingerprint_of(std::span<const Type> types) {
   std::string text;
@@ -296,7 +296,7 @@ Key fingerprint_of(std::span<const Type> types) {
   return key_of_bytes(text);
 }
 
-std::vector<Type> types_of(const Schema& schema) {
+std::vector<Type> column_types(const Schema& schema) {
   std::vector<Type> out;
   out.reserve(schema.size());
   for (const ColumnSpec& column : schema.columns) out.push_back(column.type);

@@ -147,6 +147,6 @@ inline constexpr std::size_t kArchiveRowsMax = std::size_t{1} << 26;
 
 // Of the types of some columns: what a block is read with.
 [[nodiscard]] Key fingerprint_of(std::span<const Type> types);
-[[nodiscard]] std::vector<Type> types_of(const Schema& schema);
+[[nodiscard]] std::vector<Type> column_types(const Schema& schema);
 
 }  // namespace thalweg

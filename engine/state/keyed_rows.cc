@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "engine/state/saved_rows.h"
+
 namespace thalweg {
 
 KeyedRows::KeyedRows(std::vector<Type> types) : rows_(std::move(types), true) {}
@@ -169,6 +171,65 @@ Batch KeyedRows::settle(const std::function<void(const Key&)>& on_duplicate) {
   for (auto& [key, rows] : slow) settle_duplicate(batch, key, rows, on_duplicate, parts);
   std::erase_if(parts, [](const Batch& part) { return part.empty(); });
   return parts.empty() ? Batch{} : Batch::concat(std::move(parts));
+}
+
+// ---------------------------------------------------------------- saved
+
+void KeyedRows::save(StateWriter& out) const {
+  ENSURE(staged_.empty());
+  save_rows(rows_, out);
+  for (const auto& [key, raw] : duplicates_)
+    for (const RawRow& row : raw) {
+      Batch one = row.row;
+      one.keys = KeyColumn({key});
+      one.set_diffs({row.count});
+      put_chunk(one, out);
+    }
+  end_chunks(out);
+}
+
+void KeyedRows::insert_all(const Batch& batch) {
+  std::vector<std::uint32_t> ids;
+  rows_.insert_all(pointers_to(batch), batch.num_rows, &batch.keys, ids);
+  index_.reserve(index_.size() + ids.size());
+  constexpr std::size_t kAhead = 16;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (i + kAhead < ids.size()) index_.prefetch(hash_of_key(batch.keys[i + kAhead]));
+    index_.insert(hash_of_key(batch.keys[i]), ids[i]);
+  }
+}
+
+namespace {
+
+Batch those_taken(Batch batch, const std::function<bool(const Key&)>& takes) {
+  std::vector<std::uint32_t> mine;
+  mine.reserve(batch.num_rows);
+  for (std::uint32_t row = 0; row < batch.num_rows; ++row)
+    if (takes(batch.keys[row])) mine.push_back(row);
+  return mine.size() == batch.num_rows ? batch : batch.gather(mine);
+}
+
+}  // namespace
+
+Result<void> KeyedRows::load(StateReader& in, const std::function<bool(const Key&)>& takes,
+                             const std::function<void(const Batch&)>& added) {
+  TRY(load_chunks(in, rows_.types(), true, [&](Batch batch) -> Result<void> {
+    batch = those_taken(std::move(batch), takes);
+    if (batch.empty()) return {};
+    if (batch.diffs) return in.corrupt("a row of a table that is not there once");
+    insert_all(batch);
+    if (added) added(batch);
+    return {};
+  }));
+  return load_duplicates(in, takes);
+}
+
+Result<void> KeyedRows::load_duplicates(StateReader& in, const std::function<bool(const Key&)>& takes) {
+  return load_chunks(in, rows_.types(), true, [&](Batch batch) -> Result<void> {
+    for (std::uint32_t row = 0; row < batch.num_rows; ++row)
+      if (takes(batch.keys[row])) duplicates_[batch.keys[row]].push_back({one_row(batch, row), batch.diff(row)});
+    return {};
+  });
 }
 
 // ---------------------------------------------------------------- delta

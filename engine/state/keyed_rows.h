@@ -13,6 +13,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "engine/state/archive.h"
 #include "engine/state/hash_index.h"
 #include "engine/state/row_store.h"
 #include "engine/types/batch.h"
@@ -33,7 +34,15 @@ class KeyedRows {
   [[nodiscard]] std::size_t size() const { return rows_.size(); }
   [[nodiscard]] std::size_t bytes() const { return rows_.bytes() + index_.bytes(); }
 
+  // Requires: nothing is staged.
+  void save(StateWriter& out) const;
+  // Adds what was saved, of the keys that `takes`; `added` is told of the rows. Requires: none of these keys is there.
+  Result<void> load(StateReader& in, const std::function<bool(const Key&)>& takes,
+                    const std::function<void(const Batch&)>& added = {});
+
  private:
+  void insert_all(const Batch& batch);
+  Result<void> load_duplicates(StateReader& in, const std::function<bool(const Key&)>& takes);
   struct RawRow {
     Batch row;
     Diff count = 0;

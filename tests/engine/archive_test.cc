@@ -114,7 +114,7 @@ void use(const Schema& schema, const Batch& batch) {
 
 std::string written(const Case& value) {
   StateWriter out;
-  out.begin_block("test", 3, fingerprint_of(types_of(value.schema)));
+  out.begin_block("test", 3, fingerprint_of(column_types(value.schema)));
   out.put_batch(value.batch);
   out.put_numbers(std::vector<std::uint32_t>{1, 2, 3});
   out.put_text("and a text");
@@ -125,7 +125,7 @@ std::string written(const Case& value) {
 }
 
 Result<Batch> read(StateReader& in, const Schema& schema) {
-  TRY(in.begin_block("test", 3, fingerprint_of(types_of(schema))));
+  TRY(in.begin_block("test", 3, fingerprint_of(column_types(schema))));
   Batch batch = TRY(in.batch(schema));
   std::vector<std::uint32_t> numbers = TRY(in.numbers<std::uint32_t>());
   std::string text = TRY(in.text());
@@ -223,7 +223,7 @@ TEST_CASE("A3: another kind, version or fingerprint is refused") {
   Schema schema{{{"n", Kind::kInt}}};
   Case value{schema, BatchBuilder(schema).finish()};
   std::string bytes = written(value);
-  Key good = fingerprint_of(types_of(schema));
+  Key good = fingerprint_of(column_types(schema));
   REQUIRE(StateReader(bytes).begin_block("test", 3, good) == 3U);
   REQUIRE(StateReader(bytes).begin_block("test", 7, good) == 3U);
   REQUIRE(!StateReader(bytes).begin_block("test", 2, good));

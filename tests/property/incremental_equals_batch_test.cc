@@ -10,22 +10,12 @@
 #include "engine/runtime/run.h"
 #include "tests/property/random_plan.h"
 #include "tests/support/reference_eval.h"
+#include "tests/support/restarted_run.h"
 
 namespace thalweg::testing {
 namespace {
 
 constexpr std::uint64_t kCasesDefault = 2000;
-constexpr std::int64_t kRunNsMax = 60'000'000'000;
-
-class NoConnectors : public ConnectorFactory {
- public:
-  Result<std::unique_ptr<Source>> make_source(const plan::Source&, Env&) override {
-    return fail(Code::kInternal, "random plans have no sources");
-  }
-  Result<std::unique_ptr<Sink>> make_sink(const plan::Output&, const Schema&, Env&) override {
-    return fail(Code::kInternal, "random plans have no sinks");
-  }
-};
 
 using Rows = std::map<Key, reference::Row>;
 
@@ -114,12 +104,11 @@ Answers answers_of(const plan::Plan& plan) {
 }
 
 // What the first export that is wrong got wrong; nodes are in topological order, so that it names the culprit.
-std::string check_export(const plan::Node& node, Run& run, const Answers& answers) {
+std::string check_export(const plan::Node& node, RestartedRun& run, const Answers& answers) {
   const auto& name = std::get<plan::Export>(node.params).name;
-  auto reader = run.find_export(name);
+  auto reader = run.last->find_export(name);
   if (!reader) return "no export " + name + "\n";
-  auto changes = reader->diff(Frontier{}, Frontier{0, true});
-  if (!changes) return name + ": diff: " + changes.error().message + "\n";
+  const std::vector<ExportReader::Change>* changes = &run.changes[name];
   Rows rows;
   std::size_t next = 0;
   std::string wrong;
@@ -141,16 +130,18 @@ std::string check_export(const plan::Node& node, Run& run, const Answers& answer
   return wrong.empty() ? "" : name + ": " + wrong;
 }
 
-std::string check_run(const plan::Plan& plan, std::uint32_t workers, const Answers& answers) {
-  NoConnectors connectors;
-  const Env env = real_env();
-  auto run = Run::start(plan, run_options(workers), connectors, env);
-  if (!run) return "start: " + run.error().message + "\n";
-  if (!(*run)->wait(kRunNsMax)) return "the run did not end\n";
-  if ((*run)->failure()) return "the run failed: " + (*run)->failure()->message + "\n";
+// How a plan is run: with how many workers at first, and saved and restored where.
+struct Course {
+  std::uint32_t workers = 1;
+  std::vector<Restart> restarts;
+};
+
+std::string check_run(const plan::Plan& plan, const Course& course, const Answers& answers) {
+  auto run = run_with_restarts(plan, run_options(course.workers), course.restarts);
+  if (!run) return "the run failed: " + run.error().message + "\n";
   for (const plan::Node& node : plan.nodes) {
     if (!std::holds_alternative<plan::Export>(node.params)) continue;
-    std::string wrong = check_export(node, **run, answers);
+    std::string wrong = check_export(node, *run, answers);
     if (!wrong.empty()) return wrong;
   }
   return "";
@@ -168,7 +159,7 @@ std::string inputs_text(const plan::Plan& plan) {
 }
 
 // Leaves out rows of the inputs as long as the case still fails: a key at a time, in all its commits.
-plan::Plan shrunk(plan::Plan plan, std::uint32_t workers) {
+plan::Plan shrunk(plan::Plan plan, const Course& course) {
   for (plan::Node& node : plan.nodes) {
     auto* input = std::get_if<plan::StaticRows>(&node.params);
     if (input == nullptr) continue;
@@ -180,16 +171,16 @@ plan::Plan shrunk(plan::Plan plan, std::uint32_t workers) {
       for (const plan::StaticRow& row : *kept)
         if (row.key != key) fewer->push_back(row);
       input->rows = std::move(fewer);
-      if (check_run(plan, workers, answers_of(plan)).empty()) input->rows = std::move(kept);
+      if (check_run(plan, course, answers_of(plan)).empty()) input->rows = std::move(kept);
     }
   }
   return plan;
 }
 
-void report(const plan::Plan& plan, std::uint64_t seed, std::uint32_t workers, const std::string& cut) {
-  plan::Plan small = shrunk(plan, workers);
-  std::string wrong = check_run(small, workers, answers_of(small));
-  FAIL("seed " << seed << ", " << workers << " workers, " << cut << "\n"
+void report(const plan::Plan& plan, std::uint64_t seed, const Course& course, const std::string& cut) {
+  plan::Plan small = shrunk(plan, course);
+  std::string wrong = check_run(small, course, answers_of(small));
+  FAIL("seed " << seed << ", " << course.workers << " workers, " << cut << " " << to_text(course.restarts) << "\n"
                << plan::to_text(small) << inputs_text(small) << wrong);
 }
 
@@ -204,7 +195,12 @@ void check_case(std::uint64_t seed, const RandomPlanOptions& base) {
   std::uint32_t workers = static_cast<std::uint32_t>(seed % 3);
   for (const auto& [cut, cut_plan] : cuts) {  // each cut with another number of workers, by the seed
     workers = workers % 3 + 1;
-    if (!check_run(cut_plan, workers, answers_of(cut_plan)).empty()) report(cut_plan, seed, workers, cut);
+    Course course{workers, {}};
+    const Answers answers = answers_of(cut_plan);
+    if (!check_run(cut_plan, course, answers).empty()) report(cut_plan, seed, course, cut);
+    if (&cut_plan != &cuts[seed % std::size(cuts)].second || !can_be_saved(cut_plan)) continue;
+    course.restarts = random_restarts(random, commit_times(cut_plan));  // one of the cuts is saved and restored, too
+    if (!check_run(cut_plan, course, answers).empty()) report(cut_plan, seed, course, cut);
   }
 }
 

@@ -11,6 +11,7 @@
 
 #include "engine/plan/node.h"
 #include "tests/support/random.h"
+#include "tests/support/restarted_run.h"
 
 namespace thalweg::testing {
 
@@ -48,11 +49,13 @@ void add_row(Multiset& rows, const Cells& cells, int count = 1);
 
 // Builds `plan` (inputs first: add_stream), runs it, and gives the result after every commit, the end included.
 NodeId add_stream(plan::Plan& plan, const Schema& schema, const Events& events);
-std::map<std::uint64_t, Multiset> run_results(plan::Plan plan, NodeId result, std::uint32_t workers);
+std::map<std::uint64_t, Multiset> run_results(plan::Plan plan, NodeId result, std::uint32_t workers,
+                                              const std::vector<Restart>& restarts = {});
 // What is in one and not in the other, for messages.
 std::string difference(const Multiset& wanted, const Multiset& got);
 
-// Runs with 1, 2 and 3 workers; `wanted` gives the result after the commit of a time. Empty, or what is wrong.
+// Runs with 1, 2 and 3 workers, and twice saved and restored on the way; `wanted` gives the result after the commit of
+// a time. Empty, or what is wrong.
 std::string compare_after_commits(const plan::Plan& plan, NodeId result, const std::vector<std::uint64_t>& times,
                                   const std::function<Multiset(std::uint64_t time)>& wanted);
 

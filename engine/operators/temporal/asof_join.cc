@@ -9,10 +9,12 @@
 // State   both sides; 13 bytes a row beside them.
 // Cost    a seek per changed row, and one per row between its neighbours on the other side.
 // Forgetting (odd commits) takes rows back, but a result whose peer was forgotten stands: the peer is kept for it.
+#include "engine/operators/quiet_context.h"
 #include "engine/operators/registry.h"
 #include "engine/operators/temporal/pair_output.h"
 #include "engine/operators/temporal/staged_input.h"
 #include "engine/operators/temporal/timed_rows.h"
+#include "engine/state/saved_rows.h"
 
 namespace thalweg::operators {
 
@@ -98,7 +100,90 @@ class AsofJoin : public Operator {
     return {rows, left_.rows.bytes() + right_.rows.bytes() + groups_.bytes() + beside};
   }
 
+  // Peers are not what the rows say: a result whose peer was forgotten stands. Rows are named by their places here.
+  void save(StateWriter& out) const override {
+    std::vector<std::uint32_t> lefts = live_rows(left_.rows.rows()), rights = live_rows(right_.rows.rows());
+    save_side(left_, lefts, places_of(rights, right_.rows.end()), out);
+    save_side(right_, rights, places_of(lefts, left_.rows.end()), out);
+  }
+  Result<void> load(StateReader& in, const ShardFilter& mine) override {
+    Loaded left = TRY(load_side(left_, in, mine));
+    Loaded right = TRY(load_side(right_, in, mine));
+    TRY(connect(left_, left, right_, right, in));
+    TRY(connect(right_, right, left_, left, in));
+    groups_.drop_unreferenced();
+    return {};
+  }
+
  private:
+  struct Loaded {
+    std::vector<std::uint32_t> ids;                             // by place; kAbsent where another worker has it
+    std::vector<std::pair<std::uint32_t, std::int64_t>> peers;  // row, place of its peer
+  };
+
+  static std::vector<std::uint32_t> places_of(std::span<const std::uint32_t> ids, std::uint32_t end) {
+    std::vector<std::uint32_t> places(end, kAbsent);
+    for (std::uint32_t place = 0; place < ids.size(); ++place) places[ids[place]] = place;
+    return places;
+  }
+
+  // Beside its cells: whether a row is in the order, and the place of its peer.
+  static void save_side(const Side& side, std::span<const std::uint32_t> rows,
+                        const std::vector<std::uint32_t>& peer_places, StateWriter& out) {
+    save_rows(side.rows.rows(), rows, out, [&](Batch& batch, std::span<const std::uint32_t> ids) {
+      ColumnBuilder linked(Phys::kU8, ids.size()), peers(Phys::kI64, ids.size());
+      for (std::uint32_t id : ids) {
+        linked.push_bool(side.state[id].linked);
+        if (side.state[id].peer == kAbsent)
+          peers.push_none();
+        else
+          peers.push_int(peer_places[side.state[id].peer]);
+      }
+      batch.columns.push_back(linked.finish());
+      batch.columns.push_back(peers.finish());
+    });
+  }
+
+  Result<Loaded> load_side(Side& side, StateReader& in, const ShardFilter& mine) {
+    Loaded out;
+    std::size_t width = side.rows.rows().types().size();
+    std::vector<Type> types = with_types(side.rows.rows().types(), {Kind::kBool, Type(Kind::kInt, true)});
+    Route route = columns_or_one(side.rows.on());
+    TRY(load_chunks(in, types, true, [&](Batch batch) -> Result<void> {
+      std::vector<std::uint32_t> taken = mine.rows_of(route, batch);
+      std::size_t first = out.ids.size();
+      out.ids.resize(first + batch.num_rows, kAbsent);
+      groups_.assign(batch, side.rows.on(), group_of_);
+      Batch rows = without_last(batch, 2);
+      const Column& linked = batch.columns[width];
+      const Column& peers = batch.columns[width + 1];
+      for (std::uint32_t row : taken) {
+        std::uint32_t id = out.ids[first + row] = side.rows.insert(rows, row, group_of_[row]);
+        if (side.state.size() <= id) side.state.resize(id + 1);
+        RowState& state = side.state[id] = RowState{};
+        state.linked = linked.u8()[row] != 0;
+        state.emitted = state.linked && side.results;
+        if (state.linked)
+          groups_.add_reference(group_of_[row]);
+        else
+          side.rows.unlink(id);
+        if (peers.is_value(row)) out.peers.emplace_back(id, peers.i64()[row]);
+      }
+      return {};
+    }));
+    return out;
+  }
+
+  static Result<void> connect(Side& anchors, const Loaded& loaded, Side& peers, const Loaded& other, StateReader& in) {
+    for (const auto& [row, place] : loaded.peers) {
+      bool there = place >= 0 && static_cast<std::size_t>(place) < other.ids.size();
+      if (!there || other.ids[static_cast<std::size_t>(place)] == kAbsent) return in.corrupt("a row without its peer");
+      anchors.state[row].peer = other.ids[static_cast<std::size_t>(place)];
+      ++peers.state[anchors.state[row].peer].references;
+    }
+    return {};
+  }
+
   static std::vector<Type> on_types(const Schema& schema, const plan::Columns& on) {
     std::vector<Type> types;
     for (std::uint32_t column : on) types.push_back(schema.columns[column].type);
@@ -254,6 +339,7 @@ std::vector<Route> routes(const plan::Node& node) {
 
 }  // namespace
 
-const OperatorDescriptor kAsofJoin{.name = "asof_join", .routes = routes, .output_route = spread_unknown, .make = make};
+const OperatorDescriptor kAsofJoin{
+    .name = "asof_join", .routes = routes, .output_route = spread_unknown, .make = make, .state_version = 1};
 
 }  // namespace thalweg::operators

@@ -5,11 +5,13 @@
 //
 // State   the right side; with `remember` the left rows and what each was answered, right rows kept for that included.
 // Cost    a seek and its partners per left row, a seek per right row.
+#include "engine/operators/quiet_context.h"
 #include "engine/operators/registry.h"
 #include "engine/operators/temporal/pair_output.h"
 #include "engine/operators/temporal/staged_input.h"
 #include "engine/state/group_ids.h"
 #include "engine/state/ordered_index.h"
+#include "engine/state/saved_rows.h"
 
 namespace thalweg::operators {
 
@@ -86,7 +88,84 @@ class AsofNowJoin : public Operator {
             left_.rows.bytes() + right_.rows.bytes() + left_.index.bytes() + right_.index.bytes() + groups_.bytes()};
   }
 
+  // The right side with what only answers hold, the left side, and by left row the places of its answers.
+  void save(StateWriter& out) const override {
+    std::vector<std::uint32_t> rights = live_rows(right_.rows), lefts = live_rows(left_.rows);
+    save_rows(right_.rows, rights, out, [&](Batch& batch, std::span<const std::uint32_t> ids) {
+      ColumnBuilder linked(Phys::kU8, ids.size());
+      for (std::uint32_t id : ids) linked.push_bool(linked_[id] != 0);
+      batch.columns.push_back(linked.finish());
+    });
+    save_rows(left_.rows, lefts, out);
+    std::vector<std::uint32_t> places(right_.rows.end(), kAbsent), counts, answers;
+    for (std::uint32_t place = 0; place < rights.size(); ++place) places[rights[place]] = place;
+    for (std::uint32_t left : lefts) {
+      counts.push_back(static_cast<std::uint32_t>(answers_[left].size()));
+      for (std::uint32_t right : answers_[left]) answers.push_back(right == kAbsent ? kAbsent : places[right]);
+    }
+    out.put_numbers(counts);
+    out.put_numbers(answers);
+  }
+  Result<void> load(StateReader& in, const ShardFilter& mine) override {
+    std::vector<std::uint32_t> rights = TRY(load_right(in, mine));
+    std::vector<std::uint32_t> lefts = TRY(load_left(in, mine));
+    std::vector<std::uint32_t> counts = TRY(in.numbers<std::uint32_t>());
+    std::vector<std::uint32_t> answers = TRY(in.numbers<std::uint32_t>());
+    groups_.drop_unreferenced();
+    std::size_t next = 0;
+    if (counts.size() != lefts.size()) return in.corrupt("rows without answers");
+    for (std::size_t i = 0; i < lefts.size(); ++i) {
+      if (counts[i] > answers.size() - next) return in.corrupt("rows without answers");
+      std::span<const std::uint32_t> places(answers.data() + next, counts[i]);
+      next += counts[i];
+      if (lefts[i] == kAbsent) continue;
+      for (std::uint32_t place : places) {
+        if (place != kAbsent && (place >= rights.size() || rights[place] == kAbsent))
+          return in.corrupt("an answer without its row");
+        answers_[lefts[i]].push_back(place == kAbsent ? kAbsent : rights[place]);
+        if (place != kAbsent) ++references_[rights[place]];
+      }
+    }
+    return {};
+  }
+
  private:
+  // By place: the row, kAbsent where another worker has it.
+  Result<std::vector<std::uint32_t>> load_right(StateReader& in, const ShardFilter& mine) {
+    std::vector<std::uint32_t> out;
+    TRY(load_chunks(in, with_types(right_.rows.types(), {Kind::kBool}), true, [&](Batch batch) -> Result<void> {
+      std::size_t first = out.size();
+      out.resize(first + batch.num_rows, kAbsent);
+      groups_.assign(batch, right_.on, group_of_);
+      Batch rows = without_last(batch, 1);
+      for (std::uint32_t row : mine.rows_of(columns_or_one(right_.on), batch)) {
+        std::uint32_t id = out[first + row] = add_right(rows, row);
+        if (batch.columns.back().u8()[row] != 0) continue;
+        right_.unlink(id);
+        groups_.drop_reference(group_of_[row]);
+        linked_[id] = 0;
+      }
+      return {};
+    }));
+    return out;
+  }
+  Result<std::vector<std::uint32_t>> load_left(StateReader& in, const ShardFilter& mine) {
+    std::vector<std::uint32_t> out;
+    TRY(load_chunks(in, left_.rows.types(), true, [&](Batch batch) -> Result<void> {
+      std::size_t first = out.size();
+      out.resize(first + batch.num_rows, kAbsent);
+      groups_.assign(batch, left_.on, group_of_);
+      for (std::uint32_t row : mine.rows_of(columns_or_one(left_.on), batch)) {
+        std::uint32_t id = out[first + row] = left_.insert(batch, row, group_of_[row]);
+        groups_.add_reference(group_of_[row]);
+        if (answers_.size() <= id) answers_.resize(id + 1);
+        answers_[id].clear();
+      }
+      return {};
+    }));
+    return out;
+  }
+
   static std::vector<Type> on_types(const Schema& schema, const plan::Columns& on) {
     std::vector<Type> types;
     for (std::uint32_t column : on) types.push_back(schema.columns[column].type);
@@ -112,7 +191,8 @@ class AsofNowJoin : public Operator {
     }
   }
 
-  void insert_right(const Batch& batch, std::uint32_t row, OperatorContext&) {
+  void insert_right(const Batch& batch, std::uint32_t row, OperatorContext&) { add_right(batch, row); }
+  std::uint32_t add_right(const Batch& batch, std::uint32_t row) {
     std::uint32_t id = right_.insert(batch, row, group_of_[row]);
     groups_.add_reference(group_of_[row]);
     if (references_.size() <= id) {
@@ -121,6 +201,7 @@ class AsofNowJoin : public Operator {
     }
     references_[id] = 0;
     linked_[id] = 1;
+    return id;
   }
   void remove_right(const Batch& batch, std::uint32_t row, OperatorContext&) {
     std::uint32_t id = right_.find(batch, row, group_of_[row]);
@@ -192,6 +273,6 @@ std::vector<Route> routes(const plan::Node& node) {
 }  // namespace
 
 const OperatorDescriptor kAsofNowJoin{
-    .name = "asof_now_join", .routes = routes, .output_route = spread_unknown, .make = make};
+    .name = "asof_now_join", .routes = routes, .output_route = spread_unknown, .make = make, .state_version = 1};
 
 }  // namespace thalweg::operators

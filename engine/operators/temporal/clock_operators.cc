@@ -11,6 +11,7 @@
 #include "engine/state/group_ids.h"
 #include "engine/state/ordered_index.h"
 #include "engine/state/row_store.h"
+#include "engine/state/saved_rows.h"
 
 namespace thalweg::operators {
 
@@ -25,6 +26,17 @@ class Ticks {
     if (!start_) start_ = now + delay_;
     if (now < *start_) return std::nullopt;
     return *start_ + (now - *start_) / every_ * every_;
+  }
+  void save(StateWriter& out) const {
+    out.put_bool(start_.has_value());
+    out.put_i64(start_.value_or(0));
+  }
+  // Of several workers the first that began.
+  Result<void> load(StateReader& in) {
+    bool begun = TRY(in.boolean());
+    std::int64_t start = TRY(in.i64());
+    if (begun) start_ = std::min(start_.value_or(start), start);
+    return {};
   }
 
  private:
@@ -46,6 +58,18 @@ class UtcNow : public Operator {
     batch.columns.push_back(Column::from_vector<std::int64_t>(Phys::kI64, {*tick}));
     batch.keys = KeyColumn(std::vector<Key>{key_of_values({Value::datetime_utc(*tick)})});
     context.emit(std::move(batch));
+  }
+  void save(StateWriter& out) const override {
+    ticks_.save(out);
+    out.put_bool(last_.has_value());
+    out.put_i64(last_.value_or(0));
+  }
+  Result<void> load(StateReader& in, const ShardFilter&) override {  // only worker 0 has one
+    TRY(ticks_.load(in));
+    bool has_last = TRY(in.boolean());
+    std::int64_t last = TRY(in.i64());
+    if (has_last) last_ = last;
+    return {};
   }
 
  private:
@@ -82,6 +106,40 @@ class Inactivity : public Operator {
   }
   [[nodiscard]] StateSize state() const override {
     return {seen_.size(), seen_.capacity() * sizeof(Seen) + groups_.bytes()};
+  }
+
+  void save(StateWriter& out) const override {
+    ticks_.save(out);
+    std::vector<std::uint32_t> known;
+    for (std::uint32_t group = 0; group < seen_.size(); ++group)
+      if (seen_[group].known) known.push_back(group);
+    Batch batch;
+    batch.num_rows = known.size();
+    if (!types_.empty()) batch = groups_.cells().gather(known);
+    ColumnBuilder last(Phys::kI64, known.size()), paused(Phys::kU8, known.size());
+    for (std::uint32_t group : known) {
+      last.push_int(seen_[group].last);
+      paused.push_bool(seen_[group].paused);
+    }
+    batch.columns.push_back(last.finish());
+    batch.columns.push_back(paused.finish());
+    out.put_batch(batch);
+  }
+  Result<void> load(StateReader& in, const ShardFilter& mine) override {
+    TRY(ticks_.load(in));
+    Batch batch = TRY(in.batch(with_types(types_, {Kind::kInt, Kind::kBool})));
+    batch =
+        mine.select(types_.empty() ? Route{Route::By::kOne, {}} : Route{Route::By::kColumns, {0}}, std::move(batch));
+    std::vector<std::uint32_t> groups;
+    groups_.assign(batch, std::vector<std::uint32_t>(types_.size(), 0), groups);
+    for (std::size_t row = 0; row < batch.num_rows; ++row) {
+      if (seen_.size() <= groups[row]) seen_.resize(groups[row] + 1);
+      if (!seen_[groups[row]].known) groups_.add_reference(groups[row]);
+      seen_[groups[row]] = {.last = batch.columns[types_.size()].i64()[row],
+                            .known = true,
+                            .paused = batch.columns[types_.size() + 1].u8()[row] != 0};
+    }
+    return {};
   }
 
  private:
@@ -178,6 +236,24 @@ class UpdateTimestamp : public Operator {
   }
   [[nodiscard]] StateSize state() const override { return {rows_.size(), rows_.bytes() + index_.bytes()}; }
 
+  void save(StateWriter& out) const override {
+    ticks_.save(out);
+    save_rows(rows_, out, [&](Batch& batch, std::span<const std::uint32_t> ids) {
+      ColumnBuilder stamps(Phys::kI64, ids.size());
+      for (std::uint32_t id : ids) stamps.push_int(stamps_[id]);
+      batch.columns.push_back(stamps.finish());
+    });
+  }
+  Result<void> load(StateReader& in, const ShardFilter& mine) override {
+    TRY(ticks_.load(in));
+    return load_chunks(in, with_types(rows_.types(), {Kind::kInt}), true, [&](Batch batch) -> Result<void> {
+      batch = mine.select({Route::By::kKey, {}}, std::move(batch));
+      Batch rows = without_last(batch, 1);
+      for (std::uint32_t row = 0; row < batch.num_rows; ++row) remember(rows, row, batch.columns.back().i64()[row]);
+      return {};
+    });
+  }
+
  private:
   void remember(const Batch& batch, std::uint32_t row, std::int64_t stamp) {
     std::uint32_t id = rows_.insert(batch, row);
@@ -229,14 +305,16 @@ std::vector<Route> inactivity_routes(const plan::Node& node) {
 }  // namespace
 
 const OperatorDescriptor kUtcNow{
-    .name = "utc_now", .routes = route_any, .output_route = spread_unknown, .make = make_utc_now};
+    .name = "utc_now", .routes = route_any, .output_route = spread_unknown, .make = make_utc_now, .state_version = 1};
 const OperatorDescriptor kInactivity{.name = "inactivity_detection",
                                      .routes = inactivity_routes,
                                      .output_route = spread_unknown,
-                                     .make = make_inactivity};
+                                     .make = make_inactivity,
+                                     .state_version = 1};
 const OperatorDescriptor kUpdateTimestamp{.name = "add_update_timestamp_utc",
                                           .routes = route_by_key,
                                           .output_route = spread_by_key,
-                                          .make = make_update_timestamp};
+                                          .make = make_update_timestamp,
+                                          .state_version = 1};
 
 }  // namespace thalweg::operators

@@ -4,6 +4,7 @@
 // workers, per instance or over all.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <limits>
@@ -65,11 +66,19 @@ class Clocks {
     moved_.clear();
     saw_ = false;
   }
+  // Between commits. `marked`: instances that the owner has to come back to.
+  void save(StateWriter& out, std::span<const std::uint32_t> marked) const;
+  // One clock over all is the same on every worker; clocks of instances go where their rows go. Appends to `marked`.
+  Result<void> load(StateReader& in, const ShardFilter& mine, std::vector<std::uint32_t>& marked);
   [[nodiscard]] std::size_t size() const { return now_.size(); }
   [[nodiscard]] bool global() const { return global_; }
   [[nodiscard]] std::size_t bytes() const { return ids_.bytes() + now_.capacity() * 16; }
 
  private:
+  void set(std::uint32_t instance, std::int64_t time) {
+    grow();
+    now_[instance] = before_[instance] = std::max(now_[instance], time);
+  }
   void grow() {
     std::size_t count = global_ ? 1 : ids_.cells().end();
     if (now_.size() >= count) return;

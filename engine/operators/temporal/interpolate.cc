@@ -5,10 +5,12 @@
 //
 // State   rows, their order, per value column the order of the rows that have one, and what was emitted.
 // Cost    a seek per changed row and value, and the run of Nones around it.
+#include "engine/operators/quiet_context.h"
 #include "engine/operators/registry.h"
 #include "engine/operators/temporal/staged_input.h"
 #include "engine/operators/temporal/time_axis.h"
 #include "engine/state/row_store.h"
+#include "engine/state/saved_rows.h"
 
 namespace thalweg::operators {
 
@@ -58,6 +60,16 @@ class Interpolate : public Operator {
     for (const auto& index : known_) bytes += index->bytes();
     return {rows_.size(), bytes};
   }
+
+  // The rows say it all.
+  void save(StateWriter& out) const override { save_rows(rows_, out); }
+  Result<void> load(StateReader& in, const ShardFilter& mine) override {
+    return load_chunks(in, rows_.types(), true, [&](Batch batch) -> Result<void> {
+      if (mine.takes_single()) input_.push(std::move(batch));
+      return {};
+    });
+  }
+  Result<void> finish_load() override { return QuietContext().close(*this); }
 
  private:
   static std::vector<Type> types_of(const Schema& schema) {
@@ -244,6 +256,6 @@ Route output_route(const plan::Node&) { return {Route::By::kOne, {}}; }
 }  // namespace
 
 const OperatorDescriptor kInterpolate{
-    .name = "interpolate", .routes = routes, .output_route = output_route, .make = make};
+    .name = "interpolate", .routes = routes, .output_route = output_route, .make = make, .state_version = 1};
 
 }  // namespace thalweg::operators

@@ -7,10 +7,12 @@
 // Cost    a seek and its partners per changed row.
 // With a cutoff, rows whose pairs gates behind would drop are not kept: neither what the clock passed, nor what comes
 // late. Forgetting (odd commits) takes pairs back but pads nobody: a row whose partner was forgotten has had one.
+#include "engine/operators/quiet_context.h"
 #include "engine/operators/registry.h"
 #include "engine/operators/temporal/pair_output.h"
 #include "engine/operators/temporal/staged_input.h"
 #include "engine/operators/temporal/timed_rows.h"
+#include "engine/state/saved_rows.h"
 
 namespace thalweg::operators {
 
@@ -79,7 +81,58 @@ class IntervalJoin : public Operator {
             left_.rows.bytes() + right_.rows.bytes() + groups_.bytes(), late_rows_};
   }
 
+  // The number of partners is not what the rows say: forgetting takes partners away without a trace.
+  void save(StateWriter& out) const override {
+    out.put_i64(now_);
+    out.put_u64(late_rows_);
+    for (const Side* side : {&left_, &right_})
+      save_rows(side->rows.rows(), out, [&](Batch& batch, std::span<const std::uint32_t> ids) {
+        if (!side->pads) return;
+        ColumnBuilder partners(Phys::kI64, ids.size()), padded(Phys::kU8, ids.size());
+        for (std::uint32_t id : ids) {
+          partners.push_int(side->partners[id]);
+          padded.push_bool(side->padded[id] != 0);
+        }
+        batch.columns.push_back(partners.finish());
+        batch.columns.push_back(padded.finish());
+      });
+  }
+  Result<void> load(StateReader& in, const ShardFilter& mine) override {
+    now_ = clock_ = std::max(now_, TRY(in.i64()));  // what the greatest clock passed is of no use to any worker
+    std::uint64_t late = TRY(in.u64());
+    if (mine.takes_single()) late_rows_ += late;
+    for (Side* side : {&left_, &right_}) TRY(load_side(*side, in, mine));
+    groups_.drop_unreferenced();
+    return {};
+  }
+
  private:
+  Result<void> load_side(Side& side, StateReader& in, const ShardFilter& mine) {
+    std::vector<Type> types = side.rows.rows().types();
+    if (side.pads) types = with_types(std::move(types), {Kind::kInt, Kind::kBool});
+    return load_chunks(in, types, true, [&](Batch batch) -> Result<void> {
+      batch = mine.select(columns_or_one(side.rows.on()), std::move(batch));
+      groups_.assign(batch, side.rows.on(), group_of_);
+      Batch rows = side.pads ? without_last(batch, 2) : batch;
+      for (std::size_t row = 0; row < rows.num_rows; ++row) {
+        std::uint32_t id = side.rows.insert(rows, row, group_of_[row]);
+        groups_.add_reference(group_of_[row]);
+        if (!side.pads) continue;
+        make_room(side, id);
+        side.partners[id] = static_cast<std::uint32_t>(batch.columns[rows.columns.size()].i64()[row]);
+        side.padded[id] = batch.columns[rows.columns.size() + 1].u8()[row];
+        side.alive[id] = 1;
+      }
+      return {};
+    });
+  }
+  static void make_room(Side& side, std::uint32_t id) {
+    if (side.partners.size() > id) return;
+    side.partners.resize(id + 1);
+    side.padded.resize(id + 1);
+    side.alive.resize(id + 1);
+  }
+
   void apply(Side& mine, Side& other, bool is_left, OperatorContext& context) {
     for (const Batch& batch : mine.input.take()) {
       groups_.assign(batch, mine.rows.on(), group_of_);
@@ -108,11 +161,7 @@ class IntervalJoin : public Operator {
       emit(is_left, id, partner, 1, context);
     });
     if (!mine.pads) return;
-    if (mine.partners.size() <= id) {
-      mine.partners.resize(id + 1);
-      mine.padded.resize(id + 1);
-      mine.alive.resize(id + 1);
-    }
+    make_room(mine, id);
     mine.partners[id] = partners;
     mine.padded[id] = 0;
     mine.alive[id] = 1;
@@ -197,6 +246,6 @@ std::vector<Route> routes(const plan::Node& node) {
 }  // namespace
 
 const OperatorDescriptor kIntervalJoin{
-    .name = "interval_join", .routes = routes, .output_route = spread_unknown, .make = make};
+    .name = "interval_join", .routes = routes, .output_route = spread_unknown, .make = make, .state_version = 1};
 
 }  // namespace thalweg::operators

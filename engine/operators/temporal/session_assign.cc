@@ -13,10 +13,12 @@
 #include <set>
 #include <tuple>
 
+#include "engine/operators/quiet_context.h"
 #include "engine/operators/registry.h"
 #include "engine/operators/temporal/clocks.h"
 #include "engine/operators/temporal/staged_input.h"
 #include "engine/operators/temporal/time_axis.h"
+#include "engine/state/saved_rows.h"
 
 namespace thalweg::operators {
 
@@ -123,7 +125,98 @@ class SessionAssign : public Operator {
                               sessions_.capacity() * sizeof(Session)};
   }
 
+  // Names of sessions are not what the rows say: they come from how the sessions grew.
+  void save(StateWriter& out) const override {
+    clocks_.save(out, due_clocks_);
+    out.put_u64(names_);
+    std::vector<std::uint32_t> places(sessions_.size(), kNone);
+    std::vector<Key> pointers;
+    std::vector<std::uint8_t> released;
+    std::vector<std::int64_t> starts, ends;
+    for (std::uint32_t id = 0; id < sessions_.size(); ++id) {
+      const Session& of = sessions_[id];
+      if (of.count == 0 || of.closed) continue;
+      places[id] = static_cast<std::uint32_t>(pointers.size());
+      pointers.push_back(of.pointer);
+      released.push_back(of.released ? 1 : 0);
+      starts.push_back(of.emitted.start);
+      ends.push_back(of.emitted.end);
+    }
+    out.put_numbers(pointers);
+    out.put_numbers(released);
+    out.put_numbers(starts);
+    out.put_numbers(ends);
+    save_rows(rows_, out, [&](Batch& batch, std::span<const std::uint32_t> ids) {
+      ColumnBuilder of_row(Phys::kI64, ids.size());
+      for (std::uint32_t id : ids) of_row.push_int(places[session(id)]);
+      batch.columns.push_back(of_row.finish());
+    });
+  }
+
+  Result<void> load(StateReader& in, const ShardFilter& mine) override {
+    TRY(clocks_.load(in, mine, due_clocks_));
+    names_ = std::max(names_, TRY(in.u64()));
+    Saved saved;
+    saved.pointers = TRY(in.numbers<Key>());
+    saved.released = TRY(in.numbers<std::uint8_t>());
+    saved.starts = TRY(in.numbers<std::int64_t>());
+    saved.ends = TRY(in.numbers<std::int64_t>());
+    std::size_t n = saved.pointers.size();
+    if (saved.released.size() != n || saved.starts.size() != n || saved.ends.size() != n)
+      return in.corrupt("sessions of different numbers");
+    saved.ids.assign(n, kNone);
+    TRY(load_chunks(in, with_types(rows_.types(), {Kind::kInt}), true, [&](Batch batch) -> Result<void> {
+      return load_rows(mine.select(columns_or_one(params_.instance), std::move(batch)), saved, in);
+    }));
+    for (std::uint32_t id : saved.ids)
+      if (id != kNone) queue(id);
+    groups_.drop_unreferenced();
+    return {};
+  }
+
  private:
+  // Sessions as they were saved; `ids`: those that have rows here.
+  struct Saved {
+    std::vector<Key> pointers;
+    std::vector<std::uint8_t> released;
+    std::vector<std::int64_t> starts, ends;
+    std::vector<std::uint32_t> ids;
+  };
+
+  Result<void> load_rows(const Batch& batch, Saved& saved, StateReader& in) {
+    groups_.assign(batch, params_.instance, group_of_);
+    std::vector<std::uint32_t> clock_of(batch.num_rows, 0);
+    if (params_.instance_clock) clocks_.instances(batch, params_.instance, clock_of);
+    Batch rows = without_last(batch, 1);
+    Cells<std::int64_t> places = batch.columns.back().i64();
+    for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
+      auto place = static_cast<std::uint64_t>(places[row]);
+      if (place >= saved.ids.size()) return in.corrupt("a row without its session");
+      if (saved.ids[place] == kNone) {
+        saved.ids[place] = static_cast<std::uint32_t>(sessions_.size());
+        sessions_.push_back({.pointer = saved.pointers[place],
+                             .clock = clock_of[row],
+                             .released = saved.released[place] != 0,
+                             .emitted = {saved.starts[place], saved.ends[place]}});
+      }
+      std::uint32_t id = store(rows, row);
+      RowState& state = row_state_[id];
+      state.session = saved.ids[place];
+      Session& of = sessions_[state.session];
+      if (of.released) state.emitted = state.session;
+      OrderedEntry mine = entry(id);
+      index_.insert(mine);
+      if (of.count++ == 0) of.head = of.tail = id;
+      if (OrderedEntryLess()(mine, entry(of.head))) of.head = id;
+      if (OrderedEntryLess()(entry(of.tail), mine)) of.tail = id;
+    }
+    return {};
+  }
+  void queue(std::uint32_t id) {
+    if (holds_ && !sessions_[id].released) queue_release(id);
+    if (closes_ && sessions_[id].released) queue_closing(id);
+  }
+
   static std::vector<Type> types_of(const Schema& schema) {
     std::vector<Type> types;
     for (const ColumnSpec& column : schema.columns) types.push_back(column.type);
@@ -193,7 +286,7 @@ class SessionAssign : public Operator {
     return neighbours_.belong(time(a), time(b), context);
   }
 
-  void insert(const Batch& batch, std::uint32_t row, std::uint32_t clock, OperatorContext& context) {
+  std::uint32_t store(const Batch& batch, std::uint32_t row) {
     std::uint32_t id = rows_.insert(batch, row);
     if (row_state_.size() <= id) {
       row_state_.resize(id + 1);
@@ -203,6 +296,11 @@ class SessionAssign : public Operator {
     row_state_[id].linked = true;
     row_group_[id] = group_of_[row];
     groups_.add_reference(row_group_[id]);
+    return id;
+  }
+
+  void insert(const Batch& batch, std::uint32_t row, std::uint32_t clock, OperatorContext& context) {
+    std::uint32_t id = store(batch, row);
     OrderedEntry mine = entry(id);
     std::uint32_t previous = before(mine), next = after(mine);
     bool with_previous = previous != kNone && belong(previous, id, context);
@@ -404,12 +502,7 @@ class SessionAssign : public Operator {
       Session& of = sessions_[id];
       if (of.release_queued) release_queue_.erase({of.clock, of.release_due, id});
       of.release_queued = false;
-      if (of.count == 0 || of.released) continue;
-      Bounds at = bounds(of);
-      of.release_due = params_.emit_after.is_none() ? axis_.plus(at.start, delay_)
-                                                    : axis_.plus(axis_.plus(at.end, gap_), emit_after_);
-      of.release_queued = true;
-      release_queue_.insert({of.clock, of.release_due, id});
+      if (of.count > 0 && !of.released) queue_release(id);
     }
     if (context.is_end()) {
       while (!release_queue_.empty()) release_first(release_queue_.begin());
@@ -427,6 +520,14 @@ class SessionAssign : public Operator {
       }
     }
   }
+  void queue_release(std::uint32_t id) {
+    Session& of = sessions_[id];
+    Bounds at = bounds(of);
+    of.release_due =
+        params_.emit_after.is_none() ? axis_.plus(at.start, delay_) : axis_.plus(axis_.plus(at.end, gap_), emit_after_);
+    of.release_queued = true;
+    release_queue_.insert({of.clock, of.release_due, id});
+  }
   void release_first(Queue::iterator at) {
     std::uint32_t id = std::get<2>(*at);
     release_queue_.erase(at);
@@ -441,11 +542,14 @@ class SessionAssign : public Operator {
       Session& of = sessions_[id];
       if (of.close_queued) close_queue_.erase({of.clock, of.close_due, id});
       of.close_queued = false;
-      if (of.count == 0 || !of.released) continue;
-      of.close_due = axis_.plus(axis_.plus(time(of.tail), gap_), cutoff_);
-      of.close_queued = true;
-      close_queue_.insert({of.clock, of.close_due, id});
+      if (of.count > 0 && of.released) queue_closing(id);
     }
+  }
+  void queue_closing(std::uint32_t id) {
+    Session& of = sessions_[id];
+    of.close_due = axis_.plus(axis_.plus(time(of.tail), gap_), cutoff_);
+    of.close_queued = true;
+    close_queue_.insert({of.clock, of.close_due, id});
   }
   // By the clock of earlier commits.
   void close_sessions() {
@@ -598,6 +702,6 @@ Route output_route(const plan::Node& node) { return routes(node)[0]; }
 }  // namespace
 
 const OperatorDescriptor kSessionAssign{
-    .name = "session_assign", .routes = routes, .output_route = output_route, .make = make};
+    .name = "session_assign", .routes = routes, .output_route = output_route, .make = make, .state_version = 1};
 
 }  // namespace thalweg::operators

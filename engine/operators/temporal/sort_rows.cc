@@ -5,10 +5,12 @@
 //
 // State   rows, their order, 12 bytes a row beside them.
 // Cost    a seek per changed row; it and its two neighbours go out anew.
+#include "engine/operators/quiet_context.h"
 #include "engine/operators/registry.h"
 #include "engine/operators/temporal/cell_order.h"
 #include "engine/operators/temporal/staged_input.h"
 #include "engine/state/group_ids.h"
+#include "engine/state/saved_rows.h"
 
 namespace thalweg::operators {
 
@@ -59,6 +61,16 @@ class SortRows : public Operator {
   [[nodiscard]] StateSize state() const override {
     return {rows_.size(), rows_.bytes() + index_.bytes() + groups_.bytes() + state_.capacity() * sizeof(RowState)};
   }
+
+  // The rows say it all.
+  void save(StateWriter& out) const override { save_rows(rows_, out); }
+  Result<void> load(StateReader& in, const ShardFilter& mine) override {
+    return load_chunks(in, rows_.types(), true, [&](Batch batch) -> Result<void> {
+      input_.push(mine.select(columns_or_one(instance_), std::move(batch)));
+      return {};
+    });
+  }
+  Result<void> finish_load() override { return QuietContext().close(*this); }
 
  private:
   static std::vector<Type> types_of(const Schema& schema) {
@@ -252,8 +264,9 @@ Route diff_output(const plan::Node& node) { return diff_routes(node)[0]; }
 
 }  // namespace
 
-const OperatorDescriptor kSort{.name = "sort", .routes = sort_routes, .output_route = sort_output, .make = make_sort};
+const OperatorDescriptor kSort{
+    .name = "sort", .routes = sort_routes, .output_route = sort_output, .make = make_sort, .state_version = 1};
 const OperatorDescriptor kOrderedDiff{
-    .name = "ordered_diff", .routes = diff_routes, .output_route = diff_output, .make = make_diff};
+    .name = "ordered_diff", .routes = diff_routes, .output_route = diff_output, .make = make_diff, .state_version = 1};
 
 }  // namespace thalweg::operators

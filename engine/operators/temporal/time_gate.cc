@@ -13,6 +13,7 @@
 #include "engine/operators/temporal/time_axis.h"
 #include "engine/state/ordered_index.h"
 #include "engine/state/row_store.h"
+#include "engine/state/saved_rows.h"
 
 namespace thalweg::operators {
 
@@ -25,6 +26,7 @@ class WaitingRows {
  public:
   explicit WaitingRows(std::vector<Type> types) : rows_(std::move(types), true) {}
   [[nodiscard]] std::size_t size() const { return rows_.size(); }
+  [[nodiscard]] const RowStore& rows() const { return rows_; }
   [[nodiscard]] std::size_t bytes() const { return rows_.bytes() + index_.bytes(); }
 
   void add(const Batch& batch, std::size_t row, std::uint32_t instance, std::int64_t due) {
@@ -78,6 +80,11 @@ class WaitingRows {
   OrderedIndex<> index_;
 };
 
+Route route_of(const plan::TimeGate& params) {
+  if (params.instance) return {Route::By::kColumns, {*params.instance}};
+  return {params.kind == plan::GateKind::kFreeze ? Route::By::kAny : Route::By::kKey, {}};
+}
+
 class TimeGate : public Operator {
  public:
   TimeGate(const plan::TimeGate& params, const Schema& schema, const Schema* clock_schema, std::vector<Type> instance,
@@ -124,6 +131,26 @@ class TimeGate : public Operator {
 
   [[nodiscard]] StateSize state() const override {
     return {waiting_.size(), waiting_.bytes() + clocks_.bytes(), late_rows_};
+  }
+
+  void save(StateWriter& out) const override {
+    clocks_.save(out, due_instances_);
+    out.put_u64(late_rows_);
+    save_rows(waiting_.rows(), out);
+  }
+  Result<void> load(StateReader& in, const ShardFilter& mine) override {
+    TRY(clocks_.load(in, mine, due_instances_));
+    std::uint64_t late = TRY(in.u64());
+    if (mine.takes_single()) late_rows_ += late;
+    return load_chunks(in, waiting_.rows().types(), true, [&](Batch batch) -> Result<void> {
+      batch = mine.select(route_, std::move(batch));
+      std::vector<std::uint32_t> instances;
+      clocks_.instances(batch, instance_columns_, instances);
+      const Column& times = batch.columns[params_.time];
+      for (std::size_t row = 0; row < batch.num_rows; ++row)
+        waiting_.add(batch, row, instances[row], axis_.plus(axis_.order(times, row), threshold_));
+      return {};
+    });
   }
 
  private:
@@ -216,6 +243,7 @@ class TimeGate : public Operator {
   }
 
   plan::TimeGate params_;
+  const Route route_ = route_of(params_);
   TimeAxis axis_;
   TimeLength threshold_;
   bool clock_from_port_1_;
@@ -241,9 +269,7 @@ Result<std::unique_ptr<Operator>> make(const plan::Node& node, const plan::Plan&
 
 std::vector<Route> routes(const plan::Node& node) {
   const auto& params = std::get<plan::TimeGate>(node.params);
-  Route rows{params.kind == plan::GateKind::kFreeze ? Route::By::kAny : Route::By::kKey, {}};
-  if (params.instance) rows = {Route::By::kColumns, {*params.instance}};
-  std::vector<Route> result{rows};
+  std::vector<Route> result{route_of(params)};
   if (node.inputs.size() > 1)
     result.push_back(params.clock_instance ? Route{Route::By::kColumns, {*params.clock_instance}} : Route{});
   return result;
@@ -251,6 +277,7 @@ std::vector<Route> routes(const plan::Node& node) {
 
 }  // namespace
 
-const OperatorDescriptor kTimeGate{.name = "time_gate", .routes = routes, .output_route = spread_unknown, .make = make};
+const OperatorDescriptor kTimeGate{
+    .name = "time_gate", .routes = routes, .output_route = spread_unknown, .make = make, .state_version = 1};
 
 }  // namespace thalweg::operators

@@ -161,6 +161,6 @@ Result<std::unique_ptr<Operator>> make(const plan::Node& node, const plan::Plan&
 }  // namespace
 
 const OperatorDescriptor kWindowAssign{
-    .name = "window_assign", .routes = route_any, .output_route = spread_unknown, .make = make};
+    .name = "window_assign", .routes = route_any, .output_route = spread_unknown, .make = make, .stateless = true};
 
 }  // namespace thalweg::operators
