@@ -4,6 +4,8 @@
 
 #include "daemon/json_writer.h"
 #include "daemon/rest/pipelines.h"
+#include "engine/plan/rewrite/liveness.h"
+#include "engine/runtime/graph.h"
 #include "engine/runtime/run.h"
 
 namespace thalweg::daemon {
@@ -84,7 +86,16 @@ std::string expr_list(const std::vector<plan::ExprPtr>& exprs, const Schema& out
   return text;
 }
 
+// Fields that are not even parsed.
+std::string unread_fields(const plan::Source& source) {
+  std::string out;
+  for (const plan::SourceField& field : source.fields)
+    if (!field.used) out += (out.empty() ? "does not read " : ", ") + field.name;
+  return out;
+}
+
 std::string detail_of(const plan::Node& node, const Schema& input, const Schema& other) {
+  if (const auto* source = std::get_if<plan::Source>(&node.params)) return unread_fields(*source);
   if (const auto* project = std::get_if<plan::Project>(&node.params)) return expr_list(project->exprs, node.schema);
   if (const auto* remember = std::get_if<plan::Remember>(&node.params)) {
     std::string text;
@@ -144,22 +155,12 @@ GraphNode describe(const plan::Plan& plan, const plan::Node& node) {
   return out;
 }
 
-void add_edges(const plan::Plan& plan, const plan::Node& node, GraphView& graph) {
-  const OperatorDescriptor* descriptor = find_operator(plan::operator_name(node.params));
-  std::vector<Route> routes;
-  if (descriptor && descriptor->routes) routes = descriptor->routes(node);
-  if (std::holds_alternative<plan::Export>(node.params)) routes = {Route{Route::By::kKey, {}}};
-  for (std::uint32_t port = 0; port < node.inputs.size(); ++port) {
-    const plan::Node& from = plan.node(node.inputs[port]);
-    GraphEdge edge{from.id.value, node.id.value, port, {}};
-    if (port < routes.size()) {
-      const OperatorDescriptor* before = find_operator(plan::operator_name(from.params));
-      bool spread_already = before && before->output_route && routes[port].by != Route::By::kAny &&
-                            before->output_route(from) == routes[port];
-      if (!spread_already) edge.exchange = exchange_text(routes[port], from.schema);
-    }
-    graph.edges.push_back(std::move(edge));
-  }
+void add_edges(const plan::Plan& plan, GraphView& graph) {
+  Result<Graph> built = build_graph(plan);
+  if (!built) return;
+  for (const Edge& edge : built->edges)
+    graph.edges.push_back({edge.from.value, edge.to.value, edge.port,
+                           edge.exchanges ? exchange_text(edge.route, plan.node(edge.from).schema) : std::string()});
 }
 
 std::string title_of(const GraphNode& node) {
@@ -185,10 +186,10 @@ std::string quoted(const std::string& text, char quote, const char* replacement)
 GraphView GraphView::of(const plan::Plan& plan) {
   GraphView graph;
   graph.pipeline = plan.name;
-  for (const plan::Node& node : plan.nodes) {
-    graph.nodes.push_back(describe(plan, node));
-    add_edges(plan, node, graph);
-  }
+  plan::Plan marked = plan;
+  plan::mark_liveness(marked);
+  for (const plan::Node& node : marked.nodes) graph.nodes.push_back(describe(marked, node));
+  add_edges(plan, graph);
   return graph;
 }
 

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "config/decode.h"
+#include "engine/plan/rewrite/rewrite.h"
 #include "pipeline_lang/evaluate.h"
 #include "pipeline_lang/registry.h"
 #include "pipeline_lang/scalar.h"
@@ -52,9 +53,18 @@ class Compilation {
     result_.plan.autocommit_ms = result_.settings.autocommit_duration_ms.value_or(0);
     result_.plan.workers = static_cast<std::uint32_t>(result_.settings.workers.value_or(0));
     result_.diagnostics.sort();
+    if (result_.ok()) rewrite();
   }
 
  private:
+  void rewrite() {
+    const std::vector<NodeId> now = plan::rewrite(result_.plan, options_.running);
+    for (ExportInfo& info : result_.exports) {
+      info.node = now[info.node.value];
+      info.table = now[info.table.value];
+    }
+  }
+
   // `--set name=value` is a definition that wins.
   void apply_overrides() {
     for (const auto& [name, value] : options_.overrides) {

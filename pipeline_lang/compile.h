@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "engine/base/file_table.h"
 #include "engine/base/setting.h"
 #include "engine/plan/node.h"
+#include "engine/types/key.h"
 #include "pipeline_lang/ast.h"
 #include "pipeline_lang/catalog.h"
 #include "pipeline_lang/diagnostics.h"
@@ -40,6 +42,9 @@ struct CompileOptions {
   Disk* disk = nullptr;
   // Whether a path that the pipeline names may be used (`allow_paths`); null: any.
   std::function<bool(const std::string& path)> path_allowed;
+  // Fingerprints of the plan that this one is to take over from: what makes it cheaper must not cost kept operators
+  // their state.
+  std::set<Key> running;
 };
 
 struct ExportInfo {

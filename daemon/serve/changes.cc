@@ -74,7 +74,12 @@ Outcome Daemon::change(Managed& pipeline, Definition definition, const ChangeOpt
     set_failed(outcome, "stopping", "the daemon stops");
     return finish(std::move(outcome));
   }
-  auto prepared = maker_.prepare(definition, outcome);
+  std::shared_ptr<const plan::Plan> running;
+  {
+    std::lock_guard lock(pipeline.mutex);
+    if (pipeline.instance) running = pipeline.instance->prepared.plan;
+  }
+  auto prepared = maker_.prepare(definition, outcome, running.get());
   if (prepared && !name_is_free(pipeline, prepared->name)) {
     set_failed(outcome, "name_taken", "another pipeline has the name `" + prepared->name + "`");
     prepared.reset();

@@ -50,7 +50,7 @@ bool InstanceMaker::path_allowed(const std::string& pipeline_path, const std::st
                              [&](const std::string& allowed) { return is_within(whole, allowed); });
 }
 
-std::optional<Prepared> InstanceMaker::prepare(Definition definition, Outcome& outcome) {
+std::optional<Prepared> InstanceMaker::prepare(Definition definition, Outcome& outcome, const plan::Plan* running) {
   lang::CompileOptions options;
   options.catalog = catalog_.get();
   options.disk = env_.disk.get();
@@ -60,6 +60,8 @@ std::optional<Prepared> InstanceMaker::prepare(Definition definition, Outcome& o
     return env_.variable(name);
   };
   options.path_allowed = [&](const std::string& path) { return path_allowed(definition.path, path); };
+  if (running)
+    for (const Key& print : plan::fingerprints(*running)) options.running.insert(print);
   lang::CompileResult compiled = lang::compile_text(definition.path, definition.text, options);
   if (!compiled.ok()) {
     compiled.diagnostics.sort();

@@ -44,7 +44,8 @@ class InstanceMaker {
  public:
   InstanceMaker(const ServeConfig& config, Env env);
   // What is wrong goes into the outcome.
-  [[nodiscard]] std::optional<Prepared> prepare(Definition definition, Outcome& outcome);
+  [[nodiscard]] std::optional<Prepared> prepare(Definition definition, Outcome& outcome,
+                                                const plan::Plan* running = nullptr);
   // With `beside`: outputs are held until they take over from those of that instance.
   [[nodiscard]] Result<std::unique_ptr<Instance>> start(Prepared prepared, const Instance* beside = nullptr);
   // Paused, filled; `old` has to be ended by the caller. Requires: `old` is paused and the takeover possible.

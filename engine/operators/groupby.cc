@@ -116,10 +116,10 @@ void GroupBy::find_groups(const Batch& batch, std::vector<std::uint32_t>& group_
   }
   group_of.resize(n);
   bool prefetch = index_.size() > kPrefetchFromGroups && !columns.empty();
+  RowMatcher same(groups_, columns);
   for (std::size_t row = 0; row < n; ++row) {
     if (prefetch) prefetch_groups(row, group_of);
-    std::uint32_t group =
-        index_.find(hashes_[row], [&](std::uint32_t g) { return groups_.row_equals(g, columns, row); });
+    std::uint32_t group = index_.find(hashes_[row], [&](std::uint32_t g) { return same(g, row); });
     if (group == HashIndex::kNoRow) group = add_group(columns, row, hashes_[row]);
     group_of[row] = group;
   }
@@ -173,7 +173,7 @@ Batch GroupBy::results(const std::vector<std::uint32_t>& groups, OperatorContext
   ReducerErrors errors = [&](std::size_t, std::string_view message) {
     if (context) context->report(ErrorKind::kValue, std::string(message), span_, std::nullopt);
   };
-  reducers_.append_results(groups, errors, out.columns);
+  reducers_.append_results(groups, errors, out.columns, context == nullptr);
   if (keys_needed_) out.keys = group_keys(params_, schema_, out.columns, out.num_rows);
   return out;
 }

@@ -156,7 +156,7 @@ class PlanMaker {
 
   std::optional<Made> make_operator() {
     if (options_.loops_deep > 0 && random_.chance(loop_inputs_.empty() ? 40 : 15)) return make_iterate();
-    switch (random_.below(14)) {
+    switch (random_.below(15)) {
       case 0:
       case 1: return make_project(any_table());
       case 2: return make_filter(any_table());
@@ -170,6 +170,7 @@ class PlanMaker {
       case 10: return make_ix();
       case 11: return make_flatten();
       case 12: return make_rekey();
+      case 13: return make_filtered_join();
       default: return make_remove_errors();
     }
   }
@@ -267,6 +268,53 @@ class PlanMaker {
     if (made.schema.size() == 0) return std::nullopt;
     made.params = std::move(join);
     return made;
+  }
+
+  // A join that only a filter reads, whose condition compares columns: parts of it may move below the join.
+  std::optional<Made> make_filtered_join() {
+    std::optional<Made> join = make_join();
+    if (!join) return std::nullopt;
+    const std::size_t before = plan_.nodes.size();
+    push_if_small(std::move(*join));
+    if (plan_.nodes.size() == before) return std::nullopt;
+    readable_.pop_back();
+    NodeId input{static_cast<std::uint32_t>(plan_.nodes.size() - 1)};
+    if (random_.chance(30)) input = copied(input);
+    const Schema& from = schema_of(input);
+    plan::ExprPtr condition = comparison(from);
+    for (std::size_t n = random_.below(3); n > 0; --n)
+      condition = plan::special(
+          plan::ExprKind::kAnd,
+          {condition, random_.chance(20) ? random_expr(random_, from, Kind::kBool, 2) : comparison(from)}, Kind::kBool);
+    return Made{plan::Filter{condition}, {input}, from, unique(input)};
+  }
+
+  // All columns of a table that nobody else reads, in another order.
+  NodeId copied(NodeId input) {
+    plan::Project project;
+    Schema schema;
+    for (std::uint32_t i = static_cast<std::uint32_t>(schema_of(input).size()); i-- > 0;) {
+      project.exprs.push_back(plan::column(i, schema_of(input).columns[i].type));
+      schema.columns.push_back(schema_of(input).columns[i]);
+    }
+    push({std::move(project), {input}, std::move(schema), unique(input)});
+    readable_.pop_back();
+    return NodeId{static_cast<std::uint32_t>(plan_.nodes.size() - 1)};
+  }
+
+  plan::ExprPtr comparison(const Schema& from) {
+    const auto index = static_cast<std::uint32_t>(random_.below(from.size()));
+    const Type& type = from.columns[index].type;
+    const plan::ExprPtr column = plan::column(index, type);
+    if (type.optional() || type.is(Kind::kList))
+      return plan::call(random_.chance(50) ? "is_none" : "is_not_none", {column}, Kind::kBool);
+    const bool ordered = type.is(Kind::kInt) || type.is(Kind::kFloat) || type.is(Kind::kStr);
+    const std::string name = ordered ? random_.one_of(std::vector<std::string>{"eq", "ne", "lt", "le", "gt", "ge"})
+                                     : random_.one_of(std::vector<std::string>{"eq", "ne"});
+    const std::vector<std::uint32_t> same = columns_of_type(from, type);
+    const plan::ExprPtr other = random_.chance(30) ? plan::column(random_.one_of(same), type)
+                                                   : plan::literal(random_value(random_, type), type);
+    return plan::call(name, {column, other}, Kind::kBool);
   }
 
   // The table seen through expressions that give exactly these types.

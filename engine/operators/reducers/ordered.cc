@@ -4,11 +4,15 @@
 // sorted_tuple, ndarray, string_agg, median, quantile, earliest, latest.
 //
 // Each keeps entries (the columns that order them, ending in what it returns) with counts, and per group the entries
-// in order. Over append-only input those that return an extreme keep only that one.
+// in order. Over append-only input those that return an extreme keep only that one. Reducers of one groupby that order
+// the same rows the same way (min and max of a column) share their entries.
+#include <array>
 #include <cmath>
 
 #include "engine/operators/reducers/reducer.h"
-#include "engine/state/sorted_ids.h"
+#include "engine/state/order_prefix.h"
+#include "engine/state/order_stage.h"
+#include "engine/state/sorted_entries.h"
 #include "engine/types/encoding.h"
 
 namespace thalweg {
@@ -22,6 +26,7 @@ struct Part {
   enum class From : std::uint8_t { kColumn, kKey, kCommit } from = From::kColumn;
   std::uint32_t column = 0;
   bool descending = false;
+  friend bool operator==(const Part&, const Part&) = default;
 };
 
 struct Shape {
@@ -167,24 +172,49 @@ std::optional<NdArray> stack(const std::vector<Value>& values) {
   return out;
 }
 
+// The entries of all groups.
+struct OrderedState {
+  explicit OrderedState(const std::vector<Type>& types) : entries(types, false) {}
+  RowStore entries;
+  std::vector<std::int64_t> counts;  // by entry
+  std::vector<SortedEntries> groups;
+  OrderStage stage;  // entries that are not yet in their group
+};
+
 class Ordered : public Reducer {
  public:
   Ordered(const plan::Reducer& reducer, Shape shape, bool append_only)
       : reducer_(reducer),
         shape_(std::move(shape)),
-        entries_(shape_.types, false),
+        prefix_(shape_.types[0]),
+        state_(std::make_shared<OrderedState>(shape_.types)),
         best_only_(append_only && !shape_.takes_all && reducer.kind != ReducerKind::kUnique) {}
 
-  void reserve(std::size_t groups) override { groups_.resize(groups); }
+  bool share(Reducer& earlier) override {
+    auto* other = dynamic_cast<Ordered*>(&earlier);
+    if (!other || !other->owns_ || best_only_ || other->best_only_ || shape_.parts != other->shape_.parts) return false;
+    if (reducer_.args != other->reducer_.args || reducer_.skip_nones != other->reducer_.skip_nones ||
+        reducer_.skip_errors != other->reducer_.skip_errors)
+      return false;
+    state_ = other->state_;
+    owns_ = false;
+    return true;
+  }
+
+  void reserve(std::size_t groups) override {
+    if (owns_) state_->groups.resize(groups);
+  }
 
   void update(const ReducerRows& rows) override {
+    if (!owns_) return;
     std::vector<Column> owned;
     owned.reserve(shape_.parts.size());
     for (const Part& part : shape_.parts) owned.push_back(part_column(part, rows));
     std::vector<const Column*> columns;
     for (const Column& column : owned) columns.push_back(&column);
+    if (!best_only_ && shape_.parts[0].from != Part::From::kCommit) return stage(rows, columns);
     for (std::size_t i = 0; i < rows.rows.size(); ++i) {
-      SortedIds& group = groups_[rows.groups[i]];
+      SortedEntries& group = state_->groups[rows.groups[i]];
       if (best_only_)
         keep_best(group, columns, rows.rows[i]);
       else
@@ -192,13 +222,38 @@ class Ordered : public Reducer {
     }
   }
 
+  void stage(const ReducerRows& rows, std::span<const Column* const> columns) {
+    std::size_t n = rows.rows.size();
+    bool all = n == rows.batch.num_rows;  // then the rows are 0, 1, …
+    std::vector<std::uint32_t> ids;
+    if (all)
+      state_->entries.insert_all(columns, n, nullptr, ids);
+    else
+      for (std::uint32_t row : rows.rows) ids.push_back(state_->entries.insert(columns, row, nullptr));
+    state_->counts.resize(std::max<std::size_t>(state_->counts.size(), state_->entries.end()));
+    for (std::size_t i = 0; i < n; ++i) {
+      state_->counts[ids[i]] = rows.diffs[i];
+      state_->stage.add(rows.groups[i], prefix(*columns[0], rows.rows[i]), ids[i]);
+    }
+    // What waits takes memory: not more than a few rows of every group.
+    constexpr std::size_t kStagedMin = 1U << 20;
+    constexpr std::size_t kStagedPerGroup = 4;
+    if (state_->stage.size() > std::max(kStagedMin, kStagedPerGroup * state_->groups.size())) settle();
+  }
+
+  void settle() override {
+    if (!owns_ || state_->stage.empty()) return;
+    state_->stage.settle([this](std::uint32_t group) -> SortedEntries& { return state_->groups[group]; },
+                         StageOrder{*this});
+  }
+
   Column results(std::span<const std::uint32_t> groups, const ReducerErrors& errors) override {
     if (shape_.takes_all) return collected(groups, errors);
     if (reducer_.kind == ReducerKind::kUnique) return unique_values(groups, errors);
     std::vector<std::uint32_t> ids;
     ids.reserve(groups.size());
-    for (std::uint32_t group : groups) ids.push_back(extreme(groups_[group]));
-    return entries_.gather(shape_.result, ids);
+    for (std::uint32_t group : groups) ids.push_back(extreme(state_->groups[group]));
+    return state_->entries.gather(shape_.result, ids);
   }
 
   Column merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches,
@@ -206,22 +261,28 @@ class Ordered : public Reducer {
     DCHECK(!shape_.takes_all);
     std::vector<std::uint32_t> best =
         slide_best(groups, stretches, [&](std::uint32_t a, std::uint32_t b) { return beats(a, b); });
-    for (std::uint32_t& at : best) at = extreme(groups_[at]);
-    return entries_.gather(shape_.result, best);
+    for (std::uint32_t& at : best) at = extreme(state_->groups[at]);
+    return state_->entries.gather(shape_.result, best);
   }
 
   void clear(std::uint32_t group) override {
-    groups_[group].for_each([&](std::uint32_t id) {
-      entries_.erase(id);
+    if (!owns_) return;
+    state_->groups[group].for_each([&](std::uint32_t id) {
+      state_->entries.erase(id);
       return true;
     });
-    groups_[group].clear();
+    state_->groups[group].clear();
   }
   [[nodiscard]] std::size_t bytes() const override {
-    return entries_.bytes() + groups_.capacity() * sizeof(SortedIds) + counts_.capacity() * sizeof(std::int64_t) +
-           entries_.size() * sizeof(std::uint32_t);
+    if (!owns_) return 0;
+    constexpr std::size_t kEntryBytes = 16;
+    return state_->entries.bytes() + state_->groups.capacity() * sizeof(SortedEntries) +
+           state_->counts.capacity() * sizeof(std::int64_t) + state_->entries.size() * kEntryBytes +
+           state_->stage.bytes();
   }
-  void maintain() override { entries_.compact_if_worthwhile(); }
+  void maintain() override {
+    if (owns_) state_->entries.compact_if_worthwhile();
+  }
 
  private:
   static Column part_column(const Part& part, const ReducerRows& rows) {
@@ -235,81 +296,115 @@ class Ordered : public Reducer {
     UNREACHABLE();
   }
 
-  [[nodiscard]] int compare(std::uint32_t id, std::span<const Column* const> columns, std::uint32_t row) const {
-    for (std::size_t p = 0; p < shape_.parts.size(); ++p)
-      if (int c = entries_.compare(p, id, *columns[p], row)) return shape_.parts[p].descending ? -c : c;
-    return 0;
-  }
-
-  void add(SortedIds& group, std::span<const Column* const> columns, std::uint32_t row, Diff diff) {
-    auto order = [&](std::uint32_t id) { return compare(id, columns, row); };
-    std::uint32_t id = group.find(order);
-    if (id == SortedIds::kNoId && diff < 0 && shape_.parts[0].from == Part::From::kCommit)
-      id = without_commit(group, columns, row);
-    if (id == SortedIds::kNoId) {
-      id = entries_.insert(columns, row, nullptr);
-      if (id >= counts_.size()) counts_.resize(id + 1);
-      counts_[id] = diff;
-      group.insert(id, order);
-      return;
+  struct StageOrder {
+    Ordered& self;
+    [[nodiscard]] int compare(std::uint32_t a, std::uint32_t b) const { return self.order_of(a, b); }
+    [[nodiscard]] bool decides(std::uint64_t prefix) const {
+      return self.shape_.parts.size() == 1 && self.prefix_.decides(prefix);
     }
-    counts_[id] += diff;
-    if (counts_[id] != 0) return;
-    group.erase([&](std::uint32_t other) { return order_of(other, id); });
-    entries_.erase(id);
-  }
+    void absorb(std::uint32_t to, std::uint32_t from) const { self.state_->counts[to] += self.state_->counts[from]; }
+    [[nodiscard]] bool is_nothing(std::uint32_t id) const { return self.state_->counts[id] == 0; }
+    void forget(std::uint32_t id) const { self.state_->entries.erase(id); }
+    void leave(std::uint32_t id) const { self.state_->entries.erase(id); }
+  };
 
   [[nodiscard]] int order_of(std::uint32_t a, std::uint32_t b) const {
     if (a == b) return 0;
     for (std::size_t p = 0; p < shape_.parts.size(); ++p)
-      if (int c = entries_.compare(p, a, b)) return shape_.parts[p].descending ? -c : c;
+      if (int c = state_->entries.compare(p, a, b)) return shape_.parts[p].descending ? -c : c;
     return 0;
   }
 
+  [[nodiscard]] std::uint64_t prefix(const Column& first, std::uint32_t row) const {
+    std::uint64_t prefix = prefix_.of(first, row);
+    return shape_.parts[0].descending ? ~prefix : prefix;
+  }
+
+  [[nodiscard]] int compare(std::uint32_t id, std::span<const Column* const> columns, std::uint32_t row) const {
+    for (std::size_t p = 0; p < shape_.parts.size(); ++p)
+      if (int c = state_->entries.compare(p, id, *columns[p], row)) return shape_.parts[p].descending ? -c : c;
+    return 0;
+  }
+
+  // `columns` must outlive what is returned.
+  [[nodiscard]] auto sought(std::span<const Column* const> columns, std::uint32_t row) const {
+    std::uint64_t at = prefix(*columns[0], row);
+    bool exact = shape_.parts.size() == 1 && prefix_.decides(at);
+    auto order = [this, columns, row](std::uint32_t id) { return compare(id, columns, row); };
+    return Sought<decltype(order)>{at, exact, order};
+  }
+
+  std::uint32_t insert(std::span<const Column* const> columns, std::uint32_t row, Diff count) {
+    std::uint32_t id = state_->entries.insert(columns, row, nullptr);
+    if (id >= state_->counts.size()) state_->counts.resize(id + 1);
+    state_->counts[id] = count;
+    return id;
+  }
+
+  void add(SortedEntries& group, std::span<const Column* const> columns, std::uint32_t row, Diff diff) {
+    auto place = sought(columns, row);
+    if (diff < 0 && shape_.parts[0].from == Part::From::kCommit && group.find(place) == SortedEntries::kNoId) {
+      std::uint32_t id = without_commit(group, columns, row);
+      if (id != SortedEntries::kNoId) return change_old(group, id, diff);
+    }
+    auto [id, found] = group.find_or_insert(place, [&] { return insert(columns, row, diff); });
+    if (!found || (state_->counts[id] += diff) != 0) return;
+    group.erase(place);
+    state_->entries.erase(id);
+  }
+
+  void change_old(SortedEntries& group, std::uint32_t id, Diff diff) {
+    if ((state_->counts[id] += diff) != 0) return;
+    std::array<std::uint32_t, 1> ids{id};
+    Batch row = state_->entries.gather(ids);
+    std::vector<const Column*> columns;
+    for (const Column& column : row.columns) columns.push_back(&column);
+    group.erase(sought(columns, 0));
+    state_->entries.erase(id);
+  }
+
   // A deletion does not know in which commit its row came.
-  std::uint32_t without_commit(const SortedIds& group, std::span<const Column* const> columns,
+  std::uint32_t without_commit(const SortedEntries& group, std::span<const Column* const> columns,
                                std::uint32_t row) const {
-    std::uint32_t found = SortedIds::kNoId;
+    std::uint32_t found = SortedEntries::kNoId;
     group.for_each([&](std::uint32_t id) {
       bool same = true;
-      for (std::size_t p = 1; same && p < shape_.parts.size(); ++p) same = entries_.equals(p, id, *columns[p], row);
+      for (std::size_t p = 1; same && p < shape_.parts.size(); ++p)
+        same = state_->entries.equals(p, id, *columns[p], row);
       if (same) found = id;
       return !same;
     });
     return found;
   }
 
-  void keep_best(SortedIds& group, std::span<const Column* const> columns, std::uint32_t row) {
+  void keep_best(SortedEntries& group, std::span<const Column* const> columns, std::uint32_t row) {
     if (!group.empty()) {
       int c = compare(group.first(), columns, row);
       bool better = shape_.takes_last ? c < 0 : c > 0;
       if (!better) return;
-      entries_.erase(group.first());
+      state_->entries.erase(group.first());
       group.clear();
     }
-    std::uint32_t id = entries_.insert(columns, row, nullptr);
-    if (id >= counts_.size()) counts_.resize(id + 1);
-    counts_[id] = 1;
-    group.insert(id, [](std::uint32_t) { return 0; });
+    group.find_or_insert(sought(columns, row), [&] { return insert(columns, row, 1); });
   }
 
-  [[nodiscard]] std::uint32_t extreme(const SortedIds& group) const {
+  [[nodiscard]] std::uint32_t extreme(const SortedEntries& group) const {
     std::uint32_t id = shape_.takes_last ? group.last() : group.first();
-    ENSURE(id != SortedIds::kNoId);
+    ENSURE(id != SortedEntries::kNoId);
     return id;
   }
 
   [[nodiscard]] bool beats(std::uint32_t group, std::uint32_t other) const {
-    int order = order_of(extreme(groups_[group]), extreme(groups_[other]));
+    int order = order_of(extreme(state_->groups[group]), extreme(state_->groups[other]));
     return shape_.takes_last ? order >= 0 : order <= 0;
   }
 
   Column unique_values(std::span<const std::uint32_t> groups, const ReducerErrors& errors) {
     ColumnBuilder out(shape_.types[shape_.result], groups.size());
     for (std::size_t i = 0; i < groups.size(); ++i) {
-      const SortedIds& group = groups_[groups[i]];
+      const SortedEntries& group = state_->groups[groups[i]];
       if (group.first() == group.last()) {
-        entries_.append_cell(shape_.result, group.first(), out);
+        state_->entries.append_cell(shape_.result, group.first(), out);
       } else {
         errors(i, "More than one distinct value passed to the unique reducer.");
         out.push_error();
@@ -321,7 +416,7 @@ class Ordered : public Reducer {
   Column collected(std::span<const std::uint32_t> groups, const ReducerErrors& errors) {
     ColumnBuilder out(reducer_.type, groups.size());
     for (std::size_t i = 0; i < groups.size(); ++i) {
-      const SortedIds& group = groups_[groups[i]];
+      const SortedEntries& group = state_->groups[groups[i]];
       switch (reducer_.kind) {
         case ReducerKind::kMedian: quantile(group, 0.5, out); break;
         case ReducerKind::kQuantile: quantile(group, reducer_.parameter, out); break;
@@ -342,17 +437,17 @@ class Ordered : public Reducer {
     return out.finish();
   }
 
-  [[nodiscard]] std::vector<Value> values(const SortedIds& group) const {
+  [[nodiscard]] std::vector<Value> values(const SortedEntries& group) const {
     std::vector<Value> out;
     group.for_each([&](std::uint32_t id) {
-      Value value = entries_.value(shape_.result, id);
-      for (std::int64_t n = 0; n < counts_[id]; ++n) out.push_back(value);
+      Value value = state_->entries.value(shape_.result, id);
+      for (std::int64_t n = 0; n < state_->counts[id]; ++n) out.push_back(value);
       return true;
     });
     return out;
   }
 
-  [[nodiscard]] std::string joined(const SortedIds& group) const {
+  [[nodiscard]] std::string joined(const SortedEntries& group) const {
     std::string out;
     bool first = true;
     for (const Value& value : values(group)) {
@@ -365,10 +460,10 @@ class Ordered : public Reducer {
   }
 
   // Linear interpolation between the two nearest ranks (the field's default definition).
-  void quantile(const SortedIds& group, double q, ColumnBuilder& out) const {
+  void quantile(const SortedEntries& group, double q, ColumnBuilder& out) const {
     std::int64_t total = 0;
     group.for_each([&](std::uint32_t id) {
-      total += counts_[id];
+      total += state_->counts[id];
       return true;
     });
     double position = q * static_cast<double>(total - 1);
@@ -378,9 +473,9 @@ class Ordered : public Reducer {
     std::optional<Value> high;
     std::int64_t seen = 0;
     group.for_each([&](std::uint32_t id) {
-      seen += counts_[id];
-      if (!low && seen > below) low = entries_.value(shape_.result, id);
-      if (!high && seen > below + 1) high = entries_.value(shape_.result, id);
+      seen += state_->counts[id];
+      if (!low && seen > below) low = state_->entries.value(shape_.result, id);
+      if (!high && seen > below + 1) high = state_->entries.value(shape_.result, id);
       return !(low && high);
     });
     if (!high) high = low;
@@ -399,9 +494,9 @@ class Ordered : public Reducer {
 
   const plan::Reducer reducer_;
   const Shape shape_;
-  RowStore entries_;
-  std::vector<std::int64_t> counts_;  // by entry
-  std::vector<SortedIds> groups_;
+  const OrderPrefix prefix_;
+  std::shared_ptr<OrderedState> state_;
+  bool owns_ = true;  // else another reducer keeps it up to date
   const bool best_only_;
 };
 

@@ -40,6 +40,8 @@ class Reducer {
   // Groups below `groups` exist from now on.
   virtual void reserve(std::size_t groups) = 0;
   virtual void update(const ReducerRows& rows) = 0;
+  // What update() has put off is done: must come before results, merged and clear of groups that were updated since.
+  virtual void settle() {}
   // The results of these groups. Every one has at least one row of this reducer.
   virtual Column results(std::span<const std::uint32_t> groups, const ReducerErrors& errors) = 0;
   // The results of stretches of `groups`, each as if it were one group. Every group has a row of this reducer, no
@@ -49,6 +51,8 @@ class Reducer {
   // The group has no rows any more: its number may be used for another.
   virtual void clear(std::uint32_t group) = 0;
   [[nodiscard]] virtual std::size_t bytes() const = 0;
+  // Use the state of an earlier reducer of the same groupby, which sees the same rows; false if it does not suit.
+  virtual bool share(Reducer& /*earlier*/) { return false; }
   // Between commits: a chance to compact.
   virtual void maintain() {}
 };

@@ -7,11 +7,33 @@
 
 namespace thalweg {
 
+namespace {
+
+// Another reducer orders the same rows: both can read one ordered state, which is cheaper than two of the fastest kind.
+bool shares_order(const plan::GroupBy& params, const plan::Reducer& mine) {
+  using enum plan::ReducerKind;
+  constexpr plan::ReducerKind kKinds[] = {kMin, kMax, kMedian, kQuantile, kSortedTuple};
+  auto ordered = [&](const plan::Reducer& reducer) {
+    return std::ranges::find(kKinds, reducer.kind) != std::end(kKinds);
+  };
+  return ordered(mine) && std::ranges::any_of(params.reducers, [&](const plan::Reducer& other) {
+           return &other != &mine && ordered(other) && other.args == mine.args && other.skip_nones == mine.skip_nones &&
+                  other.skip_errors == mine.skip_errors;
+         });
+}
+
+}  // namespace
+
 Result<ReducerSet> ReducerSet::make(const plan::GroupBy& params, const Schema& input, bool append_only) {
   ReducerSet set;
   set.planned_ = params.reducers;
   for (const plan::Reducer& reducer : params.reducers) {
-    set.reducers_.push_back(TRY(make_reducer(reducer, input, params.sort_by, append_only)));
+    bool ordered = !append_only && shares_order(params, reducer);
+    std::unique_ptr<Reducer> made = ordered ? make_ordered_reducer(reducer, input, params.sort_by, append_only)
+                                            : TRY(make_reducer(reducer, input, params.sort_by, append_only));
+    for (const auto& earlier : set.reducers_)
+      if (made->share(*earlier)) break;
+    set.reducers_.push_back(std::move(made));
     set.filtered_.push_back(!reducer.args.empty() && (reducer.skip_errors || reducer.skip_nones));
   }
   set.of_reducer_.resize(set.reducers_.size());
@@ -78,8 +100,13 @@ void ReducerSet::update_filtered(std::size_t r, const Batch& batch, std::span<co
   reducers_[r]->update({batch, rows, groups, kept_diffs, commit});
 }
 
+void ReducerSet::settle() {
+  for (const auto& reducer : reducers_) reducer->settle();
+}
+
 void ReducerSet::append_results(const std::vector<std::uint32_t>& groups, const ReducerErrors& errors,
-                                std::vector<Column>& out) {
+                                std::vector<Column>& out, bool as_before) {
+  if (!as_before) settle();
   for (std::size_t r = 0; r < reducers_.size(); ++r) {
     bool may_be_empty = filtered_[r] && planned_[r].none_if_empty &&
                         std::ranges::any_of(groups, [&](std::uint32_t g) { return of_reducer_[r][g] <= 0; });
@@ -137,6 +164,7 @@ std::vector<std::uint8_t> ReducerSet::have_results(std::span<const std::uint32_t
 
 void ReducerSet::append_merged(std::span<const std::uint32_t> groups, std::span<const Stretch> stretches,
                                const ReducerErrors& errors, std::vector<Column>& out) {
+  settle();
   for (std::size_t r = 0; r < reducers_.size(); ++r) {
     bool skips = filtered_[r] && std::ranges::any_of(groups, [&](std::uint32_t g) { return of_reducer_[r][g] <= 0; });
     out.push_back(skips ? merged_or_none(r, groups, stretches, errors)
@@ -165,6 +193,7 @@ Column ReducerSet::merged_or_none(std::size_t r, std::span<const std::uint32_t> 
 }
 
 void ReducerSet::clear(std::uint32_t group) {
+  settle();
   counts_[group] = 0;
   for (auto& counts : of_reducer_)
     if (!counts.empty()) counts[group] = 0;
@@ -172,6 +201,7 @@ void ReducerSet::clear(std::uint32_t group) {
 }
 
 void ReducerSet::maintain() {
+  settle();
   for (const auto& reducer : reducers_) reducer->maintain();
 }
 

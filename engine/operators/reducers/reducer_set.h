@@ -24,8 +24,10 @@ class ReducerSet {
   void update(const Batch& batch, std::span<const std::uint32_t> group_of, Commit commit);
   [[nodiscard]] std::int64_t count(std::uint32_t group) const { return counts_[group]; }
   [[nodiscard]] bool has_result(std::uint32_t group) const;
-  // One column per reducer for groups that have a result.
-  void append_results(const std::vector<std::uint32_t>& groups, const ReducerErrors& errors, std::vector<Column>& out);
+  // One column per reducer for groups that have a result. `as_before`: none of them was updated since the last call
+  // without it, so that what was put off for others may wait.
+  void append_results(const std::vector<std::uint32_t>& groups, const ReducerErrors& errors, std::vector<Column>& out,
+                      bool as_before = false);
   // The same for stretches of a list of groups that have rows, each as if it were one group (see Reducer::merged).
   [[nodiscard]] std::vector<std::uint8_t> have_results(std::span<const std::uint32_t> groups,
                                                        std::span<const Stretch> stretches) const;
@@ -41,6 +43,7 @@ class ReducerSet {
 
  private:
   ReducerSet() = default;
+  void settle();
   void update_filtered(std::size_t reducer, const Batch& batch, std::span<const std::uint32_t> group_of,
                        std::span<const Diff> diffs, Commit commit);
   Column merged_or_none(std::size_t reducer, std::span<const std::uint32_t> groups, std::span<const Stretch> stretches,
