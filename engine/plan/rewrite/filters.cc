@@ -116,6 +116,7 @@ class FilterMover {
 
   bool push_below_join(const ExprPtr& condition, const Node& node, const Join& join, const Node& filter) {
     if (!kept_.empty() && kept_.contains(prints_[node.id.value])) return false;
+    if (join.key != JoinKey::kPair) return false;  // several partners of a row are an ERROR: they must stay several
     // A side whose missing rows are padded must keep all: without a partner the other side's row would look different.
     bool sides[2] = {join.how == JoinHow::kInner || join.how == JoinHow::kLeft,
                      join.how == JoinHow::kInner || join.how == JoinHow::kRight};
