@@ -5,6 +5,7 @@
 #include "connectors/exec/descriptor.h"
 #include "connectors/file/descriptor.h"
 #include "connectors/generator/descriptor.h"
+#include "connectors/kafka/descriptor.h"
 #include "connectors/null/descriptor.h"
 
 namespace thalweg {
@@ -13,7 +14,7 @@ namespace {
 
 std::vector<ConnectorDescriptor> build_table() {
   std::vector<ConnectorDescriptor> table;
-  for (auto make : {exec_connectors, file_connectors, generator_connectors, null_connectors})
+  for (auto make : {exec_connectors, file_connectors, generator_connectors, kafka_connectors, null_connectors})
     for (ConnectorDescriptor& connector : make()) table.push_back(std::move(connector));
   return table;
 }
@@ -59,7 +60,6 @@ const std::vector<std::string>& known_but_not_built() {
                                                  "io.bigquery.write",
                                                  "io.chroma.write",
                                                  "io.clickhouse.write",
-                                                 "io.debezium.read",
                                                  "io.deltalake.read",
                                                  "io.deltalake.write",
                                                  "io.duckdb.write",
@@ -74,8 +74,6 @@ const std::vector<std::string>& known_but_not_built() {
                                                  "io.http.write_server",
                                                  "io.iceberg.read",
                                                  "io.iceberg.write",
-                                                 "io.kafka.read",
-                                                 "io.kafka.write",
                                                  "io.kinesis.read",
                                                  "io.kinesis.write",
                                                  "io.logstash.write",
@@ -102,8 +100,6 @@ const std::vector<std::string>& known_but_not_built() {
                                                  "io.questdb.write",
                                                  "io.rabbitmq.read",
                                                  "io.rabbitmq.write",
-                                                 "io.redpanda.read",
-                                                 "io.redpanda.write",
                                                  "io.s3.read",
                                                  "io.slack.send_alerts",
                                                  "io.sqlite.read",

@@ -20,18 +20,35 @@
 namespace thalweg {
 
 struct CsvHeader;
+class RowWriter;
+
+// What records have beside their bytes, where each of them came in a message: record `index` of the block is line
+// first_line + index, and messages without content are blank lines.
+class Envelope {
+ public:
+  virtual ~Envelope() = default;
+  // Writes the fields that are not of the payload.
+  virtual void fill(RowWriter& rows, std::size_t index) const = 0;
+  // A record without content: a deletion, or a bad record.
+  virtual void empty(RowWriter& rows, const char* record, std::size_t index) const = 0;
+  [[nodiscard]] virtual Key key(std::size_t index) const = 0;               // where keys are generated
+  [[nodiscard]] virtual std::string position(std::size_t index) const = 0;  // `topic/0@42`
+};
 
 // What a decoder must know of a block beside its bytes.
 struct BlockInfo {
   std::shared_ptr<const std::string> path;  // for messages
   std::uint64_t first_line = 0;             // from 0
   Diff diff = 1;
-  std::uint64_t key_source = 0;                 // generated keys are sequence_key(key_source, line) …
+  std::uint64_t key_source = 0;  // generated keys are sequence_key(key_source, key_first + line) …
+  std::uint64_t key_first = 0;
   std::vector<Key> keys;                        // … or, where not empty, those of the records at record_offsets
   std::vector<std::uint32_t> record_offsets;    // where the records begin (rising), if keys or lines go by record
   std::vector<std::uint64_t> record_lines;      // their lines, if they do not follow one another
   std::shared_ptr<const std::string> metadata;  // compact JSON, if the layout has such a column
   std::shared_ptr<const CsvHeader> csv_header;
+  const Envelope* envelope = nullptr;  // records come in messages
+  bool gaps = false;                   // their generated keys come from the envelope: numbers are missing
 };
 
 class RecordDecoder {

@@ -64,9 +64,9 @@ class JsonBlock {
         root_(root),
         info_(info),
         rows_(layout, block, info, report),
-        seen_((layout.fields.size() + 63) / 64),
+        seen_((layout.num_payload + 63) / 64),
         all_(seen_.size(), ~std::uint64_t{0}) {
-    if (std::size_t left = layout.fields.size() % 64) all_.back() = (std::uint64_t{1} << left) - 1;
+    if (std::size_t left = layout.num_payload % 64) all_.back() = (std::uint64_t{1} << left) - 1;
     kinds_.reserve(layout.fields.size());
     for (const RecordField& field : layout.fields) kinds_.push_back(field.type.kind());
   }
@@ -89,7 +89,10 @@ class JsonBlock {
   // The start of the next line; null if it is yet to be found.
   const char* decode_line(const char* record, std::uint64_t line) {
     const char* p = json::skip_blanks(record);
-    if (*p == '\n') return p + 1;
+    if (*p == '\n') {
+      rows_.empty_record(record, line);
+      return p + 1;
+    }
     if (*p != '{') return bad(record, p, line, "is not a JSON object");
     if (rows_.must_check_utf8() && !check_utf8(record, line)) return nullptr;
     std::fill(seen_.begin(), seen_.end(), 0);
@@ -104,7 +107,7 @@ class JsonBlock {
   }
 
   const char* bad(const char* record, const char* at, std::uint64_t line, std::string_view what) {
-    rows_.bad_record(record, at, line, fmt::format("the line {}", what));
+    rows_.bad_record(record, at, line, fmt::format("the {} {}", rows_.in_messages() ? "message" : "line", what));
     return nullptr;
   }
 
@@ -117,7 +120,7 @@ class JsonBlock {
   }
 
   void fill_missing(const char* record) {
-    for (std::size_t i = 0; i < layout_.fields.size(); ++i)
+    for (std::size_t i = 0; i < layout_.num_payload; ++i)
       if (!(seen_[i / 64] >> (i % 64) & 1)) rows_.fill_missing(i, record);
   }
 
@@ -364,7 +367,7 @@ Result<std::vector<std::string>> split_pointer(const std::string& pointer) {
 
 Result<std::unique_ptr<JsonLinesDecoder>> JsonLinesDecoder::make(const RecordLayout& layout, const JsonPaths& paths) {
   auto root = std::make_unique<Want>();
-  for (std::size_t i = 0; i < layout.fields.size(); ++i) {
+  for (std::size_t i = 0; i < layout.num_payload; ++i) {
     const RecordField& field = layout.fields[i];
     auto path = paths.find(field.name);
     std::vector<std::string> steps{field.external_name};

@@ -47,6 +47,39 @@ Result<RecordLayout> RecordLayout::of(const plan::Source& source) {
     layout.fields.push_back(
         {field.name, layout.declared_names.back(), field.type, field.default_value, field.primary_key, at});
   }
+  layout.num_payload = layout.fields.size();
+  return layout;
+}
+
+RecordLayout RecordLayout::of_messages(const plan::Source& source) {
+  RecordLayout layout;
+  layout.needs_keys = source.needs_keys;
+  std::vector<std::int32_t> columns;
+  for (const auto& field : source.fields) {
+    layout.has_primary_key |= field.primary_key;
+    columns.push_back(field.used ? static_cast<std::int32_t>(layout.column_types.size()) : -1);
+    if (field.used) layout.column_types.push_back(field.type);
+  }
+  std::vector<std::int32_t> index(source.fields.size(), -1);
+  for (const bool payload : {true, false}) {
+    for (std::size_t i = 0; i < source.fields.size(); ++i) {
+      const auto& field = source.fields[i];
+      if ((field.from == plan::SourceField::From::kPayload) != payload) continue;
+      const bool read = columns[i] >= 0 || (source.needs_keys && field.primary_key);
+      if (read) index[i] = static_cast<std::int32_t>(layout.fields.size());
+      const std::string& name = field.external_name.empty() ? field.name : field.external_name;
+      if (read)
+        layout.fields.push_back(
+            {field.name, name, field.type, field.default_value, field.primary_key, columns[i], field.from});
+      if (!payload) continue;
+      layout.declared_names.push_back(name);
+      layout.position.push_back(index[i]);
+      if (read) ++layout.num_payload;
+    }
+  }
+  for (std::size_t i = 0; i < source.fields.size(); ++i)
+    if (source.needs_keys && source.fields[i].primary_key)
+      layout.key_fields.push_back(static_cast<std::uint32_t>(index[i]));
   return layout;
 }
 

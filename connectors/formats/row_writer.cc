@@ -58,7 +58,8 @@ void RowWriter::start_chunk() {
   row_ = 0;
   heap_.reset();
   keys_.clear();
-  sequence_ = layout_.generates_keys() && info_.keys.empty();
+  diffs_.clear();
+  sequence_ = layout_.generates_keys() && info_.keys.empty() && !info_.gaps;
   for (Cells& cells : cells_) {
     allocate(cells, chunk_rows_);
     cells.tags = nullptr;
@@ -166,6 +167,10 @@ bool RowWriter::make_key(const char* record, std::uint64_t line) {
     keys_.push_back(is_pointer ? cells_[parts[0]].u128[row_] : key_of_bytes(key_bytes_));
     return true;
   }
+  if (info_.gaps) {
+    keys_.push_back(info_.envelope->key(line - info_.first_line));
+    return true;
+  }
   if (!info_.keys.empty()) {
     auto offset = static_cast<std::uint32_t>(record - block_->data());
     while (next_key_ < info_.record_offsets.size() && info_.record_offsets[next_key_] < offset) ++next_key_;
@@ -177,22 +182,34 @@ bool RowWriter::make_key(const char* record, std::uint64_t line) {
     if (row_ == 0) first_line_ = line;
     if (line == first_line_ + row_) return true;
     sequence_ = false;  // a line that gave no row: from here on they are written out
-    for (std::size_t i = 0; i < row_; ++i) keys_.push_back(sequence_key(info_.key_source, first_line_ + i));
+    for (std::size_t i = 0; i < row_; ++i)
+      keys_.push_back(sequence_key(info_.key_source, info_.key_first + first_line_ + i));
   }
-  keys_.push_back(sequence_key(info_.key_source, line));
+  keys_.push_back(sequence_key(info_.key_source, info_.key_first + line));
   return true;
 }
 
-void RowWriter::finish_row(const char* record, std::uint64_t line) {
+void RowWriter::finish_row(const char* record, std::uint64_t line, Diff diff) {
+  if (info_.envelope) info_.envelope->fill(*this, line - info_.first_line);
   bool kept = make_key(record, line);
   if (!pending_errors_.empty()) report_pending(record, line, kept);
   if (!kept) return;
+  diff *= info_.diff;
+  if (diff != info_.diff || !diffs_.empty()) {
+    diffs_.resize(row_, info_.diff);
+    diffs_.push_back(diff);
+  }
   if (++row_ < chunk_rows_) return;
   flush();
   start_chunk();
 }
 
+void RowWriter::empty_record(const char* record, std::uint64_t line) {
+  if (info_.envelope) info_.envelope->empty(*this, record, line - info_.first_line);
+}
+
 std::string RowWriter::position(const char* record, const char* at, std::uint64_t line) const {
+  if (info_.envelope) return info_.envelope->position(line - info_.first_line);
   if (!info_.record_lines.empty()) {
     auto offset = static_cast<std::uint32_t>(record - block_->data());
     auto found = std::lower_bound(info_.record_offsets.begin(), info_.record_offsets.end(), offset);
@@ -255,7 +272,7 @@ Column RowWriter::take_column(Cells& cells) const {
 
 KeyColumn RowWriter::take_keys() {
   if (!layout_.needs_keys) return {};
-  if (sequence_) return KeyColumn::sequence(info_.key_source, first_line_);
+  if (sequence_) return KeyColumn::sequence(info_.key_source, info_.key_first + first_line_);
   return KeyColumn(std::exchange(keys_, {}));
 }
 
@@ -271,7 +288,10 @@ void RowWriter::flush() {
     batch.columns[*layout_.metadata] = Column::constant(layout_.column_types[*layout_.metadata],
                                                         Value::json(info_.metadata ? *info_.metadata : "{}"), row_);
   batch.keys = take_keys();
-  if (info_.diff != 1) batch.set_diffs(std::vector<Diff>(row_, info_.diff));
+  if (!diffs_.empty())
+    batch.set_diffs(std::exchange(diffs_, {}));
+  else if (info_.diff != 1)
+    batch.set_diffs(std::vector<Diff>(row_, info_.diff));
   report_.rows(std::move(batch));
   row_ = 0;
 }

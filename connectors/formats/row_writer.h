@@ -52,6 +52,8 @@ class RowWriter {
   void put_key(std::size_t field, const Key& v) { put(field, v); }
   void put_view(std::size_t field, StrView v) { put(field, v); }
   void put_none(std::size_t field) { put_tag(field, CellTag::kNone); }
+  // "As it was": the upsert that follows keeps the cell of the row that is there.
+  void put_pending(std::size_t field) { put_tag(field, CellTag::kPending); }
   // An ERROR cell. `what` is reported with the column's name in front; empty: nothing is reported.
   void put_error(std::size_t field, const char* at, std::string what);
   void put_text_copy(std::size_t field, std::string_view text);
@@ -63,14 +65,18 @@ class RowWriter {
   [[nodiscard]] StringHeap& heap();
 
   // `record` is the start of the record in the block, `line` its line (from 0).
-  void finish_row(const char* record, std::uint64_t line);
+  void finish_row(const char* record, std::uint64_t line, Diff diff = 1);
   void abandon_row() { pending_errors_.clear(); }
+  // Nothing between two line ends: a blank line, or a message without content.
+  void empty_record(const char* record, std::uint64_t line);
   // The record is reported as bad (`at` is where) and its row given up.
   void bad_record(const char* record, const char* at, std::uint64_t line, std::string message);
   void flush();  // the end of the block
 
   [[nodiscard]] const RecordField& field(std::size_t index) const { return layout_.fields[index]; }
-  [[nodiscard]] std::size_t num_fields() const { return layout_.fields.size(); }
+  [[nodiscard]] std::size_t num_fields() const { return layout_.num_payload; }  // that a decoder fills
+  [[nodiscard]] const RecordLayout& layout() const { return layout_; }
+  [[nodiscard]] bool in_messages() const { return info_.envelope != nullptr; }
   [[nodiscard]] const char* block_end() const { return block_->data() + block_->size(); }
   // False if the whole block is known to be UTF-8: then no text of it need be looked at.
   [[nodiscard]] bool must_check_utf8() const { return !block_is_utf8_; }
@@ -124,6 +130,7 @@ class RowWriter {
   bool sequence_ = false;
   std::size_t next_key_ = 0;  // in info_.record_offsets
   std::string key_bytes_;
+  std::vector<Diff> diffs_;  // of the chunk, from the first that is not the block's on
   std::vector<PendingError> pending_errors_;
 };
 
