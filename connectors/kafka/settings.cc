@@ -59,8 +59,7 @@ Result<Given> client_settings(const SettingReader& read) {
       if (name == "enable.auto.commit" || name == "enable.auto.offset.store" || name == "auto.commit.interval.ms")
         continue;  // positions are kept by the pipeline; offsets of the group are information
       out.has_group = out.has_group || name == "group.id";
-      if (auto known = check_setting(name, text); !known)
-        return fail(std::move(known).error().at(value.span));
+      if (auto known = check_setting(name, text); !known) return fail(std::move(known).error().at(value.span));
       out.client.emplace_back(name, text);
     }
   }
