@@ -148,14 +148,14 @@ class IndexQuery : public Operator {
   IndexQuery(const plan::IndexQuery& params, const plan::Node& node, const Schema& data, const Schema& query)
       : p_(params),
         schema_(node.schema),
-        data_types_(types_of(data)),
-        query_types_(types_of(query)),
+        data_types_(column_types(data)),
+        query_types_(column_types(query)),
         span_(node.span),
         kept_(kept_columns(params)),
         rows_(kept_types(params, data), kept_),
         filters_(params.index),
         queries_(query_types_, true),
-        answers_(types_of(node.schema), true),
+        answers_(column_types(node.schema), true),
         keeps_(params.live || params.remember),
         index_(params.index->make()) {
     if (params.metadata) metadata_ = kept_.size() - 1;
