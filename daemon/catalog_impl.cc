@@ -1,5 +1,7 @@
 #include "daemon/catalog_impl.h"
 
+#include <algorithm>
+
 #include "connectors/registry.h"
 #include "engine/base/ensure.h"
 
@@ -12,6 +14,15 @@ const ConnectorDescriptor& descriptor_of(const config::ConnectorSpec& spec) {
   UNREACHABLE();
 }
 
+// Passwords may come from a program (`password_command`), flat or in a block of settings.
+bool starts_program(const Setting& args) {
+  const Setting::Map* map = args.as_map();
+  if (map == nullptr) return false;
+  return std::ranges::any_of(*map, [](const auto& argument) {
+    return (argument.first == "password_command" && !argument.second.is_null()) || starts_program(argument.second);
+  });
+}
+
 }  // namespace
 
 std::vector<const config::ConnectorSpec*> ConnectorCatalog::connectors() const {
@@ -21,7 +32,7 @@ std::vector<const config::ConnectorSpec*> ConnectorCatalog::connectors() const {
 }
 
 Result<void> ConnectorCatalog::allowed(const config::ConnectorSpec& connector, const Setting& args) const {
-  if (policy_.allow_exec || !connector.name.starts_with("io.exec.")) return {};
+  if (policy_.allow_exec || !(connector.name.starts_with("io.exec.") || starts_program(args))) return {};
   return fail(Error{Code::kPermission, "pipelines may not start programs here", args.span, {}}.with_note(
       "`allow_exec` in the daemon's configuration permits it"));
 }

@@ -214,7 +214,7 @@ ObjectPtr build_source(Builder& b, const Call& call, const config::ConnectorSpec
 
   const bool keyed =
       std::any_of(fields.begin(), fields.end(), [](const plan::SourceField& f) { return f.primary_key; });
-  bool upsert = keyed && connector.upsert_by_default;
+  bool upsert = keyed && shape->upsert.value_or(connector.upsert_by_default);
   if (const auto session = call.choice("session_type")) {
     upsert = *session == "upsert";
     if (upsert && !keyed) {
@@ -256,6 +256,19 @@ ObjectPtr build_source(Builder& b, const Call& call, const config::ConnectorSpec
   return table_object(std::move(table));
 }
 
+// Sinks that keep rows by key and are told none take the table's own: they find it as `table_key`.
+void give_table_key(const config::ConnectorSpec& connector, const Table& table, SourceSpan at, Setting& args) {
+  const bool keyed = std::any_of(connector.options.begin(), connector.options.end(),
+                                 [](const config::OptionSpec& option) { return option.name == "primary_key"; });
+  if (!keyed || args.find("primary_key") != nullptr || table.primary_key.empty()) return;
+  Setting::List columns;
+  for (const std::string& name : table.primary_key) {
+    if (!table.schema.find(name)) return;
+    columns.push_back(Setting(name, at));
+  }
+  args.as_map()->emplace_back("table_key", Setting(std::move(columns), at));
+}
+
 ObjectPtr build_sink(Builder& b, const Call& call, const config::ConnectorSpec& connector) {
   auto& e = static_cast<Evaluator&>(b);
   if (b.in_loop()) {
@@ -279,6 +292,7 @@ ObjectPtr build_sink(Builder& b, const Call& call, const config::ConnectorSpec& 
     if (!fine) return error_object();
     args->as_map()->emplace_back("sort_by", Setting(std::move(columns), call.span_of("sort_by")));
   }
+  give_table_key(connector, *table, call.span(), *args);
   if (const auto checked = e.registry().catalog()->check(connector, *args, table->schema); !checked) {
     Error error = checked.error();
     e.diagnostics().report(std::move(error).at(call.span()));

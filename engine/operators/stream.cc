@@ -10,6 +10,7 @@
 #include <map>
 
 #include "engine/operators/registry.h"
+#include "engine/operators/upsert_events.h"
 #include "engine/state/keyed_rows.h"
 
 namespace thalweg::operators {
@@ -186,15 +187,20 @@ class Upsert : public Operator {
     if (staged_.empty()) return;
     std::ranges::stable_sort(staged_, {}, &Batch::order);
     Batch events = Batch::concat(std::exchange(staged_, {}));
+    const ClearedShards cleared(events);
+    events = without_unchanged(std::move(events), cleared, rows_);
     std::unordered_map<Key, std::uint32_t> last;
-    for (std::uint32_t row = 0; row < events.num_rows; ++row) last[events.keys[row]] = row;
+    for (std::uint32_t row = 0; row < events.num_rows; ++row)
+      if (cleared.counts(events, row)) last[events.keys[row]] = row;
     std::vector<std::uint32_t> old_rows;
     std::vector<std::uint32_t> new_rows;
     for (std::uint32_t row = 0; row < events.num_rows; ++row) {
-      if (last[events.keys[row]] != row) continue;
-      if (auto id = rows_.find(events.keys[row])) old_rows.push_back(*id);
+      const auto newest = last.find(events.keys[row]);
+      if (newest == last.end() || newest->second != row) continue;
+      if (auto id = rows_.find(events.keys[row]); id && !cleared.covers(events.keys[row])) old_rows.push_back(*id);
       if (events.diff(row) > 0) new_rows.push_back(row);
     }
+    if (cleared.any()) add_cleared_rows(cleared, old_rows);
     Batch deletions = rows_.rows().gather(old_rows);
     deletions.set_diffs(std::vector<Diff>(old_rows.size(), -1));
     Batch insertions = events.gather(new_rows);
@@ -212,6 +218,12 @@ class Upsert : public Operator {
   }
 
  private:
+  void add_cleared_rows(const ClearedShards& cleared, std::vector<std::uint32_t>& ids) const {
+    const RowStore& rows = rows_.rows();
+    for (std::uint32_t id = 0; id < rows.end(); ++id)
+      if (rows.alive(id) && cleared.covers(rows.key(id))) ids.push_back(id);
+  }
+
   KeyedRows rows_;
   std::vector<Batch> staged_;
 };

@@ -3,6 +3,7 @@
 // What a connector says about the table it will read, before it is built.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ struct SourceShape {
   std::vector<SourceField> extra;
   bool inferred = false;              // `fields` are a guess from a sample: shown by check
   bool append_only = false;           // never retracts
+  std::optional<bool> upsert;         // records replace by key; else as the connector's row says
   std::vector<std::string> warnings;  // a missing path: the types stay any
 };
 
