@@ -28,6 +28,9 @@ struct ConnectorDescriptor {
       describe;
   // Sinks.
   std::function<Result<std::unique_ptr<Sink>>(const plan::Output& output, const Schema& schema, Env& env)> make_sink;
+  // `check --probe`: reaches what the arguments name (a file, a program, a server) without moving data. Null: there is
+  // nothing to reach.
+  std::function<Result<void>(const Setting& args, Env& env)> probe;
   // Arguments that contradict each other or the schema; null if there are none.
   std::function<Result<void>(const Setting& args, const Schema& schema)> check;
 };

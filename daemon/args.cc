@@ -31,8 +31,10 @@ struct Parsed {
   ReloadArgs reload;
   LifecycleArgs lifecycle;
   ApplyArgs apply;
+  InitArgs init;
   bool json = false;
   std::vector<std::string> sets;
+  std::string env_file;
   std::string check_format = "text";
   std::string explain_format = "text";
   std::string list_format = "text";
@@ -47,14 +49,18 @@ void add_sets(CLI::App& command, Parsed& parsed) {
       ->check([](const std::string& text) {
         return text.find('=') == std::string::npos || text.front() == '=' ? "expected name=value" : "";
       });
+  command
+      .add_option("--env-file", parsed.env_file, "NAME=VALUE lines, as if they were in the environment; default: .env")
+      ->type_name("FILE");
 }
 
 void add_run(CLI::App& app, Parsed& parsed) {
-  CLI::App* run = app.add_subcommand("run", "Run a pipeline in the foreground");
+  CLI::App* run = app.add_subcommand("run", "Run a pipeline in the foreground")->alias("spawn");
   run->add_option("file", parsed.run.files, "Pipeline files; several are merged as scopes")
       ->required()
       ->type_name("FILE");
-  run->add_option("--workers", parsed.run.workers, "Worker threads")->check(CLI::Range(1U, kWorkersMax));
+  run->add_option("--workers,--threads,-t", parsed.run.workers, "Worker threads; else THALWEG_WORKERS")
+      ->check(CLI::Range(1U, kWorkersMax));
   run->add_option("--listen", parsed.run.listen, "Serve REST for this pipeline: HOST:PORT, :PORT or unix:PATH");
   run->add_option("--until-idle", parsed.until_idle_s, "Stop after this many seconds without new rows")
       ->check(CLI::PositiveNumber)
@@ -66,6 +72,7 @@ void add_run(CLI::App& app, Parsed& parsed) {
 void add_check(CLI::App& app, Parsed& parsed) {
   CLI::App* check = app.add_subcommand("check", "Check pipelines without moving data; prints every error");
   check->add_option("file", parsed.check.files, "Pipeline files")->required()->type_name("FILE");
+  check->add_flag("--probe", parsed.check.probe, "Also reach what sources and sinks name: files, programs, servers");
   check->add_option("--format", parsed.check_format, "text or json")->check(CLI::IsMember({"text", "json"}));
   add_sets(*check, parsed);
 }
@@ -212,6 +219,11 @@ void add_rest(CLI::App& app, Parsed& parsed) {
   completion->add_option("shell", parsed.completion.shell, "bash, zsh or fish")
       ->required()
       ->check(CLI::IsMember({"bash", "zsh", "fish"}));
+  CLI::App* init = app.add_subcommand("init", "Write a pipeline to start from, with its input and tests");
+  init->add_option("template", parsed.init.name, "words, join, windows, sql, …; default: words");
+  init->add_option("--dir", parsed.init.directory, "The folder to write it into; default: here")->type_name("FOLDER");
+  init->add_flag("--list", parsed.init.list, "Only list the templates");
+  app.add_subcommand("man", "Print the manual page (roff)");
   CLI::App* version = app.add_subcommand("version", "Print the version");
   version->add_flag("--json", parsed.version.json, "As JSON");
 }
@@ -275,16 +287,19 @@ std::variant<Command, int> chosen(const CLI::App& app, Parsed& parsed) {
   Overrides overrides = split_sets(parsed.sets);
   if (app.got_subcommand("run")) {
     parsed.run.overrides = std::move(overrides);
+    parsed.run.env_file = parsed.env_file;
     if (app.get_subcommand("run")->count("--until-idle") > 0) parsed.run.until_idle_s = parsed.until_idle_s;
     return Command(parsed.run);
   }
   if (app.got_subcommand("check")) {
     parsed.check.overrides = std::move(overrides);
+    parsed.check.env_file = parsed.env_file;
     parsed.check.json = parsed.check_format == "json";
     return Command(parsed.check);
   }
   if (app.got_subcommand("explain")) {
     parsed.explain.overrides = std::move(overrides);
+    parsed.explain.env_file = parsed.env_file;
     parsed.explain.format = explain_format(parsed.explain_format);
     parsed.explain.server = parsed.server;
     if (parsed.explain.file.empty() && parsed.explain.pipeline.empty()) {
@@ -303,17 +318,29 @@ std::variant<Command, int> chosen(const CLI::App& app, Parsed& parsed) {
   if (app.got_subcommand("docs")) return Command(parsed.docs);
   if (app.got_subcommand("json-schema")) return Command(parsed.json_schema);
   if (app.got_subcommand("schema")) return Command(parsed.schema_infer);
+  if (app.got_subcommand("init")) return Command(parsed.init);
+  if (app.got_subcommand("man")) return Command(ManArgs{});
   if (app.got_subcommand("completion")) return Command(parsed.completion);
   if (app.got_subcommand("version") || parsed.version_flag) return Command(parsed.version);
   std::fputs(app.help().c_str(), stderr);
   return kExitUsage;
 }
 
+OptionDoc option_doc(const CLI::Option& option) {
+  OptionDoc out{{}, option.get_items_expected_max() > 0 ? option.get_type_name() : "", option.get_description()};
+  for (const std::string& name : option.get_lnames()) out.names += (out.names.empty() ? "--" : ", --") + name;
+  for (const std::string& name : option.get_snames()) out.names += (out.names.empty() ? "-" : ", -") + name;
+  if (out.names.empty()) out.names = option.get_name();
+  return out;
+}
+
 void collect_docs(const CLI::App& app, const std::string& prefix, std::vector<CommandDoc>& out) {
   for (const CLI::App* command : app.get_subcommands(nullptr)) {
-    CommandDoc doc{prefix + command->get_name(), command->get_description(), {}};
-    for (const CLI::Option* option : command->get_options())
+    CommandDoc doc{prefix + command->get_name(), command->get_description(), {}, {}};
+    for (const CLI::Option* option : command->get_options()) {
       if (!option->get_lnames().empty()) doc.options.push_back("--" + option->get_lnames().front());
+      doc.details.push_back(option_doc(*option));
+    }
     out.push_back(std::move(doc));
     collect_docs(*command, prefix + command->get_name() + " ", out);
   }

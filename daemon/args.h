@@ -27,13 +27,16 @@ struct RunArgs {
   std::string listen;         // HOST:PORT or unix:PATH; empty: no listener
   Overrides overrides;
   std::optional<double> until_idle_s;
+  std::string env_file;  // empty: `.env`, if there is one
   bool quiet = false;
 };
 
 struct CheckArgs {
   std::vector<std::string> files;
   Overrides overrides;
+  std::string env_file;
   bool json = false;
+  bool probe = false;  // also reaches what sources and sinks name
 };
 
 // Where a client command finds the server.
@@ -49,6 +52,7 @@ struct ExplainArgs {
   std::string pipeline;  // instead of a file: one that a server runs
   ServerArgs server;
   Overrides overrides;
+  std::string env_file;
   ExplainFormat format = ExplainFormat::kText;
 };
 
@@ -78,6 +82,14 @@ struct SchemaInferArgs {
 
 struct CompletionArgs {
   std::string shell;
+};
+
+struct ManArgs {};
+
+struct InitArgs {
+  std::string name = "words";
+  std::string directory = ".";
+  bool list = false;
 };
 
 struct VersionArgs {
@@ -160,16 +172,22 @@ struct ApplyArgs {
 
 using Command = std::variant<RunArgs, CheckArgs, ExplainArgs, TestArgs, ListArgs, DocsArgs, JsonSchemaArgs,
                              SchemaInferArgs, CompletionArgs, VersionArgs, QueryArgs, TailArgs, SnapshotArgs,
-                             StatusArgs, TopArgs, ServeArgs, ReloadArgs, LifecycleArgs, ApplyArgs>;
+                             StatusArgs, TopArgs, ServeArgs, ReloadArgs, LifecycleArgs, ApplyArgs, ManArgs, InitArgs>;
 
 // What was asked, or the exit code after help or a usage error was printed.
 [[nodiscard]] std::variant<Command, int> parse_args(int argc, const char* const* argv);
 
-// Names of all subcommands with their one-line descriptions: completion and `thalweg docs` use it.
+// All subcommands as the parser knows them: completion and the manual page are made from it.
+struct OptionDoc {
+  std::string names;  // `--quiet, -q`, or the name of an argument
+  std::string value;  // what it takes: `FILE`
+  std::string doc;
+};
 struct CommandDoc {
   std::string name;
   std::string doc;
-  std::vector<std::string> options;
+  std::vector<std::string> options;  // their long names
+  std::vector<OptionDoc> details;
 };
 [[nodiscard]] std::vector<CommandDoc> command_docs();
 

@@ -1,5 +1,9 @@
 #include "connectors/exec/descriptor.h"
 
+#include <unistd.h>
+
+#include <algorithm>
+
 #include "connectors/exec/sink.h"
 #include "connectors/exec/source.h"
 #include "connectors/setting_reader.h"
@@ -35,6 +39,23 @@ process::Command command_from(const Setting& args, const std::string& name) {
     for (const auto& [variable, value] : *environment->as_map())
       out.environment.emplace_back(variable, value.as_text() != nullptr ? *value.as_text() : value.spelling);
   return out;
+}
+
+// The program is there and may be run.
+Result<void> probe_command(const Setting& args, Env& env) {
+  const process::Command command = command_from(args, "");
+  const std::string& program = command.words.front();
+  if (program.find('/') != std::string::npos) {
+    if (::access(program.c_str(), X_OK) == 0) return {};
+    return fail(Code::kNotFound, "`" + program + "` is no program that may be run");
+  }
+  std::string path = env.variable("PATH").value_or("/usr/bin:/bin");
+  for (std::size_t begin = 0; begin <= path.size();) {
+    std::size_t end = std::min(path.find(':', begin), path.size());
+    if (::access((path.substr(begin, end - begin) + "/" + program).c_str(), X_OK) == 0) return {};
+    begin = end + 1;
+  }
+  return fail(Code::kNotFound, "there is no program `" + program + "` in PATH");
 }
 
 Result<void> check_command(const Setting& args, const Schema&) {
@@ -131,6 +152,7 @@ ConnectorDescriptor reader() {
     return shape;
   };
   out.check = check_command;
+  out.probe = probe_command;
   return out;
 }
 
@@ -162,6 +184,7 @@ ConnectorDescriptor writer() {
     return std::make_unique<ExecSink>(std::move(s));
   };
   out.check = check_command;
+  out.probe = probe_command;
   return out;
 }
 

@@ -43,6 +43,26 @@ Result<plan::SourceShape> describe_files(const std::string& connector, const Set
   return shape;
 }
 
+// A source: something is there and can be read. A sink: its folder is there, or can be made.
+Result<void> probe_source(const std::string& connector, const Setting& args, Env& env) {
+  auto settings = TRY(FileReadSettings::from(connector, args, *env.disk));
+  ScanResult found = TRY(scan_files(*env.disk, settings.selection));
+  if (found.root_missing || (found.files.empty() && settings.is_static))
+    return fail(Code::kNotFound, "there is no file at " + settings.selection.path);
+  for (const FoundFile& file : found.files) TRY(env.disk->open_read(file.path));
+  return {};
+}
+
+Result<void> probe_sink(const Setting& args, Env& env) {
+  const Setting* path = args.find("path");
+  if (path == nullptr || path->as_text() == nullptr) return {};
+  std::string folder = parent_directory(local_path(*path->as_text()));
+  auto stat = env.disk->stat(folder);
+  if (!stat) return {};  // the sink makes it
+  if (!stat->is_directory) return fail(Code::kIo, folder + " is no folder");
+  return {};
+}
+
 ConnectorDescriptor reader(std::string name, std::string doc, std::string example, std::vector<std::string> aliases) {
   ConnectorDescriptor out;
   out.spec = {.name = name,
@@ -56,6 +76,7 @@ ConnectorDescriptor reader(std::string name, std::string doc, std::string exampl
   out.describe = [name](const Setting& args, const std::vector<plan::SourceField>& schema, Env& env) {
     return describe_files(name, args, schema, env);
   };
+  out.probe = [name](const Setting& args, Env& env) { return probe_source(name, args, env); };
   return out;
 }
 
@@ -72,6 +93,7 @@ ConnectorDescriptor writer(std::string name, std::string doc, std::string exampl
     if (settings.snapshot) return std::make_unique<SnapshotFileSink>(std::move(settings), schema);
     return std::make_unique<ChangesFileSink>(std::move(settings), schema);
   };
+  out.probe = probe_sink;
   out.check = [name](const Setting& args, const Schema& schema) -> Result<void> {
     TRY(FileWriteSettings::from(name, args, schema));
     return {};

@@ -1,7 +1,9 @@
 #include <cstdio>
 
+#include "connectors/registry.h"
 #include "daemon/commands/commands.h"
 #include "daemon/console.h"
+#include "daemon/environment.h"
 #include "daemon/load.h"
 
 namespace thalweg::daemon {
@@ -31,16 +33,44 @@ void print_inferred(const lang::CompileResult& compiled) {
   }
 }
 
+// What an argument names and cannot be reached; true if all can.
+bool probe_all(const lang::CompileResult& compiled, bool json, Env& env) {
+  bool reached = true;
+  for (const plan::Node& node : compiled.plan.nodes) {
+    const auto* source = std::get_if<plan::Source>(&node.params);
+    const auto* output = std::get_if<plan::Output>(&node.params);
+    if (!source && !output) continue;
+    const std::string& name = source ? source->connector : output->connector;
+    const ConnectorDescriptor* connector = find_connector(name);
+    if (!connector || !connector->probe) continue;
+    auto probed = connector->probe(source ? source->args : output->args, env);
+    reached = reached && probed;
+    std::string text = name + " " + (source ? source->name : output->name) + ": " +
+                       (probed ? std::string("reached") : probed.error().message);
+    if (json || !probed)
+      complain(text);
+    else
+      std::printf("%s\n", text.c_str());
+  }
+  return reached;
+}
+
 }  // namespace
 
 int run_command(const CheckArgs& args) {
   Env env = real_env();
+  if (auto added = add_env_file(args.env_file, env); !added) {
+    complain(added.error().message);
+    return kExitUsage;
+  }
   Loader loader(env);
   bool valid = true;
+  bool reached = true;
   std::string json;
   for (const std::string& path : args.files) {
     lang::CompileResult compiled = loader.load(path, args.overrides, true);
     valid = valid && compiled.ok();
+    if (args.probe && compiled.ok()) reached = probe_all(compiled, args.json, env) && reached;
     if (args.json) {
       append_array(lang::render_json(compiled.diagnostics, *compiled.files), json);
       continue;
@@ -54,7 +84,8 @@ int run_command(const CheckArgs& args) {
                   compiled.diagnostics.num_errors() == 1 ? "" : "s");
   }
   if (args.json) std::printf("{\"valid\":%s,\"diagnostics\":[%s]}\n", valid ? "true" : "false", json.c_str());
-  return valid ? kExitOk : kExitInvalid;
+  if (!valid) return kExitInvalid;
+  return reached ? kExitOk : kExitFailed;
 }
 
 }  // namespace thalweg::daemon

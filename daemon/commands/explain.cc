@@ -4,6 +4,7 @@
 #include "daemon/client/client.h"
 #include "daemon/commands/commands.h"
 #include "daemon/console.h"
+#include "daemon/environment.h"
 #include "daemon/graph_view.h"
 #include "daemon/load.h"
 
@@ -55,6 +56,10 @@ int explain_running(const ExplainArgs& args, const Env& env) {
 int run_command(const ExplainArgs& args) {
   if (!args.pipeline.empty()) return explain_running(args, real_env());
   Env env = real_env();
+  if (auto added = add_env_file(args.env_file, env); !added) {
+    complain(added.error().message);
+    return kExitUsage;
+  }
   Loader loader(env);
   lang::CompileResult compiled = loader.load(args.file, args.overrides);
   print_diagnostics(compiled.diagnostics, *compiled.files);

@@ -1,9 +1,11 @@
+#include <charconv>
 #include <cstdio>
 #include <optional>
 
 #include "connectors/registry.h"
 #include "daemon/commands/commands.h"
 #include "daemon/console.h"
+#include "daemon/environment.h"
 #include "daemon/load.h"
 #include "daemon/log.h"
 #include "daemon/progress.h"
@@ -15,6 +17,7 @@ namespace thalweg::daemon {
 namespace {
 
 constexpr std::int64_t kTickNs = 100'000'000;
+constexpr std::uint32_t kWorkersMax = 256;
 
 // One `thalweg run`, from its files to its exit code.
 class RunCommand {
@@ -26,6 +29,10 @@ class RunCommand {
     if (!args_.listen.empty()) {
       address = net::parse_address(args_.listen);
       if (!address || !may_listen(*address)) return kExitUsage;
+    }
+    if (auto added = add_env_file(args_.env_file, env_); !added) {
+      complain(added.error().message);
+      return kExitUsage;
     }
     if (int exit_code = load(); exit_code != kExitOk) return exit_code;
     if (address)
@@ -107,7 +114,20 @@ class RunCommand {
 
   [[nodiscard]] std::uint32_t workers_of(const lang::CompileResult& compiled) const {
     if (args_.workers > 0) return args_.workers;
+    if (std::uint32_t wanted = workers_of_environment(); wanted > 0) return wanted;
     return compiled.plan.workers > 0 ? compiled.plan.workers : 1;
+  }
+
+  // 0: says nothing.
+  [[nodiscard]] std::uint32_t workers_of_environment() const {
+    for (const char* name : {"THALWEG_WORKERS", "PATHWAY_THREADS"}) {
+      std::string text = env_.variable(name).value_or("");
+      std::uint32_t value = 0;
+      auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+      if (error == std::errc() && end == text.data() + text.size() && value >= 1 && value <= kWorkersMax) return value;
+      if (!text.empty()) complain(std::string(name) + "=" + text + " is no number of workers; it is left out");
+    }
+    return 0;
   }
 
   static RunOptions options_of(const ServedPipeline& pipeline, const plan::Plan& plan) {

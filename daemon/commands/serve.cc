@@ -9,6 +9,7 @@
 
 #include "daemon/commands/commands.h"
 #include "daemon/console.h"
+#include "daemon/environment.h"
 #include "daemon/log.h"
 #include "daemon/rest/rest_server.h"
 #include "daemon/serve/config.h"
@@ -78,25 +79,16 @@ class ServeCommand {
  private:
   enum class Ask : std::uint8_t { kNothing, kReload, kStop };
 
-  // `--env-file`: as if it were in the environment, which wins.
   int read_environment() {
-    if (args_.env_file.empty()) return kExitOk;
-    auto pairs = read_env_file(args_.env_file, *env_.disk);
-    if (!pairs) {
-      complain(pairs.error().message);
-      return kExitUsage;
-    }
-    auto values = std::make_shared<std::map<std::string, std::string>>(pairs->begin(), pairs->end());
-    env_.variable = [outer = env_.variable, values](const std::string& name) -> std::optional<std::string> {
-      if (auto own = outer(name)) return own;
-      auto at = values->find(name);
-      return at == values->end() ? std::nullopt : std::optional(at->second);
-    };
-    return kExitOk;
+    if (args_.env_file.empty()) return kExitOk;  // a daemon takes no `.env` from wherever it was started
+    auto added = add_env_file(args_.env_file, env_);
+    if (!added) complain(added.error().message);
+    return added ? kExitOk : kExitUsage;
   }
 
   int read_config() {
     std::string path = args_.config;
+    if (path.empty()) path = env_.variable("THALWEG_CONFIG").value_or("");
     if (path.empty() && env_.disk->stat(std::string(kConfigPath))) path = kConfigPath;
     LoadedConfig loaded = load_config(path, env_);
     print_diagnostics(loaded.diagnostics, *loaded.files);

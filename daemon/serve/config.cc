@@ -345,33 +345,4 @@ Result<std::string> read_text(const std::string& path, std::uint64_t bytes_max, 
   return text;
 }
 
-Result<std::vector<std::pair<std::string, std::string>>> read_env_file(const std::string& path, Disk& disk) {
-  std::string text = TRY(read_text(path, kConfigBytesMax, disk));
-  std::vector<std::pair<std::string, std::string>> out;
-  std::size_t line_number = 0;
-  auto blank = [](char c) { return c == ' ' || c == '\t' || c == '\r'; };
-  for (std::size_t begin = 0; begin < text.size();) {
-    std::size_t end = std::min(text.find('\n', begin), text.size());
-    std::string line = text.substr(begin, end - begin);
-    begin = end + 1;
-    ++line_number;
-    while (!line.empty() && blank(line.front())) line.erase(0, 1);
-    while (!line.empty() && blank(line.back())) line.pop_back();
-    if (line.empty() || line.front() == '#') continue;
-    if (line.starts_with("export ")) line.erase(0, 7);
-    std::size_t equals = line.find('=');
-    if (equals == std::string::npos || equals == 0)
-      return fail(Code::kInvalidArgument, path + ":" + std::to_string(line_number) + ": expected NAME=VALUE");
-    std::string name = line.substr(0, equals);
-    while (!name.empty() && blank(name.back())) name.pop_back();
-    if (!ast::is_identifier(name))
-      return fail(Code::kInvalidArgument, path + ":" + std::to_string(line_number) + ": `" + name + "` is no name");
-    std::string value = line.substr(equals + 1);
-    while (!value.empty() && blank(value.front())) value.erase(0, 1);
-    bool quoted = value.size() >= 2 && (value.front() == '"' || value.front() == '\'') && value.back() == value.front();
-    out.emplace_back(std::move(name), quoted ? value.substr(1, value.size() - 2) : value);
-  }
-  return out;
-}
-
 }  // namespace thalweg::daemon

@@ -65,9 +65,6 @@ struct LoadedConfig {
 // The table of options, for documentation.
 [[nodiscard]] const std::vector<config::OptionSpec>& config_specs();
 
-// NAME=VALUE lines, `#` comments, `export` before a name, quotes around a value. The error names the line.
-[[nodiscard]] Result<std::vector<std::pair<std::string, std::string>>> read_env_file(const std::string& path,
-                                                                                     Disk& disk);
 // The whole file, if it is no larger than that.
 [[nodiscard]] Result<std::string> read_text(const std::string& path, std::uint64_t bytes_max, Disk& disk);
 

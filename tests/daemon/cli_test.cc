@@ -143,4 +143,68 @@ TEST_CASE("explain draws the graph in four forms") {
   CHECK_THAT(thalweg(scratch.path(), {"explain", "p.yaml", "--format", "mermaid"}).out, Contains("flowchart LR"));
 }
 
+TEST_CASE("init writes a pipeline whose tests pass, and nothing over what is there") {
+  ScratchDirectory scratch;
+  std::string listed = thalweg(scratch.path(), {"init", "--list"}).out;
+  for (const char* name : {"words", "join", "windows", "sql"}) {
+    INFO(name);
+    CHECK_THAT(listed, Contains(name));
+    Finished made = thalweg(scratch.path(), {"init", name, "--dir", name});
+    CHECK(made.exit_code == 0);
+    CHECK_THAT(made.out, Contains(std::string(name) + "/pipeline.yaml"));
+    std::string file = std::string(name) + "/pipeline.yaml";
+    CHECK(thalweg(scratch.path(), {"test", file}).exit_code == 0);
+    CHECK(thalweg(scratch.path(), {"run", file, "--until-idle", "0.2"}).exit_code == 0);
+  }
+  Finished again = thalweg(scratch.path(), {"init", "--dir", "words"});
+  CHECK(again.exit_code == 1);
+  CHECK_THAT(again.err, Contains("is there already"));
+  Finished unknown = thalweg(scratch.path(), {"init", "wordz"});
+  CHECK(unknown.exit_code == 2);
+  CHECK_THAT(unknown.err, Contains("did you mean `words`"));
+}
+
+TEST_CASE("the manual page names every command and option") {
+  ScratchDirectory scratch;
+  std::string page = thalweg(scratch.path(), {"man"}).out;
+  CHECK_THAT(page, Contains(".TH THALWEG 1"));
+  for (const char* text : {"thalweg run", "thalweg schema infer", "\\-\\-until\\-idle", "EXIT STATUS"})
+    CHECK_THAT(page, Contains(text));
+}
+
+TEST_CASE("check --probe reaches what a pipeline names") {
+  ScratchDirectory scratch;
+  scratch.write("p.yaml", kCounts);
+  Finished missing = thalweg(scratch.path(), {"check", "p.yaml", "--probe"});
+  CHECK(missing.exit_code == 1);
+  CHECK_THAT(missing.err, Contains("words.csv"));
+  scratch.write("words.csv", "word,n\na,1\n");
+  Finished there = thalweg(scratch.path(), {"check", "p.yaml", "--probe"});
+  CHECK(there.exit_code == 0);
+  CHECK_THAT(there.out, Contains("io.csv.read words: reached"));
+  scratch.write("e.yaml",
+                "$a: !io.exec.read {command: [no-such-program], schema: !schema_from_types {a: int}}\nb: $a\n");
+  Finished program = thalweg(scratch.path(), {"check", "e.yaml", "--probe"});
+  CHECK(program.exit_code == 1);
+  CHECK_THAT(program.err, Contains("no program `no-such-program`"));
+}
+
+TEST_CASE("variables come from .env and --env-file, workers from the environment") {
+  ScratchDirectory scratch;
+  scratch.write("words.csv", "word,n\na,1\n");
+  std::string pipeline = kCounts;
+  pipeline.replace(pipeline.find("./words.csv"), 11, "$WORDS_FILE");
+  scratch.write("p.yaml", pipeline);
+  CHECK(thalweg(scratch.path(), {"check", "p.yaml"}).exit_code == 3);
+  scratch.write("named.env", "# where the words are\nexport WORDS_FILE='./words.csv'\n");
+  CHECK(thalweg(scratch.path(), {"check", "p.yaml", "--env-file", "named.env"}).exit_code == 0);
+  scratch.write(".env", "WORDS_FILE=./words.csv\n");
+  CHECK(thalweg(scratch.path(), {"run", "p.yaml", "--threads", "2"}).exit_code == 0);
+  CHECK(thalweg(scratch.path(), {"spawn", "p.yaml"}).exit_code == 0);
+  scratch.write(".env", "no pair\n");
+  Finished broken = thalweg(scratch.path(), {"run", "p.yaml"});
+  CHECK(broken.exit_code == 2);
+  CHECK_THAT(broken.err, Contains(".env:1"));
+}
+
 }  // namespace thalweg::tests

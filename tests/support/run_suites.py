@@ -22,7 +22,7 @@ from style_check import check_style
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULT_LINE = re.compile(r"^(\d+) passed, (\d+) failed$")
-PIPELINE_SUITES = ["config/examples", "tests/pipelines"]  # folders given to `thalweg test`
+PIPELINE_SUITES = ["config/examples", "config/templates", "tests/pipelines"]  # folders given to `thalweg test`
 SANITIZED = ["tests/engine/engine_tests", "tests/pipeline_lang/lang_tests"]
 
 
