@@ -72,6 +72,7 @@ class Api {
   Checked<TableAt> table_of(const Call& call) const;
 
   Answer index(const Call& call);
+  Answer ui_file(const Call& call);
   Answer health(const Call& call);
   Answer ready(const Call& call);
   Answer metrics(const Call& call);

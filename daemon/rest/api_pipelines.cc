@@ -1,4 +1,5 @@
 // Handlers about the server and its pipelines.
+#include "daemon/dashboard/dashboard.h"
 #include "daemon/graph_view.h"
 #include "daemon/json_writer.h"
 #include "daemon/rest/api.h"
@@ -13,8 +14,8 @@ net::HttpResponse html_response(std::string body) {
   net::HttpResponse response;
   response.headers.add("Content-Type", "text/html; charset=utf-8");
   response.headers.add("Content-Security-Policy",
-                       "default-src 'self'; img-src 'self' data:; style-src 'unsafe-inline'; "
-                       "script-src 'unsafe-inline'; frame-ancestors 'none'");
+                       "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; "
+                       "form-action 'none'; frame-ancestors 'none'");
   response.body = std::move(body);
   return response;
 }
@@ -82,7 +83,15 @@ void append_error(const ServedPipeline& pipeline, const DataError& error, JsonWr
 
 }  // namespace
 
-Answer Api::index(const Call&) { return html_response(std::string(status_page())); }
+Answer Api::index(const Call& call) {
+  if (auto file = dashboard_response(*call.request, "index.html")) return std::move(*file);
+  return html_response(no_dashboard_page());
+}
+
+Answer Api::ui_file(const Call& call) {
+  if (auto file = dashboard_response(*call.request, call.in_path("f"))) return std::move(*file);
+  return refuse(404, "no_such_path", "the dashboard has no such file");
+}
 
 Answer Api::docs(const Call&) { return html_response(docs_page(routes())); }
 

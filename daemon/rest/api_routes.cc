@@ -21,7 +21,8 @@ constexpr QueryParameter kAccept{"accept", "boolean", "true: also where outputs 
 
 const std::vector<Route>& Api::routes() {
   static const std::vector<Route> kRoutes = {
-      {"GET", "/", "index", "A page that shows the pipelines", "text/html", {}, &Api::index},
+      {"GET", "/", "dashboard", "The dashboard; it asks for a token itself", "text/html", {}, &Api::index, Role::kNone},
+      {"GET", "/ui/{f}", "dashboardFile", "A file of the dashboard", "text/javascript", {}, &Api::ui_file, Role::kNone},
       {"GET", "/healthz", "health", "The process lives", kJson, {}, &Api::health, Role::kNone},
       {"GET",
        "/readyz",

@@ -4,14 +4,14 @@
 #pragma once
 
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "daemon/rest/route.h"
 
 namespace thalweg::daemon {
 
-[[nodiscard]] std::string_view status_page();
+// Where the dashboard would be, if it had been built in.
+[[nodiscard]] std::string no_dashboard_page();
 [[nodiscard]] std::string docs_page(const std::vector<Route>& routes);
 
 }  // namespace thalweg::daemon
