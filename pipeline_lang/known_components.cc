@@ -70,8 +70,6 @@ const Family kConnectors[] = {
       "redis.write",
       "snowflake.read",
       "snowflake.write",
-      "sqlite.read",
-      "sqlite.write",
       "s3.read",
       "s3.write",
       "s3_csv.read",

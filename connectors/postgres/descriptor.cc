@@ -23,7 +23,11 @@ Result<std::unique_ptr<Source>> make_reader(const plan::Source& source, Env&) {
 
 // The columns as the server has them, asked for once.
 Result<std::vector<plan::SourceField>> fields_from_catalogue(const ReadSettings& settings, Env& env) {
-  auto connection = TRY(postgres::Connection::open(settings.access, env));
+  // A check must not wait for long.
+  postgres::Access access = settings.access;
+  if (std::ranges::none_of(access.parameters, [](const auto& p) { return p.first == "connect_timeout"; }))
+    access.parameters.emplace_back("connect_timeout", "3");
+  auto connection = TRY(postgres::Connection::open(access, env));
   const postgres::TableInfo table = TRY(postgres::find_table(*connection, settings.table));
   std::vector<plan::SourceField> out;
   for (const postgres::TableColumn& column : table.columns) {
@@ -64,6 +68,12 @@ ConnectorDescriptor reader() {
               .options = postgres::read_options(),
               .upsert_by_default = true};
   out.make_source = make_reader;
+  out.probe = [](const Setting& args, Env& env) -> Result<void> {
+    const ReadSettings settings = TRY(ReadSettings::from(args, ""));
+    auto connection = TRY(postgres::Connection::open(settings.access, env));
+    TRY(postgres::find_table(*connection, settings.table));
+    return {};
+  };
   out.describe = describe_reader;
   return out;
 }
@@ -78,6 +88,12 @@ ConnectorDescriptor writer(std::string name, std::string doc, std::string exampl
   out.make_sink = [snapshot](const plan::Output& output, const Schema& schema, Env&) -> Result<std::unique_ptr<Sink>> {
     auto settings = TRY(WriteSettings::from(output.args, schema, output.name, snapshot));
     return std::make_unique<postgres::PostgresSink>(std::move(settings), schema);
+  };
+  out.probe = [](const Setting& args, Env& env) -> Result<void> {
+    const postgres::Access access = TRY(postgres::Access::from(args, ""));
+    auto connection = TRY(postgres::Connection::open(access, env));
+    TRY(connection->run("SELECT 1"));
+    return {};
   };
   out.check = [snapshot](const Setting& args, const Schema& schema) -> Result<void> {
     TRY(WriteSettings::from(args, schema, "", snapshot));

@@ -1,0 +1,68 @@
+// connectors/sqlite/sink.h
+//
+// `io.sqlite.write`: a stream of changes that grows, or a snapshot that is kept. A commit is one transaction; with
+// `delivery: exactly_once` the transaction also moves the mark of the last commit.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "connectors/formats/report.h"
+#include "connectors/sqlite/database.h"
+#include "engine/io/sink.h"
+
+namespace thalweg::sqlite {
+
+enum class InitMode : std::uint8_t { kDefault, kCreateIfNotExists, kReplace };
+
+struct WriteSettings {
+  std::string path;
+  std::string table;
+  std::string name;  // of the sink
+  bool snapshot = false;
+  InitMode init = InitMode::kDefault;
+  std::vector<std::uint32_t> key;
+  std::vector<std::uint32_t> sort_by;
+  bool exactly_once = false;
+  BadRowPolicy::Action bad_rows = BadRowPolicy::Action::kLog;
+  std::string dead_letters;
+};
+
+class SqliteSink final : public Sink {
+ public:
+  SqliteSink(WriteSettings settings, const Schema& schema)
+      : settings_(std::move(settings)), schema_(schema), policy_(settings_.bad_rows, settings_.name) {}
+  Result<void> open(const SinkContext& context) override;
+  Result<void> begin(std::uint64_t commit) override;
+  Result<void> write(std::uint64_t commit, const Batch& batch) override;
+  Result<void> end(std::uint64_t commit) override;
+  Result<void> close(bool complete) override;
+
+ private:
+  [[nodiscard]] Result<void> prepare_table();
+  [[nodiscard]] Result<void> check_table(const TableInfo& table);
+  [[nodiscard]] Result<void> create_table() const;
+  [[nodiscard]] Result<void> prepare_statements();
+  [[nodiscard]] Result<void> take_over();
+  [[nodiscard]] Result<void> write_all(std::uint64_t commit);
+  [[nodiscard]] Result<void> insert(std::uint64_t commit, const Batch& batch, std::size_t row);
+  [[nodiscard]] Result<void> merge(std::uint64_t commit, const Batch& batch);
+  [[nodiscard]] bool acceptable(std::uint64_t commit, const Batch& batch, std::size_t row);
+
+  const WriteSettings settings_;
+  const Schema schema_;
+  BadRowPolicy policy_;
+  std::vector<bool> not_null_;  // by column
+  std::optional<Database> database_;
+  std::optional<Statement> insert_, delete_, advance_;
+  std::vector<Batch> commit_batches_;
+  std::uint64_t generation_ = 0;
+  std::uint64_t last_commit_ = 0;
+  bool skipping_ = false;
+  bool again_ = false;  // rejected rows were told already
+  std::uint64_t rejected_ = 0;
+};
+
+}  // namespace thalweg::sqlite
