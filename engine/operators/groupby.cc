@@ -12,6 +12,7 @@
 #include "engine/operators/reducers/reducer_set.h"
 #include "engine/operators/registry.h"
 #include "engine/state/hash_index.h"
+#include "engine/state/saved_rows.h"
 
 namespace thalweg::operators {
 
@@ -39,6 +40,8 @@ class GroupBy : public Operator {
   void push(std::size_t, Batch batch, OperatorContext& context) override;
   void close(OperatorContext& context) override;
   bool replay(OperatorContext& context) override;
+  void save(StateWriter& out) const override;
+  Result<void> load(StateReader& in, const ShardFilter& mine) override;
   [[nodiscard]] StateSize state() const override {
     return {groups_.size(), groups_.bytes() + index_.bytes() + touched_flag_.capacity() + reducers_.bytes()};
   }
@@ -265,6 +268,50 @@ bool GroupBy::replay(OperatorContext& context) {
   return true;
 }
 
+// How stored groups are spread: their cells are the grouping columns, the instance last.
+Route route_of_groups(const plan::GroupBy& params) {
+  if (params.instance) return {Route::By::kColumns, {static_cast<std::uint32_t>(params.by.size())}};
+  if (params.by.empty()) return {Route::By::kOne, {}};
+  plan::Columns columns(params.by.size());
+  std::iota(columns.begin(), columns.end(), 0U);
+  return {Route::By::kColumns, columns};
+}
+
+void GroupBy::save(StateWriter& out) const {
+  std::vector<std::uint32_t> groups = live_rows(groups_);
+  save_rows(groups_, groups, out);
+  reducers_.save(groups, out);
+  out.put_bool(emitted_nothing_row_);
+}
+
+Result<void> GroupBy::load(StateReader& in, const ShardFilter& mine) {
+  std::vector<std::uint32_t> by_place;
+  Route route = route_of_groups(params_);
+  TRY(load_chunks(in, groups_.types(), false, [&](Batch batch) -> Result<void> {
+    std::vector<std::uint32_t> taken = mine.rows_of(route, batch);
+    std::size_t first = by_place.size();
+    by_place.resize(first + batch.num_rows, kNotMine);
+    if (taken.size() < batch.num_rows) batch = batch.gather(taken);
+    std::vector<std::uint32_t> ids;
+    groups_.insert_all(pointers_to(batch), batch.num_rows, nullptr, ids);
+    hashes_.assign(batch.num_rows, 0);
+    for (const Column& column : batch.columns) column.hash_into(hashes_);
+    index_.reserve(index_.size() + ids.size());
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (i + kSlotAhead < ids.size()) index_.prefetch(hashes_[i + kSlotAhead]);
+      index_.insert(hashes_[i], ids[i]);
+      by_place[first + taken[i]] = ids[i];
+    }
+    return {};
+  }));
+  touched_flag_.resize(std::max<std::size_t>(touched_flag_.size(), groups_.end()));
+  reducers_.reserve(groups_.end());
+  TRY(reducers_.load(in, by_place));
+  bool nothing = TRY(in.boolean());
+  emitted_nothing_row_ = emitted_nothing_row_ || (nothing && mine.takes_single());
+  return {};
+}
+
 void GroupBy::drop_empty_groups() {
   std::vector<std::size_t> columns(group_columns_.size());
   std::iota(columns.begin(), columns.end(), 0U);
@@ -295,17 +342,11 @@ std::vector<Route> routes(const plan::Node& node) {
   return {Route{Route::By::kColumns, params.by}};
 }
 
-Route spread(const plan::Node& node) {
-  const auto& params = std::get<plan::GroupBy>(node.params);
-  if (params.instance) return {Route::By::kColumns, {static_cast<std::uint32_t>(params.by.size())}};
-  if (params.by.empty()) return {Route::By::kOne, {}};
-  plan::Columns columns(params.by.size());
-  std::iota(columns.begin(), columns.end(), 0U);
-  return {Route::By::kColumns, columns};
-}
+Route spread(const plan::Node& node) { return route_of_groups(std::get<plan::GroupBy>(node.params)); }
 
 }  // namespace
 
-const OperatorDescriptor kGroupBy{.name = "groupby", .routes = routes, .output_route = spread, .make = make};
+const OperatorDescriptor kGroupBy{
+    .name = "groupby", .routes = routes, .output_route = spread, .make = make, .state_version = 1};
 
 }  // namespace thalweg::operators

@@ -7,11 +7,15 @@
 // J3  A row whose join key has an ERROR (or a None that matches nothing) has no partner; an ERROR is logged.
 // J4  Results keyed by one side go through a keyed table, so that several partners of a row are an ERROR, not a mess.
 #include <algorithm>
+#include <numeric>
+#include <unordered_map>
 
+#include "engine/operators/quiet_context.h"
 #include "engine/operators/registry.h"
 #include "engine/plan/rewrite/liveness.h"
 #include "engine/state/join_index.h"
 #include "engine/state/keyed_rows.h"
+#include "engine/state/saved_rows.h"
 
 namespace thalweg::operators {
 
@@ -42,6 +46,7 @@ struct JoinSpec {
   std::array<bool, 2> pads{};  // rows of this side without partner appear
   bool none_matches = true;
   JoinKey key = JoinKey::kPair;
+  std::vector<Type> right_types;   // ix: of the table looked into
   bool by_right_key = false;       // ix: the right side is found by its row key
   bool misses_are_errors = false;  // ix: a miss is ERROR, not None
   bool with_keys = true;           // row keys of the inputs are stored
@@ -84,12 +89,12 @@ class Join : public Operator {
     std::vector<Type> types;
     for (const ColumnSpec& column : spec_.schema.columns) types.push_back(column.type);
     if (spec_.key != JoinKey::kPair && !spec_.by_right_key) keyed_.emplace(types);
+    if (spec_.by_right_key) lookup_.emplace(spec_.right_types);
   }
 
   void push(std::size_t port, Batch batch, OperatorContext& context) override {
     if (spec_.with_keys) batch.materialise_keys();
     if (spec_.by_right_key && port == 1) {
-      if (!lookup_) lookup_.emplace(types_of(batch));
       right_staged_.push_back(std::move(batch));
       return;
     }
@@ -98,8 +103,15 @@ class Join : public Operator {
   void close(OperatorContext& context) override;
   bool replay(OperatorContext& context) override;
   [[nodiscard]] StateSize state() const override { return {index_.num_rows(), index_.bytes()}; }
+  void save(StateWriter& out) const override;
+  Result<void> load(StateReader& in, const ShardFilter& mine) override;
 
  private:
+  [[nodiscard]] Route route_of_keys() const;
+  [[nodiscard]] Key result_key(int side, const Key& key) const;
+  [[nodiscard]] std::unordered_map<Key, std::uint64_t> homes() const;
+  void save_keyed(StateWriter& out) const;
+  Result<void> load_keyed(StateReader& in, const ShardFilter& mine);
   struct Staged {
     Batch batch;
     std::vector<std::uint32_t> entries;  // by row; kNone: has no partner for ever
@@ -109,7 +121,12 @@ class Join : public Operator {
     std::array<std::int64_t, 2> before;
   };
 
-  static std::vector<Type> types_of(const Batch& batch);
+  // Rows that match nothing whatever comes, where results are kept by key: hash of the join key, and how many.
+  struct Lone {
+    std::uint64_t hash = 0;
+    std::int64_t count = 0;
+  };
+
   std::vector<const Column*> key_columns(int side, const Batch& batch, Column& key_column) const;
   std::vector<const Column*> kept_columns(int side, const Batch& batch) const;
   [[nodiscard]] bool can_match(std::span<const Column* const> key, std::uint32_t row, bool& error) const;
@@ -133,8 +150,9 @@ class Join : public Operator {
 
   const JoinSpec spec_;
   JoinIndex index_;
-  std::optional<KeyedRows> keyed_;   // J4
-  std::optional<KeyedRows> lookup_;  // ix: the table looked into
+  std::optional<KeyedRows> keyed_;      // J4
+  std::optional<KeyedRows> lookup_;     // ix: the table looked into
+  std::unordered_map<Key, Lone> lone_;  // by the key of the result, with keyed_
   std::vector<Batch> right_staged_;
 
   // Of the running commit:
@@ -149,21 +167,6 @@ class Join : public Operator {
   std::vector<std::uint32_t> match_partners_;
   std::vector<Diff> match_diffs_;
 };
-
-std::vector<Type> Join::types_of(const Batch& batch) {
-  // Only the physical shape matters to a keyed table that is never compared in order.
-  std::vector<Type> types;
-  for (const Column& column : batch.columns) {
-    switch (column.phys()) {
-      case Phys::kU8: types.push_back(Type(Kind::kBool, true)); break;
-      case Phys::kI64: types.push_back(Type(Kind::kInt, true)); break;
-      case Phys::kF64: types.push_back(Type(Kind::kFloat, true)); break;
-      case Phys::kU128: types.push_back(Type(Kind::kPointer, true)); break;
-      case Phys::kView: types.push_back(Type(Kind::kBytes, true)); break;
-    }
-  }
-  return types;
-}
 
 std::vector<const Column*> Join::key_columns(int side, const Batch& batch, Column& key_column) const {
   if (side == 1 && spec_.by_right_key) {
@@ -244,6 +247,11 @@ void Join::take(int side, Batch batch, OperatorContext& context) {
     if (entries[row] != JoinIndex::kNone) continue;
     lone.push_back(row);
     lone_diffs.push_back(batch.diff(row));
+    if (!keyed_) continue;
+    Key of_result = result_key(side, batch.keys[row]);
+    Lone& known = lone_[of_result];
+    known.hash = hashes_[row];
+    if ((known.count += batch.diff(row)) == 0) lone_.erase(of_result);
   }
   if (!lone.empty()) pad_rows(side, batch, lone, std::move(lone_diffs), context);
   staged_[static_cast<std::size_t>(side)].push_back({std::move(batch), std::move(entries)});
@@ -499,6 +507,83 @@ bool Join::replay(OperatorContext& context) {
   return true;
 }
 
+// ---------------------------------------------------------------- saved
+
+// How join keys are spread, as rows of their cells.
+Route Join::route_of_keys() const {
+  if (spec_.by_right_key) return {Route::By::kPointer, {0}};
+  plan::Columns columns(spec_.on[0].size());
+  std::iota(columns.begin(), columns.end(), 0U);
+  return columns_or_one(columns);
+}
+
+// Of the row of one side alone: whether padded or not, where results have the key of that side.
+Key Join::result_key(int side, const Key& key) const {
+  bool is_key = side == (spec_.key == JoinKey::kLeft ? 0 : 1);
+  if (is_key) return key;
+  return side == 0 ? key_of_pair(key, std::nullopt) : key_of_pair(std::nullopt, key);
+}
+
+// Results kept by key lie where their join key does, and do not say where: by key of the result the hash of that.
+std::unordered_map<Key, std::uint64_t> Join::homes() const {
+  std::unordered_map<Key, std::uint64_t> out;
+  for (int side : {0, 1})
+    for (std::uint32_t id : live_rows(index_.rows(side)))
+      out[result_key(side, index_.rows(side).key(id))] = index_.hash_of_entry(index_.entry_of(side, id));
+  for (const auto& [key, lone] : lone_) out[key] = lone.hash;
+  return out;
+}
+
+void Join::save(StateWriter& out) const {
+  index_.save(out);
+  if (lookup_) lookup_->save(out);
+  if (keyed_) save_keyed(out);
+}
+
+void Join::save_keyed(StateWriter& out) const {
+  std::unordered_map<Key, std::uint64_t> known = homes();
+  std::vector<Key> keys = keyed_->keys();
+  std::vector<std::uint64_t> hashes;
+  for (const Key& key : keys) {
+    auto at = known.find(key);
+    hashes.push_back(at == known.end() ? 0 : at->second);
+  }
+  out.put_numbers(keys);
+  out.put_numbers(hashes);
+  keyed_->save(out);
+  out.put_u64(lone_.size());
+  for (const auto& [key, lone] : lone_) {
+    out.put_key(key);
+    out.put_u64(lone.hash);
+    out.put_i64(lone.count);
+  }
+}
+
+Result<void> Join::load(StateReader& in, const ShardFilter& mine) {
+  TRY(index_.load(in, [&](Batch& keys) { return mine.rows_of(route_of_keys(), keys); }));
+  if (lookup_) TRY(lookup_->load(in, [&](const Key& key) { return mine.takes_key(key); }));
+  if (keyed_) TRY(load_keyed(in, mine));
+  return {};
+}
+
+Result<void> Join::load_keyed(StateReader& in, const ShardFilter& mine) {
+  std::vector<Key> keys = TRY(in.numbers<Key>());
+  std::vector<std::uint64_t> hashes = TRY(in.numbers<std::uint64_t>());
+  if (keys.size() != hashes.size()) return in.corrupt("keys without their places");
+  auto takes = [&](std::uint64_t hash) { return spec_.on[0].empty() ? mine.takes_single() : mine.takes_hash(hash); };
+  std::unordered_map<Key, std::uint64_t> known;
+  for (std::size_t i = 0; i < keys.size(); ++i) known.emplace(keys[i], hashes[i]);
+  TRY(keyed_->load(in, [&](const Key& key) { return known.contains(key) && takes(known.at(key)); }));
+  for (std::size_t n = TRY(in.count(sizeof(Key) + 16)); n > 0; --n) {
+    Key key = TRY(in.key());
+    Lone lone;
+    lone.hash = TRY(in.u64());
+    lone.count = TRY(in.i64());
+    if (takes(lone.hash)) lone_[key] = lone;
+  }
+  return {};
+}
+
 void Join::end_commit() {
   for (const Touched& touched : touched_) touched_at_[touched.entry] = JoinIndex::kNone;
   for (std::uint32_t entry : shrunk_) index_.drop_if_empty(entry);
@@ -536,6 +621,7 @@ Result<std::unique_ptr<Operator>> make_ix(const plan::Node& node, const plan::Pl
   spec.none_matches = false;
   spec.key = JoinKey::kLeft;
   spec.by_right_key = true;
+  spec.right_types = column_types(plan.node(node.inputs[1]).schema);
   spec.misses_are_errors = !params.optional;
   spec.schema = node.schema;
   spec.span = node.span;
@@ -571,7 +657,9 @@ std::vector<Route> ix_routes(const plan::Node& node) {
 
 }  // namespace
 
-const OperatorDescriptor kJoin{.name = "join", .routes = join_routes, .output_route = join_spread, .make = make_join};
-const OperatorDescriptor kIx{.name = "ix", .routes = ix_routes, .output_route = spread_unknown, .make = make_ix};
+const OperatorDescriptor kJoin{
+    .name = "join", .routes = join_routes, .output_route = join_spread, .make = make_join, .state_version = 1};
+const OperatorDescriptor kIx{
+    .name = "ix", .routes = ix_routes, .output_route = spread_unknown, .make = make_ix, .state_version = 1};
 
 }  // namespace thalweg::operators

@@ -7,11 +7,13 @@
 // window, not of the partition. Rows that leave stay in the store until the end of the commit, for their retraction.
 #include <algorithm>
 
+#include "engine/operators/quiet_context.h"
 #include "engine/operators/registry.h"
 #include "engine/state/hash_index.h"
 #include "engine/state/order_prefix.h"
 #include "engine/state/order_stage.h"
 #include "engine/state/row_store.h"
+#include "engine/state/saved_rows.h"
 #include "engine/state/sorted_entries.h"
 
 namespace thalweg::operators {
@@ -30,6 +32,24 @@ class TopK : public Operator {
   [[nodiscard]] StateSize state() const override {
     return {rows_.size(), rows_.bytes() + index_.bytes() + partitions_.bytes()};
   }
+
+  // The rows say it all, with how often each is there as their diffs.
+  void save(StateWriter& out) const override {
+    save_rows(rows_, out, [&](Batch& batch, std::span<const std::uint32_t> ids) {
+      std::vector<Diff> diffs(ids.size());
+      for (std::size_t i = 0; i < ids.size(); ++i) diffs[i] = static_cast<Diff>(counts_[ids[i]]);
+      if (std::ranges::any_of(diffs, [](Diff diff) { return diff != 1; })) batch.set_diffs(std::move(diffs));
+    });
+  }
+  Result<void> load(StateReader& in, const ShardFilter& mine) override {
+    return load_chunks(in, rows_.types(), true, [&](Batch batch) -> Result<void> {
+      QuietContext quiet;
+      batch = mine.select(columns_or_one(params_.partition), std::move(batch));
+      if (!batch.empty()) push(0, std::move(batch), quiet);
+      return {};
+    });
+  }
+  Result<void> finish_load() override { return QuietContext().close(*this); }
 
  private:
   struct Partition {
@@ -229,6 +249,7 @@ Route spread(const plan::Node& node) { return routes(node)[0]; }
 
 }  // namespace
 
-const OperatorDescriptor kTopK{.name = "top_k", .routes = routes, .output_route = spread, .make = make};
+const OperatorDescriptor kTopK{
+    .name = "top_k", .routes = routes, .output_route = spread, .make = make, .state_version = 1};
 
 }  // namespace thalweg::operators

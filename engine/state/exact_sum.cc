@@ -200,4 +200,62 @@ double ExactSum::remainder() const {
   return all.rounded();
 }
 
+// ---------------------------------------------------------------- saved
+
+void ExactSum::append_to(SumColumns& columns) const {
+  columns.high.push_back(high_);
+  columns.low.push_back(low_);
+  columns.flags.push_back(
+      static_cast<std::uint8_t>((wide_ ? SumColumns::kWide : 0) | (special_ ? SumColumns::kSpecial : 0)));
+  if (wide_) columns.limbs.insert(columns.limbs.end(), wide_->limbs().begin(), wide_->limbs().end());
+  if (special_)
+    for (std::int64_t count : {special_->nan, special_->plus_infinity, special_->minus_infinity})
+      columns.specials.push_back(count);
+}
+
+ExactSum ExactSum::next_of(SumColumns& columns) {
+  ExactSum sum;
+  std::size_t i = columns.next++;
+  sum.high_ = columns.high[i];
+  sum.low_ = columns.low[i];
+  if ((columns.flags[i] & SumColumns::kWide) != 0) {
+    sum.wide_ = std::make_unique<WideSum>();
+    for (std::uint64_t& limb : sum.wide_->limbs()) limb = columns.limbs[columns.next_limb++];
+  }
+  if ((columns.flags[i] & SumColumns::kSpecial) != 0) {
+    auto next = [&] { return columns.specials[columns.next_special++]; };
+    sum.special_ = std::make_unique<Special>();
+    sum.special_->nan = next();
+    sum.special_->plus_infinity = next();
+    sum.special_->minus_infinity = next();
+  }
+  return sum;
+}
+
+void SumColumns::save(StateWriter& out) const {
+  out.put_numbers(high);
+  out.put_numbers(low);
+  out.put_numbers(flags);
+  out.put_numbers(limbs);
+  out.put_numbers(specials);
+}
+
+Result<void> SumColumns::load(StateReader& in, std::size_t sums) {
+  high = TRY(in.numbers<double>());
+  low = TRY(in.numbers<double>());
+  flags = TRY(in.numbers<std::uint8_t>());
+  limbs = TRY(in.numbers<std::uint64_t>());
+  specials = TRY(in.numbers<std::int64_t>());
+  std::size_t wide = 0;
+  std::size_t special = 0;
+  for (std::uint8_t flag : flags) {
+    wide += (flag & kWide) != 0 ? 1 : 0;
+    special += (flag & kSpecial) != 0 ? 1 : 0;
+  }
+  bool fits = high.size() == sums && low.size() == sums && flags.size() == sums &&
+              limbs.size() == wide * WideSum::kLimbs && specials.size() == special * 3;
+  if (!fits) return in.corrupt("another number of sums");
+  return {};
+}
+
 }  // namespace thalweg

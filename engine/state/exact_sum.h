@@ -9,6 +9,9 @@
 #include <array>
 #include <cstdint>
 #include <memory>
+#include <vector>
+
+#include "engine/state/archive.h"
 
 namespace thalweg {
 
@@ -17,12 +20,26 @@ class WideSum {
  public:
   void add(double v);  // finite
   void add(const WideSum& other, bool negated);
+  static constexpr int kLimbs = 35;
+  [[nodiscard]] std::array<std::uint64_t, kLimbs>& limbs() { return limbs_; }
   [[nodiscard]] double rounded() const;
   [[nodiscard]] bool is_zero() const;
 
  private:
-  static constexpr int kLimbs = 35;
   std::array<std::uint64_t, kLimbs> limbs_{};  // two's complement, least significant first
+};
+
+// Many sums as columns of an archive.
+struct SumColumns {
+  static constexpr std::uint8_t kWide = 1, kSpecial = 2;
+  std::vector<double> high, low;
+  std::vector<std::uint8_t> flags;
+  std::vector<std::uint64_t> limbs;                       // of those that are wide
+  std::vector<std::int64_t> specials;                     // of those that are special
+  std::size_t next = 0, next_limb = 0, next_special = 0;  // reading
+
+  void save(StateWriter& out) const;
+  Result<void> load(StateReader& in, std::size_t sums);
 };
 
 class ExactSum {
@@ -37,6 +54,10 @@ class ExactSum {
   // only.
   [[nodiscard]] double remainder() const;
   [[nodiscard]] bool is_finite() const { return !special_; }
+
+  void append_to(SumColumns& columns) const;
+  // The next of loaded columns, bit for bit.
+  [[nodiscard]] static ExactSum next_of(SumColumns& columns);
 
  private:
   struct Special {

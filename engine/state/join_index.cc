@@ -3,6 +3,8 @@
 #include <bit>
 #include <functional>
 
+#include "engine/state/saved_rows.h"
+
 namespace thalweg {
 
 namespace {
@@ -192,6 +194,89 @@ void JoinIndex::drop_if_empty(std::uint32_t id) {
 void JoinIndex::maintain() {
   keys_.compact_if_worthwhile();
   for (Side& side : sides_) side.rows.compact_if_worthwhile();
+}
+
+// ---------------------------------------------------------------- saved
+
+// The join keys; then the rows of either side, each with the place of its key and its count as its diff.
+void JoinIndex::save(StateWriter& out) const {
+  std::vector<std::uint32_t> keys = live_rows(keys_);
+  std::vector<std::uint32_t> places(keys_.end(), kNone);
+  for (std::uint32_t place = 0; place < keys.size(); ++place) places[keys[place]] = place;
+  save_rows(keys_, keys, out);
+  for (const Side& side : sides_)
+    save_rows(side.rows, out, [&](Batch& batch, std::span<const std::uint32_t> ids) {
+      std::vector<std::int64_t> of_row(ids.size());
+      std::vector<Diff> counts(ids.size());
+      bool single = true;
+      for (std::size_t i = 0; i < ids.size(); ++i) {
+        of_row[i] = places[side.links[ids[i]].entry];
+        counts[i] = side.links[ids[i]].count;
+        single &= counts[i] == 1;
+      }
+      batch.columns.push_back(Column::from_vector<std::int64_t>(Phys::kI64, std::move(of_row)));
+      if (!single) batch.set_diffs(std::move(counts));
+    });
+}
+
+Result<void> JoinIndex::load(StateReader& in, const std::function<std::vector<std::uint32_t>(Batch&)>& mine) {
+  std::vector<std::uint32_t> entries;  // by place; kNone: of another worker
+  TRY(load_chunks(in, keys_.types(), false, [&](Batch batch) -> Result<void> {
+    std::vector<std::uint32_t> taken = mine(batch);
+    std::size_t first = entries.size();
+    entries.resize(first + batch.num_rows, kNone);
+    if (taken.size() < batch.num_rows) batch = batch.gather(taken);
+    std::vector<std::uint32_t> ids;
+    keys_.insert_all(pointers_to(batch), batch.num_rows, nullptr, ids);
+    std::vector<std::uint64_t> hashes(batch.num_rows, 0);
+    for (const Column& column : batch.columns) column.hash_into(hashes);
+    entries_.resize(std::max<std::size_t>(entries_.size(), keys_.end()));
+    index_.reserve(index_.size() + ids.size());
+    constexpr std::size_t kAhead = 32;
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      if (i + kAhead < ids.size()) index_.prefetch(hashes[i + kAhead]);
+      index_.insert(hashes[i], ids[i]);
+      entries_[ids[i]] = Entry{};
+      entries_[ids[i]].hash = hashes[i];
+      entries[first + taken[i]] = ids[i];
+    }
+    return {};
+  }));
+  for (int s : {0, 1}) {
+    TRY(load_chunks(in, with_types(sides_[s].rows.types(), {Kind::kInt}), with_keys_, [&](Batch batch) -> Result<void> {
+      std::vector<std::uint32_t> taken, under;
+      Cells<std::int64_t> places = batch.columns.back().i64();
+      for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
+        auto place = static_cast<std::uint64_t>(places[row]);
+        if (place >= entries.size()) return in.corrupt("a row of no join key");
+        if (entries[place] == kNone) continue;
+        taken.push_back(row);
+        under.push_back(entries[place]);
+      }
+      Batch rows = without_last(std::move(batch), 1);
+      load_rows(s, taken.size() < rows.num_rows ? rows.gather(taken) : rows, under);
+      return {};
+    }));
+  }
+  return {};
+}
+
+void JoinIndex::load_rows(int s, const Batch& rows, std::span<const std::uint32_t> entries) {
+  Side& side = sides_[s];
+  std::vector<std::uint32_t> ids;
+  side.rows.insert_all(pointers_to(rows), rows.num_rows, &rows.keys, ids);
+  side.links.resize(std::max<std::size_t>(side.links.size(), side.rows.end()));
+  constexpr std::size_t kAhead = 16;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (i + kAhead < ids.size()) prefetch_entry(entries[i + kAhead]);
+    Entry& entry = entries_[entries[i]];
+    Diff count = rows.diff(i);
+    side.links[ids[i]] = {entry.head[s], kNone, entries[i], count};
+    if (entry.head[s] != kNone) side.links[entry.head[s]].previous = ids[i];
+    entry.head[s] = ids[i];
+    entry.count[s] += count;
+    if (count < 0) ++side.negative;
+  }
 }
 
 }  // namespace thalweg

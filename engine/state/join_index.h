@@ -11,8 +11,10 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <vector>
 
+#include "engine/state/archive.h"
 #include "engine/state/hash_index.h"
 #include "engine/state/row_store.h"
 
@@ -55,8 +57,16 @@ class JoinIndex {
   [[nodiscard]] std::size_t num_rows() const { return sides_[0].rows.size() + sides_[1].rows.size(); }
   [[nodiscard]] std::size_t bytes() const;
   void maintain();
+  [[nodiscard]] std::uint64_t hash_of_entry(std::uint32_t entry) const { return entries_[entry].hash; }
+  // The entry that a row is under. Requires: the row is there.
+  [[nodiscard]] std::uint32_t entry_of(int side, std::uint32_t row) const { return sides_[side].links[row].entry; }
+
+  void save(StateWriter& out) const;
+  // Adds what was saved of the join keys for which `mine` gives the rows. Requires: none of these keys is there.
+  Result<void> load(StateReader& in, const std::function<std::vector<std::uint32_t>(Batch&)>& mine);
 
  private:
+  void load_rows(int side, const Batch& rows, std::span<const std::uint32_t> entries);
   static constexpr std::size_t kLongWalk = 32;
   struct Entry {
     std::uint32_t head[2] = {kNone, kNone};

@@ -175,6 +175,14 @@ Batch KeyedRows::settle(const std::function<void(const Key&)>& on_duplicate) {
 
 // ---------------------------------------------------------------- saved
 
+std::vector<Key> KeyedRows::keys() const {
+  std::vector<Key> out;
+  for (std::uint32_t id : live_rows(rows_)) out.push_back(rows_.key(id));
+  for (const auto& [key, raw] : duplicates_)
+    if (!find(key)) out.push_back(key);
+  return out;
+}
+
 void KeyedRows::save(StateWriter& out) const {
   ENSURE(staged_.empty());
   save_rows(rows_, out);

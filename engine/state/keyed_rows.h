@@ -34,6 +34,8 @@ class KeyedRows {
   [[nodiscard]] std::size_t size() const { return rows_.size(); }
   [[nodiscard]] std::size_t bytes() const { return rows_.bytes() + index_.bytes(); }
 
+  // Of which there are rows, each once.
+  [[nodiscard]] std::vector<Key> keys() const;
   // Requires: nothing is staged.
   void save(StateWriter& out) const;
   // Adds what was saved, of the keys that `takes`; `added` is told of the rows. Requires: none of these keys is there.

@@ -8,6 +8,7 @@
 
 #include "engine/operators/reducers/reducer.h"
 #include "engine/state/hash_index.h"
+#include "engine/state/saved_rows.h"
 
 namespace thalweg {
 
@@ -54,9 +55,55 @@ class CountDistinct : public Reducer {
   }
   void maintain() override { values_.compact_if_worthwhile(); }
 
+  // Values with the place of their group in its stead.
+  void save(GroupList groups, StateWriter& out) const override {
+    std::vector<std::uint32_t> places(distinct_.size(), kNotMine);
+    for (std::uint32_t place = 0; place < groups.size(); ++place) places[groups[place]] = place;
+    std::vector<std::uint32_t> ids;
+    for (std::uint32_t id : live_rows(values_))
+      if (places[group_of(id)] != kNotMine) ids.push_back(id);
+    save_rows(values_, ids, out, [&](Batch& batch, std::span<const std::uint32_t> part) {
+      std::vector<std::int64_t> of_row(part.size());
+      std::vector<std::int64_t> counts(part.size());
+      for (std::size_t i = 0; i < part.size(); ++i) {
+        of_row[i] = places[group_of(part[i])];
+        counts[i] = counts_[part[i]];
+      }
+      batch.columns[0] = Column::from_vector<std::int64_t>(Phys::kI64, std::move(of_row));
+      batch.columns.push_back(Column::from_vector<std::int64_t>(Phys::kI64, std::move(counts)));
+    });
+  }
+  Result<void> load(StateReader& in, GroupList groups) override {
+    return load_chunks(in, with_types(values_.types(), {Kind::kInt}), false, [&](Batch batch) -> Result<void> {
+      std::vector<std::int64_t> now(batch.num_rows);
+      Cells<std::int64_t> places = batch.columns[0].i64();
+      for (std::size_t row = 0; row < batch.num_rows; ++row) {
+        auto place = static_cast<std::uint64_t>(places[row]);
+        if (place >= groups.size()) return in.corrupt("a value of no group");
+        now[row] = groups[place];
+      }
+      batch.columns[0] = Column::from_vector<std::int64_t>(Phys::kI64, std::move(now));
+      load_values(batch);
+      return {};
+    });
+  }
+
  private:
+  [[nodiscard]] std::uint32_t group_of(std::uint32_t id) const {
+    return static_cast<std::uint32_t>(values_.cell<std::int64_t>(0, id));
+  }
+  void load_values(const Batch& batch) {
+    Batch values = without_last(batch, 1);
+    std::vector<const Column*> columns = pointers_to(values);
+    std::vector<std::uint64_t> hashes(batch.num_rows, 0);
+    for (const Column* column : columns) column->hash_into(hashes);
+    for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
+      auto group = static_cast<std::uint32_t>(batch.columns[0].i64()[row]);
+      if (group != kNotMine) change(columns, row, hashes[row], group, batch.columns.back().i64()[row]);
+    }
+  }
   void change(std::span<const Column* const> columns, std::uint32_t row, std::uint64_t hash, std::uint32_t group,
-              Diff diff) {
+              std::int64_t diff) {
     std::uint32_t id = index_.find(hash, [&](std::uint32_t v) { return values_.row_equals(v, columns, row); });
     if (id == HashIndex::kNoRow) {
       id = values_.insert(columns, row, nullptr);
@@ -116,6 +163,19 @@ class ApproximateDistinct : public Reducer {
   }
   [[nodiscard]] std::size_t bytes() const override {
     return sketches_.capacity() * sizeof(sketches_[0]) + (filled_ << bits_);
+  }
+  void save(GroupList groups, StateWriter& out) const override {
+    for (std::uint32_t group : groups) out.put_numbers(sketches_[group]);
+  }
+  Result<void> load(StateReader& in, GroupList groups) override {
+    for (std::uint32_t group : groups) {
+      std::vector<std::uint8_t> sketch = TRY(in.numbers<std::uint8_t>());
+      if (!sketch.empty() && sketch.size() != std::size_t{1} << bits_) return in.corrupt("a sketch of another size");
+      if (group == kNotMine) continue;
+      if (!sketch.empty()) ++filled_;
+      sketches_[group] = std::move(sketch);
+    }
+    return {};
   }
 
  private:

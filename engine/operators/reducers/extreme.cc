@@ -58,6 +58,47 @@ class Extreme : public Reducer {
     return groups_.capacity() * sizeof(Group) + pool_.bytes() + in_trees_ * kNodeBytes;
   }
 
+  // Per group its values, the best last: so each finds its place at the end when they come back.
+  void save(GroupList groups, StateWriter& out) const override {
+    std::vector<std::uint32_t> sizes;
+    std::vector<std::int64_t> values, counts;
+    auto put = [&](std::int64_t value, std::int64_t count) {
+      values.push_back(value);
+      counts.push_back(count);
+    };
+    for (std::size_t from = 0; from < groups.size(); from += kGroupsPerPiece) {
+      sizes.clear(), values.clear(), counts.clear();
+      for (std::uint32_t group : groups.subspan(from, std::min(kGroupsPerPiece, groups.size() - from))) {
+        const Group& of = groups_[group];
+        std::size_t before = values.size();
+        if (of.tree)
+          for (auto at = of.tree->rbegin(); at != of.tree->rend(); ++at) put(at->first, at->second);
+        for (const Counted& item : std::span(of.list.data, of.list.size)) put(item.value, item.count);
+        if (of.best.count != 0) put(of.best.value, of.best.count);
+        sizes.push_back(static_cast<std::uint32_t>(values.size() - before));
+      }
+      out.put_numbers(sizes);
+      out.put_numbers(values);
+      out.put_numbers(counts);
+    }
+  }
+  Result<void> load(StateReader& in, GroupList groups) override {
+    for (std::size_t from = 0; from < groups.size(); from += kGroupsPerPiece) {
+      GroupList part = groups.subspan(from, std::min(kGroupsPerPiece, groups.size() - from));
+      std::vector<std::uint32_t> sizes = TRY(in.numbers<std::uint32_t>());
+      std::vector<std::int64_t> values = TRY(in.numbers<std::int64_t>());
+      std::vector<std::int64_t> counts = TRY(in.numbers<std::int64_t>());
+      if (sizes.size() != part.size() || values.size() != counts.size()) return in.corrupt("another number of groups");
+      std::size_t next = 0;
+      for (std::size_t i = 0; i < part.size(); ++i) {
+        if (sizes[i] > values.size() - next) return in.corrupt("values of no group");
+        for (std::size_t end = next + sizes[i]; next < end; ++next)
+          if (part[i] != kNotMine && counts[next] != 0) add(groups_[part[i]], {values[next], counts[next]});
+      }
+    }
+    return {};
+  }
+
  private:
   static constexpr std::size_t kListMax = 256;
   using Tree = std::map<std::int64_t, std::int64_t>;

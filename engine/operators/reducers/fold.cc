@@ -7,6 +7,7 @@
 
 #include "engine/expr/program.h"
 #include "engine/operators/reducers/reducer.h"
+#include "engine/state/saved_rows.h"
 
 namespace thalweg {
 
@@ -53,6 +54,28 @@ class Fold : public Reducer {
     staged_[group].clear();
   }
   [[nodiscard]] std::size_t bytes() const override { return states_.capacity() * (sizeof(Value) + sizeof(staged_[0])); }
+
+  // A group without a result waits with its rows.
+  void save(GroupList groups, StateWriter& out) const override {
+    for (std::uint32_t group : groups) {
+      out.put_value(states_[group]);
+      for (const Batch& row : staged_[group]) put_chunk(row, out);
+      end_chunks(out);
+    }
+  }
+  Result<void> load(StateReader& in, GroupList groups) override {
+    std::vector<Type> types = column_types(input_);
+    for (std::uint32_t group : groups) {
+      Value state = TRY(in.value());
+      if (group != kNotMine) states_[group] = std::move(state);
+      while (TRY(in.boolean())) {
+        Batch row = TRY(in.batch(types));
+        if (row.num_rows != 1) return in.corrupt("not a row");
+        if (group != kNotMine) staged_[group].push_back(std::move(row));
+      }
+    }
+    return {};
+  }
 
  private:
   [[nodiscard]] bool before(const Batch& a, const Batch& b) const {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <numeric>
 
 #include "engine/operators/reducers/reducer.h"
 #include "engine/base/int128.h"
@@ -39,6 +40,12 @@ class Count : public Reducer {
   }
   void clear(std::uint32_t group) override { counts_[group] = 0; }
   [[nodiscard]] std::size_t bytes() const override { return counts_.capacity() * sizeof(std::int64_t); }
+  void save(GroupList groups, StateWriter& out) const override {
+    save_numbers<std::int64_t>(groups, out, [&](std::uint32_t group) { return counts_[group]; });
+  }
+  Result<void> load(StateReader& in, GroupList groups) override {
+    return load_numbers<std::int64_t>(in, groups, [&](std::uint32_t g, std::int64_t count) { counts_[g] = count; });
+  }
 
  private:
   std::vector<std::int64_t> counts_;
@@ -83,6 +90,15 @@ class IntSum : public Reducer {
   }
   [[nodiscard]] std::size_t bytes() const override {
     return sums_.capacity() * sizeof(Int128) + counts_.capacity() * 8;
+  }
+  void save(GroupList groups, StateWriter& out) const override {
+    save_wide(groups, out, [&](std::uint32_t group) { return sums_[group]; });
+    if (average_) save_numbers<std::int64_t>(groups, out, [&](std::uint32_t group) { return counts_[group]; });
+  }
+  Result<void> load(StateReader& in, GroupList groups) override {
+    TRY(load_wide(in, groups, [&](std::uint32_t group) -> Int128& { return sums_[group]; }));
+    if (!average_) return {};
+    return load_numbers<std::int64_t>(in, groups, [&](std::uint32_t g, std::int64_t count) { counts_[g] = count; });
   }
 
  private:
@@ -147,6 +163,14 @@ class FloatSum : public Reducer {
     counts_[group] = 0;
   }
   [[nodiscard]] std::size_t bytes() const override { return sums_.capacity() * (sizeof(ExactSum) + 8); }
+  void save(GroupList groups, StateWriter& out) const override {
+    save_sums(groups, out, [&](std::uint32_t group) -> const ExactSum& { return sums_[group]; });
+    save_numbers<std::int64_t>(groups, out, [&](std::uint32_t group) { return counts_[group]; });
+  }
+  Result<void> load(StateReader& in, GroupList groups) override {
+    TRY(load_sums(in, groups, [&](std::uint32_t group) -> ExactSum& { return sums_[group]; }));
+    return load_numbers<std::int64_t>(in, groups, [&](std::uint32_t g, std::int64_t count) { counts_[g] = count; });
+  }
 
  private:
   std::uint32_t column_;
@@ -198,6 +222,17 @@ class Variance : public Reducer {
   }
   void clear(std::uint32_t group) override { state_[group] = State{}; }
   [[nodiscard]] std::size_t bytes() const override { return state_.capacity() * sizeof(State); }
+  void save(GroupList groups, StateWriter& out) const override {
+    save_sums(groups, out, [&](std::uint32_t group) -> const ExactSum& { return state_[group].sum; });
+    save_sums(groups, out, [&](std::uint32_t group) -> const ExactSum& { return state_[group].squares; });
+    save_numbers<std::int64_t>(groups, out, [&](std::uint32_t group) { return state_[group].count; });
+  }
+  Result<void> load(StateReader& in, GroupList groups) override {
+    TRY(load_sums(in, groups, [&](std::uint32_t group) -> ExactSum& { return state_[group].sum; }));
+    TRY(load_sums(in, groups, [&](std::uint32_t group) -> ExactSum& { return state_[group].squares; }));
+    return load_numbers<std::int64_t>(in, groups,
+                                      [&](std::uint32_t g, std::int64_t count) { state_[g].count = count; });
+  }
 
  private:
   struct State {
@@ -259,6 +294,12 @@ class BoolFold : public Reducer {
   }
   void clear(std::uint32_t group) override { deciding_[group] = 0; }
   [[nodiscard]] std::size_t bytes() const override { return deciding_.capacity() * 8; }
+  void save(GroupList groups, StateWriter& out) const override {
+    save_numbers<std::int64_t>(groups, out, [&](std::uint32_t group) { return deciding_[group]; });
+  }
+  Result<void> load(StateReader& in, GroupList groups) override {
+    return load_numbers<std::int64_t>(in, groups, [&](std::uint32_t g, std::int64_t count) { deciding_[g] = count; });
+  }
 
  private:
   std::uint32_t column_;
@@ -296,6 +337,25 @@ class ArraySum : public Reducer {
   }
   void clear(std::uint32_t group) override { state_[group] = State{}; }
   [[nodiscard]] std::size_t bytes() const override { return state_.capacity() * sizeof(State); }
+  void save(GroupList groups, StateWriter& out) const override {
+    for (std::uint32_t group : groups) {
+      out.put_i64(state_[group].count);
+      out.put_u64(state_[group].shapes.size());
+      for (const auto& [shape, sum] : state_[group].shapes) save_sum(sum, out);
+    }
+  }
+  Result<void> load(StateReader& in, GroupList groups) override {
+    for (std::uint32_t group : groups) {
+      State state;
+      state.count = TRY(in.i64());
+      for (std::size_t shapes = TRY(in.count(1)); shapes > 0; --shapes) {
+        Sum sum = TRY(load_sum(in));
+        state.shapes.emplace(shape_key(sum.shape), std::move(sum));
+      }
+      if (group != kNotMine) state_[group] = std::move(state);
+    }
+    return {};
+  }
 
  private:
   struct Sum {
@@ -308,6 +368,34 @@ class ArraySum : public Reducer {
     std::int64_t count = 0;
     std::map<std::string, Sum> shapes;
   };
+  static void save_sum(const Sum& sum, StateWriter& out) {
+    out.put_i64(sum.count);
+    out.put_value(Value::array(sum.shape));
+    std::vector<std::uint32_t> places(std::max(sum.ints.size(), sum.floats.size()));
+    std::iota(places.begin(), places.end(), 0U);
+    if (is_int(sum.shape))
+      save_wide(places, out, [&](std::uint32_t i) { return sum.ints[i]; });
+    else
+      save_sums(places, out, [&](std::uint32_t i) -> const ExactSum& { return sum.floats[i]; });
+  }
+  static Result<Sum> load_sum(StateReader& in) {
+    Sum sum;
+    sum.count = TRY(in.i64());
+    Value shape = TRY(in.value());
+    if (shape.tag() != Value::Tag::kArray) return in.corrupt("a sum of arrays that is none");
+    sum.shape = shape.as_array();
+    std::size_t n = std::visit([](const auto& data) { return data.size(); }, sum.shape.data);
+    std::vector<std::uint32_t> places(n);
+    std::iota(places.begin(), places.end(), 0U);
+    if (is_int(sum.shape)) {
+      sum.ints.resize(n);
+      TRY(load_wide(in, places, [&](std::uint32_t i) -> Int128& { return sum.ints[i]; }));
+    } else {
+      sum.floats.resize(n);
+      TRY(load_sums(in, places, [&](std::uint32_t i) -> ExactSum& { return sum.floats[i]; }));
+    }
+    return sum;
+  }
   static bool is_int(const NdArray& array) { return std::holds_alternative<std::vector<std::int64_t>>(array.data); }
   static std::string shape_key(const NdArray& array) {
     std::string key = is_int(array) ? "i" : "f";

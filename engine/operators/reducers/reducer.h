@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "engine/operators/operator.h"
+#include "engine/operators/reducers/reducer_archive.h"
 #include "engine/state/row_store.h"
 
 namespace thalweg {
@@ -55,6 +56,9 @@ class Reducer {
   virtual bool share(Reducer& /*earlier*/) { return false; }
   // Between commits: a chance to compact.
   virtual void maintain() {}
+  // Between commits: the state of these groups, and into groups that have none (reducer_archive.h).
+  virtual void save(GroupList groups, StateWriter& out) const = 0;
+  virtual Result<void> load(StateReader& in, GroupList groups) = 0;
 };
 
 // `input`: schema of the grouped table. The argument columns are as the plan says.

@@ -141,6 +141,28 @@ Column ReducerSet::spread(std::size_t r, const Column& values, const std::vector
   return builder.finish();
 }
 
+// ---------------------------------------------------------------- saved
+
+void ReducerSet::save(GroupList groups, StateWriter& out) const {
+  save_numbers<std::int64_t>(groups, out, [&](std::uint32_t group) { return counts_[group]; });
+  for (std::size_t r = 0; r < reducers_.size(); ++r) {
+    if (filtered_[r])
+      save_numbers<std::int64_t>(groups, out, [&](std::uint32_t group) { return of_reducer_[r][group]; });
+    reducers_[r]->save(groups, out);
+  }
+}
+
+Result<void> ReducerSet::load(StateReader& in, GroupList groups) {
+  TRY(load_numbers<std::int64_t>(in, groups, [&](std::uint32_t g, std::int64_t count) { counts_[g] = count; }));
+  for (std::size_t r = 0; r < reducers_.size(); ++r) {
+    if (filtered_[r])
+      TRY(load_numbers<std::int64_t>(in, groups,
+                                     [&](std::uint32_t g, std::int64_t count) { of_reducer_[r][g] = count; }));
+    TRY(reducers_[r]->load(in, groups));
+  }
+  return {};
+}
+
 // ---------------------------------------------------------------- stretches
 
 // Only reducers that merge are ever asked.

@@ -40,6 +40,9 @@ class ReducerSet {
   [[nodiscard]] std::size_t groups() const { return counts_.size(); }
   [[nodiscard]] std::span<const std::int64_t> counts() const { return counts_; }
   [[nodiscard]] std::size_t bytes() const;
+  // Of these groups; into groups that have no rows (reducer_archive.h).
+  void save(GroupList groups, StateWriter& out) const;
+  Result<void> load(StateReader& in, GroupList groups);
 
  private:
   ReducerSet() = default;

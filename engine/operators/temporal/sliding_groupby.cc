@@ -12,6 +12,7 @@
 //         over its panes' order, and the row.
 #include <algorithm>
 
+#include "engine/operators/quiet_context.h"
 #include "engine/operators/reducers/reducer_set.h"
 #include "engine/operators/registry.h"
 #include "engine/operators/temporal/clocks.h"
@@ -20,6 +21,7 @@
 #include "engine/plan/panes.h"
 #include "engine/state/group_ids.h"
 #include "engine/state/hash_index.h"
+#include "engine/state/saved_rows.h"
 
 namespace thalweg::operators {
 
@@ -120,7 +122,102 @@ class SlidingGroupBy : public Operator {
     return {panes_in_order_.size() + rows_.size(), bytes, late_rows_};
   }
 
+  // Which windows are out and closed follows from the clocks.
+  void save(StateWriter& out) const override {
+    clocks_.save(out, closing_);
+    out.put_u64(late_rows_);
+    save_panes(out);
+    std::vector<std::int64_t> windows(rows_.end());
+    for (auto at = windows_in_order_.first(); at; at.next()) windows[at->row] = at->order;
+    save_rows(rows_, out, [&](Batch& batch, std::span<const std::uint32_t> ids) {
+      ColumnBuilder of_row(Phys::kI64, ids.size());
+      for (std::uint32_t id : ids) of_row.push_int(windows[id]);
+      batch.columns.push_back(of_row.finish());
+    });
+  }
+  Result<void> load(StateReader& in, const ShardFilter& mine) override {
+    TRY(clocks_.load(in, mine, closing_));
+    std::uint64_t late = TRY(in.u64());
+    if (mine.takes_single()) late_rows_ += late;
+    TRY(load_panes(in, mine));
+    TRY(load_windows(in, mine));
+    partitions_.drop_unreferenced();
+    if (waits_) released_.assign(clocks_.size(), PaneAxis::kNone);
+    if (closes_) closed_.assign(clocks_.size(), PaneAxis::kNone);
+    for (std::uint32_t clock = 0; clock < clocks_.size(); ++clock) {
+      if (waits_) released_[clock] = due(clock, from_end_, wait_);
+      if (closes_) closed_[clock] = due(clock, true, cutoff_);
+    }
+    return {};
+  }
+
  private:
+  // ---------------------------------------------------------------- saved
+
+  // The instance, if any, and the number of a pane.
+  void save_panes(StateWriter& out) const {
+    std::vector<std::uint32_t> ids;
+    for (auto at = panes_in_order_.first(); at; at.next()) ids.push_back(at->row);
+    for (std::size_t from = 0; from < ids.size(); from += kChunkRows) {
+      std::vector<std::uint32_t> partitions;
+      std::vector<std::int64_t> indexes;
+      for (std::size_t i = from; i < std::min(from + kChunkRows, ids.size()); ++i) {
+        partitions.push_back(panes_[ids[i]].partition);
+        indexes.push_back(panes_[ids[i]].index);
+      }
+      Batch batch;
+      if (params_.instance) batch = partitions_.cells().gather(partitions);
+      batch.num_rows = indexes.size();
+      batch.columns.push_back(Column::from_vector<std::int64_t>(Phys::kI64, std::move(indexes)));
+      put_chunk(batch, out);
+    }
+    end_chunks(out);
+    reducers_.save(ids, out);
+  }
+  [[nodiscard]] Route route_by(std::uint32_t instance) const {
+    return columns_or_one(params_.instance ? plan::Columns{instance} : plan::Columns{});
+  }
+  // Partitions and clocks of rows with the instance in this column.
+  void place(const Batch& batch, std::uint32_t instance) {
+    plan::Columns columns;
+    if (params_.instance) columns.push_back(instance);
+    partitions_.assign(batch, columns, partition_of_);
+    clock_of_.assign(batch.num_rows, 0);
+    if (params_.instance_clock) clocks_.instances(batch, columns, clock_of_);
+  }
+  Result<void> load_panes(StateReader& in, const ShardFilter& mine) {
+    std::vector<std::uint32_t> by_place;
+    std::vector<Type> types = with_types(partitions_.cells().types(), {Kind::kInt});
+    TRY(load_chunks(in, types, false, [&](Batch batch) -> Result<void> {
+      std::size_t first = by_place.size();
+      by_place.resize(first + batch.num_rows, kNotMine);
+      std::vector<std::uint32_t> taken = mine.rows_of(route_by(0), batch);
+      batch = batch.gather(taken);
+      place(batch, 0);
+      for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
+        Pane pane{partition_of_[row], clock_of_[row], batch.columns.back().i64()[row]};
+        by_place[first + taken[row]] = add_pane(pane, pane_hash(pane.partition, pane.index));
+      }
+      return {};
+    }));
+    return reducers_.load(in, by_place);
+  }
+  Result<void> load_windows(StateReader& in, const ShardFilter& mine) {
+    constexpr std::uint32_t kInstance = 2;  // column of the result
+    return load_chunks(in, with_types(rows_.types(), {Kind::kInt}), false, [&](Batch batch) -> Result<void> {
+      batch = mine.select(route_by(kInstance), std::move(batch));
+      place(batch, kInstance);
+      Column windows = batch.columns.back();
+      Batch rows = without_last(std::move(batch), 1);
+      std::vector<const Column*> cells = pointers_to(rows);
+      for (std::uint32_t row = 0; row < rows.num_rows; ++row) {
+        std::int64_t window = windows.i64()[row];
+        remember_window({partition_of_[row], clock_of_[row], window, window}, cells, row);
+      }
+      return {};
+    });
+  }
+
   // ---------------------------------------------------------------- rows into panes
 
   void apply(Batch batch, OperatorContext& context) {
@@ -545,6 +642,6 @@ Route output_route(const plan::Node& node) {
 }  // namespace
 
 const OperatorDescriptor kSlidingGroupBy{
-    .name = "sliding_groupby", .routes = routes, .output_route = output_route, .make = make};
+    .name = "sliding_groupby", .routes = routes, .output_route = output_route, .make = make, .state_version = 1};
 
 }  // namespace thalweg::operators
