@@ -8,10 +8,12 @@
 // the same rows the same way (min and max of a column) share their entries.
 #include <array>
 #include <cmath>
+#include <numeric>
 
 #include "engine/operators/reducers/reducer.h"
 #include "engine/state/order_prefix.h"
 #include "engine/state/order_stage.h"
+#include "engine/state/saved_rows.h"
 #include "engine/state/sorted_entries.h"
 #include "engine/types/encoding.h"
 
@@ -284,7 +286,69 @@ class Ordered : public Reducer {
     if (owns_) state_->entries.compact_if_worthwhile();
   }
 
+  // How many entries a group has; then the entries, group by group in order, with their counts.
+  void save(GroupList groups, StateWriter& out) const override {
+    if (!owns_) return;
+    std::vector<std::uint32_t> ids;
+    save_numbers<std::uint32_t>(groups, out, [&](std::uint32_t group) {
+      std::size_t before = ids.size();
+      state_->groups[group].for_each([&](std::uint32_t id) {
+        ids.push_back(id);
+        return true;
+      });
+      return static_cast<std::uint32_t>(ids.size() - before);
+    });
+    save_rows(state_->entries, ids, out, [&](Batch& batch, std::span<const std::uint32_t> part) {
+      ColumnBuilder counts(Phys::kI64, part.size());
+      for (std::uint32_t id : part) counts.push_int(state_->counts[id]);
+      batch.columns.push_back(counts.finish());
+    });
+  }
+  Result<void> load(StateReader& in, GroupList groups) override {
+    if (!owns_) return {};
+    std::vector<std::uint32_t> sizes(groups.size());
+    std::vector<std::uint32_t> places(groups.size());
+    std::iota(places.begin(), places.end(), 0U);
+    TRY(load_numbers<std::uint32_t>(in, places, [&](std::uint32_t at, std::uint32_t size) { sizes[at] = size; }));
+    Loading at{groups, sizes, {}, 0, 0};
+    TRY(load_chunks(in, with_types(shape_.types, {Kind::kInt}), false,
+                    [&](Batch batch) -> Result<void> { return load_entries(batch, at, in); }));
+    finish_groups(at);
+    if (at.place < groups.size()) return in.corrupt("a group lacks its entries");
+    return {};
+  }
+
  private:
+  // Where load() is: in which group, and what of it has come.
+  struct Loading {
+    GroupList groups;
+    std::span<const std::uint32_t> sizes;
+    std::vector<SortedEntries::Entry> entries;
+    std::size_t place = 0;
+    std::uint32_t seen = 0;
+  };
+  void finish_groups(Loading& at) {
+    for (; at.place < at.groups.size() && at.seen == at.sizes[at.place]; ++at.place) {
+      if (at.groups[at.place] != kNotMine) state_->groups[at.groups[at.place]].assign(at.entries);
+      at.entries.clear();
+      at.seen = 0;
+    }
+  }
+  Result<void> load_entries(const Batch& batch, Loading& at, StateReader& in) {
+    Batch rows = without_last(batch, 1);
+    std::vector<const Column*> columns = pointers_to(rows);
+    for (std::uint32_t row = 0; row < rows.num_rows; ++row) {
+      finish_groups(at);
+      if (at.place == at.groups.size()) return in.corrupt("an entry of no group");
+      ++at.seen;
+      if (at.groups[at.place] == kNotMine) continue;
+      std::uint32_t id = insert(columns, row, 0);
+      state_->counts[id] = batch.columns.back().i64()[row];
+      at.entries.push_back({prefix(*columns[0], row), id});
+    }
+    return {};
+  }
+
   static Column part_column(const Part& part, const ReducerRows& rows) {
     switch (part.from) {
       case Part::From::kColumn: return rows.batch.columns[part.column];
