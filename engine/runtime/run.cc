@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "engine/plan/fingerprint.h"
 #include "engine/plan/rewrite/liveness.h"
@@ -216,7 +217,8 @@ class RunImpl : public Run {
       workers_.push_back(std::make_unique<Worker>(shared_, WorkerId{i}));
       TRY(workers_.back()->build());
     }
-    if (shared_.options.restore) TRY(load_workers(shared_, workers_, *shared_.options.restore));
+    if (std::shared_ptr<const SavedRun> saved = std::exchange(shared_.options.restore, nullptr))
+      TRY(load_workers(shared_, workers_, *saved));
     for (const plan::Node& node : shared_.plan.nodes)
       if (shared_.egress[node.id.value] && !shared_.is_kept(node.id)) TRY(shared_.egress[node.id.value]->open());
     return {};
