@@ -183,12 +183,17 @@ std::string quoted(const std::string& text, char quote, const char* replacement)
 
 }  // namespace
 
-GraphView GraphView::of(const plan::Plan& plan) {
+GraphView GraphView::of(const plan::Plan& plan, const FileTable* files) {
   GraphView graph;
   graph.pipeline = plan.name;
   plan::Plan marked = plan;
   plan::mark_liveness(marked);
-  for (const plan::Node& node : marked.nodes) graph.nodes.push_back(describe(marked, node));
+  for (const plan::Node& node : marked.nodes) {
+    graph.nodes.push_back(describe(marked, node));
+    if (!files || !node.span.known()) continue;
+    graph.nodes.back().file = files->name(node.span.file);
+    graph.nodes.back().line = files->locate(node.span).line;
+  }
   add_edges(plan, graph);
   return graph;
 }
@@ -224,6 +229,7 @@ std::string graph_json(const GraphView& graph, const std::vector<OperatorStatus>
     json.begin_object().field("id", static_cast<std::uint64_t>(node.id)).field("operator", node.op);
     json.field("label", node.label);
     if (!node.connector.empty()) json.field("connector", node.connector);
+    if (node.line > 0) json.field("file", node.file).field("line", static_cast<std::uint64_t>(node.line));
     json.key("schema").begin_array();
     for (const auto& [name, type] : node.schema)
       json.begin_object().field("name", name).field("type", type).end_object();

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/base/file_table.h"
 #include "engine/operators/operator.h"
 #include "engine/plan/node.h"
 
@@ -27,6 +28,8 @@ struct GraphNode {
   std::string state;                                        // what is held, in words; empty: nothing
   std::string guarantee;                                    // of outputs
   bool append_only = false;
+  std::string file;  // where the tag that made it stands; line 0: not known
+  std::uint32_t line = 0;
   std::string detail;  // `left_on: a; right_on: b`
 };
 
@@ -41,7 +44,8 @@ struct GraphView {
   std::string pipeline;
   std::vector<GraphNode> nodes;
   std::vector<GraphEdge> edges;
-  [[nodiscard]] static GraphView of(const plan::Plan& plan);
+  // `files`: what the plan's spans point into; null: operators have no lines.
+  [[nodiscard]] static GraphView of(const plan::Plan& plan, const FileTable* files = nullptr);
 };
 
 [[nodiscard]] std::string graph_text(const GraphView& graph);

@@ -65,7 +65,7 @@ int run_command(const ExplainArgs& args) {
   print_diagnostics(compiled.diagnostics, *compiled.files);
   if (!compiled.ok()) return kExitInvalid;
   compiled.plan.name = pipeline_name(compiled, args.file);
-  std::fputs(rendered(GraphView::of(compiled.plan), args.format).c_str(), stdout);
+  std::fputs(rendered(GraphView::of(compiled.plan, compiled.files.get()), args.format).c_str(), stdout);
   return kExitOk;
 }
 

@@ -155,7 +155,7 @@ Answer Api::graph(const Call& call) {
   auto pipeline = pipeline_of(call);
   if (!pipeline) return std::unexpected(pipeline.error());
   const auto live = (*pipeline)->run->operators();
-  return json_response(graph_json(GraphView::of(*(*pipeline)->plan), &live));
+  return json_response(graph_json(GraphView::of(*(*pipeline)->plan, (*pipeline)->files.get()), &live));
 }
 
 Answer Api::frontier(const Call& call) {

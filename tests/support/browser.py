@@ -91,8 +91,8 @@ class Browser:
 class Page:
     def __init__(self, browser, address, width=1280, height=860, dark=False):
         self.browser = browser
-        context = browser.call("Target.createBrowserContext")["browserContextId"]  # storage of its own
-        self.target = browser.call("Target.createTarget", url="about:blank", browserContextId=context)["targetId"]
+        self.context = browser.call("Target.createBrowserContext")["browserContextId"]  # storage of its own
+        self.target = browser.call("Target.createTarget", url="about:blank", browserContextId=self.context)["targetId"]
         self.session = browser.call("Target.attachToTarget", targetId=self.target, flatten=True)["sessionId"]
         browser.pages[self.session] = self
         self.said, self.requests, self.dialogs = [], [], []
@@ -165,6 +165,9 @@ class Page:
         base = {"key": key, "code": "Space" if key == " " else key, "windowsVirtualKeyCode": KEYS[key], "modifiers": 2 if ctrl else 0}
         self.call("Input.dispatchKeyEvent", type="keyDown", **base, **({"text": text} if text and not ctrl else {}))
         self.call("Input.dispatchKeyEvent", type="keyUp", **base)
+
+    def download_to(self, folder):
+        self.browser.call("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder), browserContextId=self.context)
 
     def screenshot(self, path):
         data = self.call("Page.captureScreenshot", format="png")["data"]

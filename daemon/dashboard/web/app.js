@@ -64,7 +64,7 @@ function changes() {
     outcomes && !outcomes.length ? empty('Nothing has changed since the start.') : null,
     outcomes ? [...outcomes].reverse().map((one) => h('details', { key: one.id, class: 'card' },
       h('summary', null, badge(one.result), ' ', h('strong', null, one.pipeline), ` ${moment(one.at * 1000)} · by ${one.trigger} · ${seconds(one.seconds)}`,
-        one.reason ? h('span', { class: 'soft' }, ` · ${one.reason}`) : null), report(one))) : null);
+        one.reason ? h('span', { class: 'soft' }, ` · ${one.reason}`) : null), report(one, false))) : null);
 }
 
 // ---------------------------------------------------------------- signing in
@@ -137,6 +137,7 @@ function route() {
   const [kind, name] = state.route;
   if (before !== state.route.join('/') && state.ui.close) state.ui.close();
   state.ui = {};
+  state.notice = null;
   if (kind === 'p') openPipeline();
   else if (kind === 'sql') openSql();
   else if (kind === 'changes') openChanges();

@@ -190,6 +190,8 @@ function panel(name, box) {
   const connector = (state.part.connectors?.connectors || []).find((one) => `$${one.name}` === box.label || one.name === box.label);
   return h('aside', { class: 'card panel', 'aria-label': box.label },
     h('div', { class: 'row' }, h('h2', null, box.label), h('span', { class: 'space' }), button('Close', () => choose(null))),
+    box.main.line ? h('p', { class: 'small' }, h('a', { href: `#/p/${encodeURIComponent(name)}/definition/${box.main.line}`, title: box.main.file },
+      `${box.main.file.split('/').pop()}:${box.main.line}`)) : null,
     box.operators.some((op) => op.operator === 'export')
       ? h('p', null, h('a', { href: `#/p/${encodeURIComponent(name)}/tables/${encodeURIComponent(box.label)}` }, 'Rows and changes')) : null,
     connector?.lag_seconds !== undefined ? h('p', null, `Lag ${seconds(connector.lag_seconds)}, held back ${seconds(connector.stalled_seconds)}`) : null,

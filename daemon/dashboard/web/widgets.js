@@ -89,10 +89,10 @@ const LISTS = [['kept', 'kept, with state'], ['rebuilt', 'rebuilt'], ['added', '
   ['outputs', 'outputs']];
 
 // What a change did or would do.
-export function report(outcome) {
+export function report(outcome, withResult = true) {
   const said = LISTS.filter(([name]) => outcome[name]?.length);
   return h('div', { class: 'report' },
-    h('p', null, badge(outcome.result), ' ', outcome.reason || (outcome.result === 'unchanged' ? 'nothing changed' : '')),
+    withResult ? h('p', null, badge(outcome.result), ' ', outcome.reason || (outcome.result === 'unchanged' ? 'nothing changed' : '')) : null,
     outcome.diagnostics ? h('pre', null, outcome.diagnostics) : null,
     said.map(([name, title]) => h('section', { key: name, class: `notes ${name}` },
       h('h3', null, `${title} (${outcome[name].length})`),
