@@ -88,8 +88,7 @@ function fit(svg, first = false) {
   const [width, height] = [drawn.width + 2 * margin, drawn.height + 2 * margin];
   const whole = Math.max(width / box.width, height / box.height, 0.85);
   const scale = first ? Math.min(whole, 1.7) : whole;
-  const x = drawn.width / 2 - (box.width * scale) / 2;
-  state.ui.view = { x: scale < whole ? Math.max(x, -margin) : x, y: drawn.height / 2 - (box.height * scale) / 2,
+  state.ui.view = { x: width > box.width * scale ? -margin : drawn.width / 2 - (box.width * scale) / 2, y: drawn.height / 2 - (box.height * scale) / 2,
     width: box.width * scale, height: box.height * scale };
   redraw();
 }
