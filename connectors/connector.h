@@ -28,6 +28,8 @@ struct ConnectorDescriptor {
       describe;
   // Sinks.
   std::function<Result<std::unique_ptr<Sink>>(const plan::Output& output, const Schema& schema, Env& env)> make_sink;
+  // Where the pipeline keeps its state: what of its rows is lost or doubled if the process ends at any moment.
+  Delivery delivery = Delivery::kAtLeastOnce;
   // `check --probe`: reaches what the arguments name (a file, a program, a server) without moving data. Null: there is
   // nothing to reach.
   std::function<Result<void>(const Setting& args, Env& env)> probe;

@@ -106,6 +106,8 @@ void add_test(CLI::App& app, Parsed& parsed) {
   test->add_option("--format", parsed.test.format, "text, junit or json")
       ->check(CLI::IsMember({"text", "junit", "json"}));
   test->add_option("--filter", parsed.test.filter, "Only tests whose name matches this regular expression");
+  test->add_flag("--restarts", parsed.test.restarts,
+                 "Restart every test after each of its batches, as `restart:` does");
   test->add_option("--workers", parsed.test.workers, "Run with these numbers of workers only")
       ->check(CLI::Range(1U, kWorkersMax))
       ->delimiter(',');
@@ -198,6 +200,7 @@ void add_lifecycle(CLI::App& app, Parsed& parsed) {
       {"stop", "Stop a pipeline in order; it stays stopped"},
       {"start", "Start a stopped or failed pipeline"},
       {"checkpoint", "Write the state of a pipeline down now"},
+      {"checkpoints", "List what is kept of a pipeline's state"},
       {"rm", "Stop a pipeline and remove its file"},
       {"rollback", "Go back to the definition before the last change"},
   };
@@ -275,7 +278,7 @@ std::optional<Command> chosen_client(const CLI::App& app, Parsed& parsed) {
   parsed.reload.json = parsed.lifecycle.json = parsed.apply.json = parsed.json;
   if (app.got_subcommand("reload")) return at(parsed.reload);
   if (app.got_subcommand("apply")) return at(parsed.apply);
-  for (const char* verb : {"pause", "resume", "stop", "start", "checkpoint", "rm", "rollback"}) {
+  for (const char* verb : {"pause", "resume", "stop", "start", "checkpoint", "checkpoints", "rm", "rollback"}) {
     if (!app.got_subcommand(verb)) continue;
     parsed.lifecycle.verb = verb;
     return at(parsed.lifecycle);

@@ -61,6 +61,7 @@ struct TestArgs {
   std::string format = "text";  // text, junit, json
   std::string filter;           // a regular expression searched in test names
   std::vector<std::uint32_t> workers;
+  bool restarts = false;  // every test is restarted after every batch
 };
 
 struct ListArgs {
@@ -156,7 +157,7 @@ struct ReloadArgs {
 
 struct LifecycleArgs {
   ServerArgs server;
-  std::string verb;  // pause, resume, start, stop, checkpoint, rm, rollback
+  std::string verb;  // pause, resume, start, stop, checkpoint, checkpoints, rm, rollback
   std::string pipeline;
   bool json = false;
 };

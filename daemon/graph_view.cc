@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "daemon/json_writer.h"
+#include "daemon/persistence.h"
 #include "daemon/rest/pipelines.h"
 #include "engine/plan/rewrite/liveness.h"
 #include "engine/runtime/graph.h"
@@ -145,7 +146,6 @@ GraphNode describe(const plan::Plan& plan, const plan::Node& node) {
   if (const auto* source = std::get_if<plan::Source>(&node.params)) out.connector = source->connector;
   if (const auto* output = std::get_if<plan::Output>(&node.params)) {
     out.connector = output->connector;
-    out.guarantee = "at least once";
   }
   for (const ColumnSpec& column : node.schema.columns) out.schema.emplace_back(column.name, column.type.to_text());
   out.key = node_key(node, input);
@@ -183,7 +183,7 @@ std::string quoted(const std::string& text, char quote, const char* replacement)
 
 }  // namespace
 
-GraphView GraphView::of(const plan::Plan& plan, const FileTable* files) {
+GraphView GraphView::of(const plan::Plan& plan, const FileTable* files, bool keeps_state) {
   GraphView graph;
   graph.pipeline = plan.name;
   plan::Plan marked = plan;
@@ -195,6 +195,11 @@ GraphView GraphView::of(const plan::Plan& plan, const FileTable* files) {
     graph.nodes.back().line = files->locate(node.span).line;
   }
   add_edges(plan, graph);
+  std::size_t next = 0;
+  std::vector<OutputGuarantee> guarantees = guarantees_of(plan, keeps_state);
+  for (const plan::Node& node : plan.nodes)
+    if (std::holds_alternative<plan::Output>(node.params))
+      graph.nodes[node.id.value].guarantee = delivery_text(guarantees[next++].delivery);
   return graph;
 }
 

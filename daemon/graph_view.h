@@ -45,7 +45,7 @@ struct GraphView {
   std::vector<GraphNode> nodes;
   std::vector<GraphEdge> edges;
   // `files`: what the plan's spans point into; null: operators have no lines.
-  [[nodiscard]] static GraphView of(const plan::Plan& plan, const FileTable* files = nullptr);
+  [[nodiscard]] static GraphView of(const plan::Plan& plan, const FileTable* files = nullptr, bool keeps_state = false);
 };
 
 [[nodiscard]] std::string graph_text(const GraphView& graph);

@@ -153,6 +153,9 @@ class Compilation {
   }
 
   void read_settings(const ast::Node& root) {
+    for (const char* name : {"persistence_config", "persistence_backend", "snapshot_path"})
+      if (const ast::Entry* entry = root.find(name); entry != nullptr && !entry->value->is_null())
+        evaluator_.set_keeps_state();
     SettingsReader reader(evaluator_, result_.settings);
     for (const ast::Entry& entry : root.entries) {
       if (entry.is_definition() || !is_setting(entry)) continue;

@@ -224,6 +224,9 @@ ObjectPtr build_source(Builder& b, const Call& call, const config::ConnectorSpec
     }
   }
   bool append_only = shape->append_only && !upsert;
+  // The next run of such a pipeline takes back what is no longer there.
+  if (const Setting* mode = args->find("mode"); e.keeps_state() && mode != nullptr && mode->as_text() != nullptr)
+    append_only = append_only && *mode->as_text() != "static";
   if (schema != nullptr) {
     append_only = append_only || schema->append_only.value_or(false);
     append_only = append_only || (!schema->columns.empty() &&

@@ -122,6 +122,9 @@ class Evaluator : public Builder {
   // The table of the error log, made once.
   Table error_log(SourceSpan at);
   void set_error_table(std::string name) { error_table_ = std::move(name); }
+  // The pipeline has persistence: a later run goes on where this one ends, also with what was static then.
+  void set_keeps_state() { keeps_state_ = true; }
+  [[nodiscard]] bool keeps_state() const { return keeps_state_; }
   [[nodiscard]] bool path_allowed(const std::string& path) const;
   // Reads a file that the pipeline names, by a resolved path.
   Result<std::string> read_file(const std::string& path) const;
@@ -180,6 +183,7 @@ class Evaluator : public Builder {
   std::vector<InferredSchema> inferred_;
   std::set<std::string> source_names_;
   std::string error_table_;
+  bool keeps_state_ = false;
   std::optional<Table> error_log_;
   std::string label_;  // for the next tag: the name it defines
   std::size_t nested_ = 0;

@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "connectors/formats/json_value.h"
+#include "engine/base/bytes.h"
 
 namespace thalweg {
 
@@ -37,6 +38,7 @@ ExecSource::ExecSource(const plan::Source& source, ExecReadSettings settings)
 Result<void> ExecSource::run(SourceContext& context) {
   if (!settings_.dead_letters.empty()) TRY(policy_.open_dead_letters(context.env(), settings_.dead_letters));
   offset_ = context.resume_position();
+  restore_keys(context);
   std::int64_t failures = 0;
   std::int64_t delay_ns = settings_.restart_delay_ns;
   while (!context.stopping()) {
@@ -217,6 +219,7 @@ std::optional<Key> ExecSource::key_of(const std::vector<Value>& cells, std::stri
   std::uint64_t& count = occurrences_[content];
   if (!insert && count == 0) return std::nullopt;
   const std::uint64_t index = insert ? count++ : --count;
+  counted_.push_back(content);
   return key_of_values({Value::str(name_), Value::of(content), Value::of(static_cast<std::int64_t>(index))});
 }
 
@@ -230,8 +233,45 @@ void ExecSource::bad(std::string message, const std::string& line, BadRecord::Ki
   if (settings_.bad_rows != BadRowPolicy::Action::kSkip || record.fatal) context.bad_record(std::move(record));
 }
 
+namespace {
+
+constexpr std::string_view kNextRow = "next_row";
+constexpr std::string_view kCount = "count/";
+
+}  // namespace
+
+void ExecSource::restore_keys(const SourceContext& context) {
+  for (const auto& [name, blob] : context.saved()) {
+    std::string_view rest = *blob;
+    if (name == kNextRow) (void)bytes::take_number(rest, next_row_);
+    if (!name.starts_with(kCount)) continue;
+    Key key;
+    std::uint64_t count = 0;
+    if (bytes::take_number(rest, key.hi) && bytes::take_number(rest, key.lo) && bytes::take_number(rest, count))
+      occurrences_[key] = count;
+  }
+}
+
+void ExecSource::put_keys(SourceContext& context) {
+  if (!context.keeps_positions()) return counted_.clear();
+  if (!has_primary_key_ && !settings_.deletions && next_row_ > 0) {
+    std::string value;
+    bytes::put_number(value, next_row_);
+    context.put(std::string(kNextRow), std::make_shared<const std::string>(std::move(value)));
+  }
+  for (const Key& key : std::exchange(counted_, {})) {
+    std::string value;
+    bytes::put_number(value, key.hi);
+    bytes::put_number(value, key.lo);
+    bytes::put_number(value, occurrences_[key]);
+    context.put(fmt::format("{}{:016x}{:016x}", kCount, key.hi, key.lo),
+                occurrences_[key] == 0 ? nullptr : std::make_shared<const std::string>(std::move(value)));
+  }
+}
+
 bool ExecSource::commit(std::string offset, SourceContext& context) {
   if (!deliver(context)) return false;
+  put_keys(context);
   if (!offset.empty()) offset_ = std::move(offset);
   context.commit(offset_);
   progressed_ = true;

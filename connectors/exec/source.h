@@ -67,6 +67,9 @@ class ExecSource final : public Source {
                                                            const std::string& line, SourceContext& context);
   [[nodiscard]] std::optional<Key> key_of(const std::vector<Value>& cells, std::string_view key, bool insert);
   void bad(std::string message, const std::string& line, BadRecord::Kind kind, SourceContext& context);
+  // What generated keys depend on, over a restart.
+  void restore_keys(const SourceContext& context);
+  void put_keys(SourceContext& context);
   [[nodiscard]] bool commit(std::string offset, SourceContext& context);
   [[nodiscard]] bool deliver(SourceContext& context);
 
@@ -88,6 +91,7 @@ class ExecSource final : public Source {
   std::uint64_t line_ = 0;
   std::uint64_t order_ = 0;
   std::unordered_map<Key, std::uint64_t> occurrences_;  // of equal rows, where deletions name no key
+  std::vector<Key> counted_;                            // whose occurrences have changed since the last commit
 };
 
 }  // namespace thalweg

@@ -2,10 +2,13 @@
 
 #include <zstd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <optional>
 #include <utility>
 
+#include "engine/base/bytes.h"
 #include "engine/base/ensure.h"
 
 namespace thalweg {
@@ -20,7 +23,10 @@ std::atomic<std::size_t> raw_bytes_of_process{0};
 ContentStore::ContentStore(ContentStore&& other) noexcept
     : parts_(std::exchange(other.parts_, {})),
       first_raw_(std::exchange(other.first_raw_, 0)),
-      raw_bytes_(std::exchange(other.raw_bytes_, 0)) {}
+      raw_bytes_(std::exchange(other.raw_bytes_, 0)),
+      kept_(other.kept_),
+      next_number_(other.next_number_),
+      gone_(std::exchange(other.gone_, {})) {}
 
 ContentStore& ContentStore::operator=(ContentStore&& other) noexcept {
   if (this == &other) return *this;
@@ -28,6 +34,9 @@ ContentStore& ContentStore::operator=(ContentStore&& other) noexcept {
   parts_ = std::exchange(other.parts_, {});
   first_raw_ = std::exchange(other.first_raw_, 0);
   raw_bytes_ = std::exchange(other.raw_bytes_, 0);
+  kept_ = other.kept_;
+  next_number_ = other.next_number_;
+  gone_ = std::exchange(other.gone_, {});
   return *this;
 }
 
@@ -42,6 +51,7 @@ void ContentStore::forget() {
 
 void ContentStore::add(const BlockRef& block, std::size_t bytes, std::uint64_t first_line,
                        std::shared_ptr<const std::string> metadata) {
+  if (kept_) return add_kept({block->data(), bytes}, first_line, std::move(metadata));
   bool join = !parts_.empty() && !parts_.back().compressed && parts_.back().metadata == metadata &&
               parts_.back().bytes + bytes <= kJoinBytes;
   if (!join) {
@@ -71,6 +81,16 @@ void ContentStore::compress_oldest() {
 }
 
 void ContentStore::drop_last(std::size_t bytes) {
+  if (kept_) {
+    ENSURE(!parts_.empty() && parts_.back().bytes >= bytes);
+    Part last = std::move(parts_.back());
+    parts_.pop_back();
+    std::string content = content_of(last);
+    content.resize(content.size() - bytes);
+    gone(last);
+    if (!content.empty()) add_kept(content, last.first_line, last.metadata);
+    return;
+  }
   ENSURE(!parts_.empty() && !parts_.back().compressed && parts_.back().bytes >= bytes);
   Part& part = parts_.back();
   part.bytes -= bytes;
@@ -86,7 +106,10 @@ void ContentStore::drop_last(std::size_t bytes) {
 void ContentStore::each(BlockPool& pool, const std::function<bool(Segment)>& use) const {
   for (const Part& part : parts_) {
     auto block = pool.take(part.bytes);
-    if (part.compressed) {
+    if (kept_) {
+      std::string content = content_of(part);
+      std::memcpy(block->data(), content.data(), content.size());
+    } else if (part.compressed) {
       std::size_t n = ZSTD_decompress(block->data(), part.bytes, part.content.data(), part.content.size());
       ENSURE(n == part.bytes);
     } else {
@@ -95,6 +118,129 @@ void ContentStore::each(BlockPool& pool, const std::function<bool(Segment)>& use
     block->seal(part.bytes);
     if (!use({std::move(block), part.bytes, part.first_line, part.metadata})) return;
   }
+}
+
+// ---------------------------------------------------------------- in blobs
+
+void ContentStore::gone(const Part& part) {
+  if (part.blob) gone_.push_back(part.number);
+}
+
+void ContentStore::add_kept(std::string_view content, std::uint64_t first_line,
+                            std::shared_ptr<const std::string> metadata) {
+  Part part{.content = std::string(content), .bytes = content.size(), .first_line = first_line};
+  part.metadata = std::move(metadata);
+  // Parts grow geometrically from the end on.
+  while (!parts_.empty()) {
+    const Part& before = parts_.back();
+    bool same =
+        before.metadata == part.metadata || (before.metadata && part.metadata && *before.metadata == *part.metadata);
+    if (!same || before.bytes + part.bytes > kJoinBytes || before.bytes > 2 * part.bytes) break;
+    part.content = content_of(before) + part.content;
+    part.bytes += before.bytes;
+    part.first_line = before.first_line;
+    gone(before);
+    parts_.pop_back();
+  }
+  part.number = next_number_++;
+  parts_.push_back(std::move(part));
+}
+
+Blob ContentStore::encode(const Part& part) {
+  constexpr std::size_t kCompressFrom = 512;
+  constexpr int kLevel = 1;
+  std::string packed;
+  if (part.bytes >= kCompressFrom) {
+    packed.resize(ZSTD_compressBound(part.bytes));
+    std::size_t n = ZSTD_compress(packed.data(), packed.size(), part.content.data(), part.bytes, kLevel);
+    packed.resize(ZSTD_isError(n) || n >= part.bytes ? 0 : n);
+  }
+  std::string out;
+  bytes::put_number<std::uint64_t>(out, part.bytes);
+  bytes::put_number(out, part.first_line);
+  bytes::put_number<std::uint8_t>(out, packed.empty() ? 0 : 1);
+  bytes::put_number<std::uint8_t>(out, part.metadata ? 1 : 0);
+  if (part.metadata) bytes::put_text(out, *part.metadata);
+  out += packed.empty() ? part.content : packed;
+  return std::make_shared<const std::string>(std::move(out));
+}
+
+namespace {
+
+struct BlobHead {
+  std::uint64_t bytes = 0;
+  std::uint64_t first_line = 0;
+  bool compressed = false;
+  std::shared_ptr<const std::string> metadata;
+  std::string_view content;
+};
+
+std::optional<BlobHead> head_of(const std::string& blob) {
+  std::string_view left = blob;
+  BlobHead head;
+  std::uint8_t compressed = 0;
+  std::uint8_t has_metadata = 0;
+  std::string metadata;
+  bool read = bytes::take_number(left, head.bytes) && bytes::take_number(left, head.first_line) &&
+              bytes::take_number(left, compressed) && bytes::take_number(left, has_metadata) &&
+              (has_metadata == 0 || bytes::take_text(left, metadata));
+  if (!read) return std::nullopt;
+  head.compressed = compressed != 0;
+  if (has_metadata != 0) head.metadata = std::make_shared<const std::string>(std::move(metadata));
+  head.content = left;
+  if (!head.compressed && left.size() != head.bytes) return std::nullopt;
+  if (head.compressed && ZSTD_getFrameContentSize(left.data(), left.size()) != head.bytes) return std::nullopt;
+  return head;
+}
+
+}  // namespace
+
+std::string ContentStore::content_of(const Part& part) {
+  if (!part.blob) return part.content;
+  std::optional<BlobHead> head = head_of(*part.blob);
+  ENSURE(head);
+  if (!head->compressed) return std::string(head->content);
+  std::string out(part.bytes, '\0');
+  std::size_t n = ZSTD_decompress(out.data(), out.size(), head->content.data(), head->content.size());
+  ENSURE(n == part.bytes);
+  return out;
+}
+
+std::vector<std::pair<std::uint64_t, Blob>> ContentStore::take_changes() {
+  std::vector<std::pair<std::uint64_t, Blob>> out;
+  for (std::uint64_t number : std::exchange(gone_, {})) out.emplace_back(number, nullptr);
+  for (auto part = parts_.rbegin(); part != parts_.rend() && !part->blob; ++part) {
+    part->blob = encode(*part);
+    part->content = {};
+    out.emplace_back(part->number, part->blob);
+  }
+  return out;
+}
+
+std::vector<std::pair<std::uint64_t, Blob>> ContentStore::take_all_away() {
+  std::vector<std::pair<std::uint64_t, Blob>> out;
+  for (std::uint64_t number : std::exchange(gone_, {})) out.emplace_back(number, nullptr);
+  for (const Part& part : parts_)
+    if (part.blob) out.emplace_back(part.number, nullptr);
+  return out;
+}
+
+bool ContentStore::restore(std::uint64_t number, const Blob& blob) {
+  std::optional<BlobHead> head = head_of(*blob);
+  if (!head) return false;
+  if (head->compressed) {
+    // What cannot be unpacked must show now, not when rows are to be taken back.
+    std::string out(head->bytes, '\0');
+    std::size_t n = ZSTD_decompress(out.data(), out.size(), head->content.data(), head->content.size());
+    if (n != head->bytes) return false;
+  }
+  Part part{.bytes = head->bytes, .first_line = head->first_line};
+  part.metadata = head->metadata;
+  part.number = number;
+  part.blob = blob;
+  parts_.push_back(std::move(part));
+  next_number_ = std::max(next_number_, number + 1);
+  return true;
 }
 
 }  // namespace thalweg

@@ -73,6 +73,7 @@ ConnectorDescriptor reader(std::string name, std::string doc, std::string exampl
               .options = file_read_options(name),
               .takes_schema = name != "io.plaintext.read"};
   out.make_source = make_file_source;
+  out.delivery = Delivery::kExactlyOnce;
   out.describe = [name](const Setting& args, const std::vector<plan::SourceField>& schema, Env& env) {
     return describe_files(name, args, schema, env);
   };
@@ -88,6 +89,7 @@ ConnectorDescriptor writer(std::string name, std::string doc, std::string exampl
               .example = std::move(example),
               .aliases = std::move(aliases),
               .options = file_write_options(name)};
+  out.delivery = Delivery::kExactlyOnce;
   out.make_sink = [](const plan::Output& output, const Schema& schema, Env&) -> Result<std::unique_ptr<Sink>> {
     auto settings = TRY(FileWriteSettings::from(output.connector, output.args, schema));
     if (settings.snapshot) return std::make_unique<SnapshotFileSink>(std::move(settings), schema);

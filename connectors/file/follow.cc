@@ -69,7 +69,8 @@ Result<void> FollowFileSource::run(SourceContext& context) {
   const FileReadSettings& settings = shared_->settings;
   if (!settings.dead_letter.empty()) TRY(shared_->policy->open_dead_letters(context.env(), settings.dead_letter));
   Clock& clock = *context.env().clock;
-  TRY(scan(true));
+  TRY(restore());
+  if (TRY(scan(true))) commit();  // of files, each is committed by itself; this is for what is gone
   std::int64_t next_poll = clock.monotonic_ns() + settings.refresh_ns;
   while (!stopped_ && !shared_->policy->failed()) {
     context.idle();
@@ -78,7 +79,7 @@ Result<void> FollowFileSource::run(SourceContext& context) {
     bool changed = TRY(handle_changes(poll_is_due));
     changed |= TRY(consume_due_rests());
     if (stopped_) return {};
-    if (changed) context.commit();
+    if (changed) commit();
     // A look at very many files must not keep a core busy.
     if (poll_is_due) next_poll = clock.monotonic_ns() + std::max(settings.refresh_ns, 20 * scan_ns_);
     if (std::string lost = shared_->policy->take_write_error(); !lost.empty())
@@ -122,6 +123,7 @@ FollowedFile& FollowFileSource::follow(const std::string& path) {
     file.path = path;
     file.shared_path = std::make_shared<const std::string>(path);
     file.key_source = key_source_of(shared_->source_name, path);
+    if (keeps_) file.store.keep_in_blobs();
   }
   return file;
 }
@@ -144,7 +146,7 @@ Result<bool> FollowFileSource::scan(bool first) {
   if (!is_pattern(shared_->settings.selection.path))
     scanned->directories.push_back(parent_directory(shared_->settings.selection.path));
   // Watches come before the files are read: what is written meanwhile is seen after.
-  watcher_.set_directories(scanned->directories);
+  if (!static_) watcher_.set_directories(scanned->directories);
   bool changed = false;
   for (const FoundFile& found : scanned->files) {
     bool is_new = !files_.contains(found.path);
@@ -152,7 +154,7 @@ Result<bool> FollowFileSource::scan(bool first) {
     file.seen_in_scan = scans_;
     bool differs = TRY(is_new ? start_over(file) : look_at(file, found.stat, false));
     if (stopped_ || context_->stopping()) return changed;
-    if (first && differs) context_->commit();
+    if (first && differs && !static_) commit();
     changed |= differs;
   }
   for (auto it = files_.begin(); it != files_.end();) {
@@ -162,6 +164,7 @@ Result<bool> FollowFileSource::scan(bool first) {
     }
     changed |= TRY(take_back_all(it->second));
     if (stopped_) return changed;
+    forget_file(it->second);
     it = files_.erase(it);
   }
   scan_ns_ = context_->env().clock->monotonic_ns() - began;
@@ -174,11 +177,22 @@ void FollowFileSource::warn(FollowedFile& file, const Error& error) {
   context_->warn(error.message);
 }
 
+Result<void> FollowFileSource::run_static(SourceContext& context) {
+  context_ = &context;
+  static_ = true;
+  TRY(restore());
+  TRY(scan(true));
+  if (std::string lost = shared_->policy->take_write_error(); !lost.empty())
+    return fail(Code::kIo, "bad rows can no longer be kept: " + lost);
+  if (!stopped_ && !context.stopping() && !shared_->policy->failed()) commit();
+  return {};
+}
+
 Result<bool> FollowFileSource::start_over(FollowedFile& file) {
   auto stat = context_->env().disk->stat(file.path);
   if (!stat) return false;  // gone again; the next scan knows
   if (is_by_file(shared_->settings.format)) return read_whole(file);
-  return compression_of(file.path) == Compression::kNone ? read_appended(file, false) : read_again(file);
+  return compression_of(file.path) == Compression::kNone ? read_appended(file, static_) : read_again(file);
 }
 
 // `certain`: something was written, even if no time tells.
@@ -188,11 +202,12 @@ Result<bool> FollowFileSource::look_at(FollowedFile& file, const FileStat& stat,
   if (same && (!file.fresh || !(aged || certain))) return false;
   if (is_by_file(shared_->settings.format)) return read_whole(file);
   if (compression_of(file.path) != Compression::kNone) return read_again(file);
-  if (TRY(is_appended(file, stat))) return read_appended(file, false);
+  if (TRY(is_appended(file, stat))) return read_appended(file, static_);
   // A large file is not read again only because its times may lie: its last bytes must do.
   constexpr std::uint64_t kCheapBytes = 256 * 1024;
   if (same && stat.size > kCheapBytes && TRY(has_same_tail(file))) {
     file.fresh = !aged;
+    file.dirty = true;
     return false;
   }
   return read_again(file);
@@ -263,6 +278,8 @@ Result<bool> FollowFileSource::read_appended(FollowedFile& file, bool final) {
   bool is_tangled = !file.partial.empty() && (file.partial_is_header || shared_->layout.metadata);
   if (is_other || is_tangled) return read_again(file);
   bool changed = false;
+  file.dirty = true;
+  count_rows(file);
   changed |= TRY(settle_partial(file, **handle));
   if (stopped_) return changed;
   const std::uint64_t base = file.consumed;
@@ -292,7 +309,7 @@ Result<bool> FollowFileSource::read_appended(FollowedFile& file, bool final) {
     file.consumed = base + walk.reader().consumed();
     bool unended = final && walk.reader().consumed() > before && file.consumed == walk.end_offset() &&
                    !walk.tail().ends_with('\n');
-    if (unended) note_partial(file, *cut);
+    if (unended && !shared_->append_only) note_partial(file, *cut);
     if (!*cut) break;
     deliver_cut(file, std::move(**cut));
     changed = true;
@@ -335,6 +352,10 @@ BlockInfo FollowFileSource::info_of(const FollowedFile& file) const {
 
 std::uint64_t FollowFileSource::row_seed(const FollowedFile& file) {
   return file.key_source ^ XXH3_64bits(file.header_text.data(), file.header_text.size());
+}
+
+Key FollowFileSource::row_hash(std::string_view record, std::uint64_t seed) {
+  return hash_of(without_line_end(record), seed);
 }
 
 void FollowFileSource::key_records(FollowedFile& file, const Block& block, BlockInfo& info) {
@@ -393,11 +414,18 @@ Result<bool> FollowFileSource::read_again(FollowedFile& file) {
     next.shared_path = file.shared_path;
     next.key_source = key_of_part(Key{file.key_source, 0}, stat->inode ^ static_cast<std::uint64_t>(stat->ctime_ns)).lo;
     next.seen_in_scan = file.seen_in_scan;
+    next.number = file.number;
+    next.store.begin_numbers_at(file.store.next_number());
     file = std::move(next);
-    if (compression_of(file.path) == Compression::kNone) return read_appended(file, false);
+    file.dirty = true;
+    if (compression_of(file.path) == Compression::kNone) return read_appended(file, static_);
     handle = TRY(context_->env().disk->open_read(file.path));
   }
   FollowedFile next;
+  if (keeps_) next.store.keep_in_blobs();
+  next.number = file.number;
+  next.store.begin_numbers_at(file.store.next_number());
+  next.dirty = true;
   next.path = file.path;
   next.shared_path = file.shared_path;
   next.key_source = file.key_source;
@@ -409,7 +437,8 @@ Result<bool> FollowFileSource::read_again(FollowedFile& file) {
   walk.open(**handle, {.file_bytes = stat->size});
   BlockInfo info = info_of(next);
   while (true) {
-    auto cut = walk.next(compressed);
+    std::uint64_t before = walk.reader().consumed();
+    auto cut = walk.next(compressed || static_);
     if (!cut) {
       // Half an archive, say: the old rows stay until the file changes again.
       warn(file, cut.error());
@@ -417,6 +446,9 @@ Result<bool> FollowFileSource::read_again(FollowedFile& file) {
       file.fresh = next.fresh;
       return false;
     }
+    bool unended = static_ && !compressed && walk.reader().consumed() > before &&
+                   walk.reader().consumed() == walk.end_offset() && !walk.tail().ends_with('\n');
+    if (unended) note_partial(next, *cut);
     if (!*cut) break;
     next.header = walk.header();
     next.store.add((*cut)->block, (*cut)->block->size(), (*cut)->first_line, info.metadata);
@@ -433,6 +465,7 @@ Result<bool> FollowFileSource::read_again(FollowedFile& file) {
 }
 
 Result<bool> FollowFileSource::replace_content(FollowedFile& file, FollowedFile& next) {
+  count_rows(file);
   bool all_differ = shared_->layout.metadata || next.header_text != file.header_text;
   bool changed = false;
   if (all_differ) {
@@ -449,6 +482,7 @@ Result<bool> FollowFileSource::replace_content(FollowedFile& file, FollowedFile&
   } else {
     changed |= TRY(difference(file, next));
   }
+  for (auto& [number, blob] : file.store.take_all_away()) put_chunk(file, number, blob);
   file = std::move(next);
   return changed;
 }
@@ -543,6 +577,7 @@ Result<bool> FollowFileSource::read_whole(FollowedFile& file) {
   if (!stat) return false;
   auto content = read_whole_file(*shared_, *context_, file.path, stat->size);
   file.stat = *stat;
+  file.dirty = true;
   file.fresh = context_->env().clock->wall_ns() - stat->mtime_ns < kFreshNs;
   if (!content) {
     if (content.error().code != Code::kNotFound) warn(file, content.error());
@@ -550,7 +585,7 @@ Result<bool> FollowFileSource::read_whole(FollowedFile& file) {
   }
   if (!*content) {  // it has become too large
     bool changed = TRY(take_back_all(file));
-    file.store = ContentStore{};
+    empty_store(file);
     file.content = {};
     return changed;
   }
@@ -560,7 +595,7 @@ Result<bool> FollowFileSource::read_whole(FollowedFile& file) {
   if (same) return false;
   TRY(take_back_all(file));  // nothing if the source is append-only: then nothing was kept
   file.content = hash;
-  file.store = ContentStore{};
+  empty_store(file);
   BlockInfo info = info_of(file);
   if (!shared_->append_only) file.store.add(block, bytes, 0, info.metadata);
   deliver(file, std::move(block), bytes, std::move(info));

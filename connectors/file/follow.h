@@ -12,6 +12,10 @@
 // that
 //     row is taken back. (Append-only: it waits for ever.)
 //
+// W5  Where the pipeline keeps its state, all of this goes on after a restart: what was appended, edited or deleted
+//     meanwhile is a change like any other. So a static source of such a pipeline gives, each time it is run, the
+//     difference to what it gave before.
+//
 // A change is seen by mtime, ctime, inode, device or size, by an inotify event, or, in the first moments after a write
 // in which times may stay equal, by looking at the content again.
 //
@@ -50,17 +54,32 @@ struct FollowedFile {
   bool fresh = false;  // read so soon after its mtime that a further write may not show in it
   std::string last_warning;
   ContentStore store;
-  RowCounts counts;  // of rows, where keys are made of them
-  Key content;       // hash, of formats by file
+  RowCounts counts;     // of rows, where keys are made of them
+  bool counted = true;  // `counts` are those of the content; false: they are to be made from it
+  Key content;          // hash, of formats by file
   std::uint64_t seen_in_scan = 0;
+  bool dirty = false;        // differs from what was put last
+  std::uint64_t number = 0;  // of its blobs; 0: none yet
 };
 
 class FollowFileSource final : public Source {
  public:
   explicit FollowFileSource(std::shared_ptr<FileSourceShared> shared);
   Result<void> run(SourceContext& context) override;
+  // Once, as one transaction: what is there now, as far as it is not what was there before.
+  Result<void> run_static(SourceContext& context);
 
  private:
+  // ---- what is kept (follow_state.cc)
+  Result<void> restore();
+  [[nodiscard]] bool restore_file(std::string_view name, const std::string& blob);
+  [[nodiscard]] std::string encode(const FollowedFile& file) const;
+  void put_changes();
+  void put_chunk(const FollowedFile& file, std::uint64_t number, const Blob& blob);
+  void forget_file(FollowedFile& file);
+  void empty_store(FollowedFile& file);
+  void commit();
+  void count_rows(FollowedFile& file);
   // Whether something was delivered.
   Result<bool> scan(bool first);
   Result<bool> look_at(FollowedFile& file, const FileStat& stat, bool certain);
@@ -85,6 +104,7 @@ class FollowFileSource final : public Source {
   [[nodiscard]] BlockInfo info_of(const FollowedFile& file) const;
   // Hash of a record without its line end; the file's path and header are part of it.
   [[nodiscard]] static std::uint64_t row_seed(const FollowedFile& file);
+  [[nodiscard]] static Key row_hash(std::string_view record, std::uint64_t seed);
   void key_records(FollowedFile& file, const Block& block, BlockInfo& info);
   [[nodiscard]] bool keys_by_row() const { return shared_->layout.generates_keys() && !shared_->append_only; }
   [[nodiscard]] std::int64_t ns_to_wait(std::int64_t next_poll) const;
@@ -96,6 +116,9 @@ class FollowFileSource final : public Source {
   std::uint64_t scans_ = 0;
   bool stopped_ = false;  // deliver said so
   bool warned_missing_ = false;
+  bool static_ = false;
+  bool keeps_ = false;  // positions and content
+  std::uint64_t next_file_ = 1;
   std::int64_t scan_ns_ = 0;  // of the last scan
 };
 

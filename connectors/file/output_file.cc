@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "connectors/file/scan.h"
 
 namespace thalweg {
@@ -29,6 +31,35 @@ Result<std::unique_ptr<OutputFile>> OutputFile::open(Env& env, std::string path,
   return out;
 }
 
+Result<std::unique_ptr<OutputFile>> OutputFile::resume(Env& env, std::string path, std::uint64_t length) {
+  constexpr std::uint64_t kSurplusMax = 64U << 20;  // more than that is written anew
+  std::uint64_t size = TRY(env.disk->stat(path)).size;
+  if (size < length)
+    return fail(Code::kBadData, fmt::format("'{}' has {} bytes, {} were written to it", path, size, length));
+  std::unique_ptr<OutputFile> out(new OutputFile(env, std::move(path)));
+  out->file_ = TRY(env.disk->open_write(out->path_, Disk::WriteMode::kAppend));
+  out->committed_ = out->written_ = length;
+  if (size == length) return out;
+  if (size - length > kSurplusMax) {
+    TRY(out->file_->truncate(length));
+    return out;
+  }
+  out->surplus_.resize(size - length);
+  auto file = TRY(env.disk->open_read(out->path_));
+  for (std::size_t have = 0; have < out->surplus_.size();) {
+    std::size_t n = TRY(file->read_at(length + have, out->surplus_.data() + have, out->surplus_.size() - have));
+    if (n == 0) return fail(Code::kIo, fmt::format("'{}' became shorter", out->path_));
+    have += n;
+  }
+  return out;
+}
+
+Result<void> OutputFile::cut_surplus() {
+  if (surplus_.empty()) return {};
+  surplus_.clear();
+  return file_->truncate(written_);
+}
+
 OutputFile::~OutputFile() {
   if (!temporary_.empty()) (void)env_.disk->remove(temporary_);
 }
@@ -37,10 +68,22 @@ std::unexpected<Error> OutputFile::undo(Error error) {
   // The error that matters is the first one.
   (void)file_->truncate(committed_);
   written_ = committed_;
+  surplus_.clear();
   return fail(std::move(error));
 }
 
 Result<void> OutputFile::append(std::string_view bytes) {
+  if (!surplus_.empty()) {
+    std::size_t n = std::min(bytes.size(), surplus_.size());
+    if (bytes.substr(0, n) == std::string_view(surplus_).substr(0, n)) {
+      surplus_.erase(0, n);
+      written_ += n;
+      bytes.remove_prefix(n);
+      if (bytes.empty()) return {};
+    } else if (auto cut = cut_surplus(); !cut) {
+      return undo(std::move(cut).error());
+    }
+  }
   if (auto done = file_->append(bytes); !done) return undo(std::move(done).error());
   written_ += bytes.size();
   return {};

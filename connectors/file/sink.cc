@@ -8,6 +8,7 @@
 
 #include "connectors/file/settings.h"
 #include "connectors/setting_reader.h"
+#include "engine/base/bytes.h"
 #include "engine/types/datetime.h"
 
 namespace thalweg {
@@ -186,8 +187,58 @@ void RowEncoder::row(const Batch& batch, std::size_t row, const std::uint64_t* t
 
 Result<void> ChangesFileSink::open(const SinkContext& context) {
   env_ = context.env;
-  return open_file();
+  if (context.state_path.empty()) return open_file();
+  marker_ = TRY(OutputMarker::open(*context.state_disk, context.state_path + ".mark"));
+  resume_from_ = context.resume_from;
+  if (marker_->last()) return go_on(context);
+  TRY(open_file());
+  // From now on the file is known to be ours, and how long it was before.
+  if (file_->has_content()) return mark(0);
+  return marker_->put({.commit = 0, .path = file_->path(), .length = 0, .tail_hash = 0, .opened_ns = opened_ns_});
 }
+
+Result<void> ChangesFileSink::go_on(const SinkContext& context) {
+  const OutputMark last = *marker_->last();
+  opened_ns_ = last.opened_ns;
+  if (last.length == 0) {
+    // Nothing was ever known to be in it: what a run that was cut off wrote is replaced.
+    file_ = TRY(OutputFile::open(*env_, last.path, OnExisting::kReplace));
+    encoder_.header(true, buffer_);
+    return {};
+  }
+  auto file = OutputFile::resume(*env_, last.path, last.length);
+  if (!file && file.error().code == Code::kNotFound) {
+    // Somebody has taken it away: a new one gets what is new.
+    TRY(open_file());
+    return {};
+  }
+  auto hash = file ? tail_hash_of(*env_->disk, last.path, last.length) : Result<std::uint64_t>(fail(file.error()));
+  if (!hash && hash.error().code != Code::kBadData) return fail(std::move(hash).error());
+  if (!hash || *hash != last.tail_hash)
+    return fail(Error{
+        Code::kBadData,
+        fmt::format("'{}' is not what was written to it: the output '{}' cannot go on there", last.path, context.name),
+        {},
+        {{"put the file back, or take it away: then a new one gets what changes from now on", {}}}});
+  file_ = std::move(*file);
+  return {};
+}
+
+// The file is durable up to its end.
+Result<void> ChangesFileSink::mark(std::uint64_t commit) {
+  if (!marker_) return {};
+  OutputMark mark{
+      .commit = commit, .path = file_->path(), .length = file_->bytes(), .tail_hash = 0, .opened_ns = opened_ns_};
+  mark.tail_hash = TRY(tail_hash_of(*env_->disk, mark.path, mark.length));
+  return marker_->put(std::move(mark));
+}
+
+std::optional<std::uint64_t> ChangesFileSink::last_commit() const {
+  if (!marker_ || !marker_->last()) return std::nullopt;
+  return marker_->last()->commit;
+}
+
+Delivery ChangesFileSink::delivery() const { return marker_ ? Delivery::kExactlyOnce : Delivery::kAtLeastOnce; }
 
 Result<void> ChangesFileSink::open_file() {
   opened_ns_ = env_->clock->wall_ns();
@@ -202,7 +253,8 @@ bool ChangesFileSink::must_rotate() const {
   return settings_.rotate_every_ns && env_->clock->wall_ns() - opened_ns_ >= *settings_.rotate_every_ns;
 }
 
-Result<void> ChangesFileSink::begin(std::uint64_t /*commit*/) {
+Result<void> ChangesFileSink::begin(std::uint64_t commit) {
+  if (commit >= resume_from_) TRY(file_->cut_surplus());
   if (must_rotate()) TRY(open_file());
   return {};
 }
@@ -247,13 +299,16 @@ Result<void> ChangesFileSink::write_sorted(std::uint64_t commit) {
 Result<void> ChangesFileSink::end(std::uint64_t commit) {
   TRY(write_sorted(commit));
   TRY(flush(0));
-  return file_->commit();
+  TRY(file_->commit());
+  return mark(commit);
 }
 
 Result<void> ChangesFileSink::close(bool complete) {
   if (file_ && complete) {
     TRY(flush(0));  // a header without rows
+    TRY(file_->cut_surplus());
     TRY(file_->commit());
+    if (marker_) TRY(mark(marker_->last() ? marker_->last()->commit : 0));
   }
   file_.reset();
   return {};
@@ -261,14 +316,47 @@ Result<void> ChangesFileSink::close(bool complete) {
 
 SnapshotFileSink::~SnapshotFileSink() { stop_writer(); }
 
+namespace {
+
+bool restore_rows(std::string_view from, std::map<std::string, std::int64_t>& rows) {
+  std::uint64_t count = 0;
+  if (!bytes::take_number(from, count)) return false;
+  for (std::uint64_t i = 0; i < count; ++i) {
+    std::string line;
+    std::int64_t times = 0;
+    if (!bytes::take_text(from, line) || !bytes::take_number(from, times)) return false;
+    rows.emplace_hint(rows.end(), std::move(line), times);
+  }
+  return from.empty();
+}
+
+}  // namespace
+
+Result<std::string> SnapshotFileSink::save() {
+  std::lock_guard lock(mutex_);
+  std::string out;
+  bytes::put_number<std::uint64_t>(out, rows_.size());
+  for (const auto& [line, count] : rows_) {
+    bytes::put_text(out, line);
+    bytes::put_number(out, count);
+  }
+  return out;
+}
+
 Result<void> SnapshotFileSink::open(const SinkContext& context) {
   env_ = context.env;
   TRY(env_->disk->make_directories(parent_directory(settings_.path)));
   auto existing = env_->disk->stat(settings_.path);
   if (existing && existing->is_directory)
     return fail(Code::kInvalidArgument, fmt::format("'{}' is a directory", settings_.path));
-  if (existing && settings_.on_existing == OnExisting::kFail)
+  if (existing && settings_.on_existing == OnExisting::kFail && context.resume_from == 0)
     return fail(Code::kInvalidArgument, fmt::format("'{}' exists already (`on_existing: fail`)", settings_.path));
+  if (!context.saved.empty() && !restore_rows(context.saved, rows_))
+    return fail(Code::kBadData, fmt::format("what is kept of the output '{}' cannot be read", context.name));
+  if (context.resume_from > 0) {
+    dirty_ = true;  // the file may be behind
+    written_ns_ = env_->clock->monotonic_ns();
+  }
   // A place that cannot be written must show now, not after the first commit.
   std::string probe = temporary_beside(*env_, settings_.path);
   TRY(env_->disk->open_write(probe, Disk::WriteMode::kTruncate));

@@ -4,6 +4,7 @@
 //
 // K1  A commit is in the file whole or not at all; nothing of a later one is there without it.
 // K2  A snapshot file is at every moment a whole snapshot of some commit.
+// K3  Where the pipeline keeps its state, a file is gone on with after a restart: what is in it is not written again.
 #pragma once
 
 #include <condition_variable>
@@ -18,6 +19,7 @@
 
 #include "config/option_spec.h"
 #include "connectors/file/output_file.h"
+#include "connectors/file/output_marker.h"
 #include "connectors/formats/encode.h"
 #include "engine/io/sink.h"
 #include "engine/plan/node.h"
@@ -63,9 +65,13 @@ class ChangesFileSink final : public Sink {
   Result<void> write(std::uint64_t commit, const Batch& batch) override;
   Result<void> end(std::uint64_t commit) override;
   Result<void> close(bool complete) override;
+  [[nodiscard]] std::optional<std::uint64_t> last_commit() const override;
+  [[nodiscard]] Delivery delivery() const override;
 
  private:
   Result<void> open_file();
+  Result<void> go_on(const SinkContext& context);
+  Result<void> mark(std::uint64_t commit);
   Result<void> flush(std::size_t bytes_min);
   Result<void> write_sorted(std::uint64_t commit);
   [[nodiscard]] bool must_rotate() const;
@@ -77,7 +83,9 @@ class ChangesFileSink final : public Sink {
   std::unique_ptr<OutputFile> file_;
   std::int64_t opened_ns_ = 0;
   std::string buffer_;
-  std::vector<Batch> commit_batches_;  // with sort_by: of the running commit
+  std::unique_ptr<OutputMarker> marker_;  // null: no state is kept
+  std::uint64_t resume_from_ = 0;         // what was written by an earlier run comes again below this commit
+  std::vector<Batch> commit_batches_;     // with sort_by: of the running commit
 };
 
 class SnapshotFileSink final : public Sink {
@@ -89,6 +97,9 @@ class SnapshotFileSink final : public Sink {
   Result<void> write(std::uint64_t commit, const Batch& batch) override;
   Result<void> end(std::uint64_t commit) override;
   Result<void> close(bool complete) override;
+  Result<std::string> save() override;
+  [[nodiscard]] bool saves() const override { return true; }
+  [[nodiscard]] Delivery delivery() const override { return Delivery::kExactlyOnce; }
 
  private:
   // Requires: mutex_ is held.

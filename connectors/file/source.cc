@@ -7,6 +7,7 @@
 
 #include <cstring>
 
+#include "connectors/file/follow.h"
 #include "connectors/formats/raw.h"
 #include "engine/types/from_text.h"
 
@@ -248,6 +249,8 @@ Result<void> StaticFileSource::run(SourceContext& context) {
     return fail(Code::kNotFound, scan.root_missing
                                      ? fmt::format("there is no file or directory '{}'", settings.selection.path)
                                      : fmt::format("no file matches '{}'", settings.selection.path));
+  // Where state is kept, this run goes on from an earlier one, and another will go on from it.
+  if (context.keeps_positions()) return FollowFileSource(shared_).run_static(context);
   for (std::string& warning : scan.warnings) context.warn(std::move(warning));
   for (const FoundFile& file : scan.files) {
     bool go_on = TRY(is_by_file(settings.format) ? read_whole(context, file) : read_file(context, file));

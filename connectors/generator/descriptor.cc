@@ -72,6 +72,7 @@ ConnectorDescriptor range_stream() {
                         "!demo.range_stream {nb_rows: 50, input_rate: 10}", std::move(options));
   out.spec.takes_schema = false;
   out.describe = fixed_shape({float_field("value")});
+  out.delivery = Delivery::kExactlyOnce;
   out.make_source = [](const plan::Source& source, Env&) -> Result<std::unique_ptr<Source>> {
     auto offset = static_cast<double>(SettingReader(source.args).integer("offset", 0));
     std::vector<CellMaker> makers = {
@@ -87,6 +88,7 @@ ConnectorDescriptor noisy_linear_stream() {
                         pace_options("10", "how many rows there are"));
   out.spec.takes_schema = false;
   out.describe = fixed_shape({float_field("x", true), float_field("y")});
+  out.delivery = Delivery::kExactlyOnce;
   out.make_source = [](const plan::Source& source, Env&) -> Result<std::unique_ptr<Source>> {
     std::vector<CellMaker> makers = {
         [](std::uint64_t row, CellRandom&) { return Value::of(static_cast<double>(row)); },
@@ -133,6 +135,7 @@ ConnectorDescriptor custom_stream() {
                  std::move(options));
   out.spec.needs_schema = true;
   out.describe = fixed_shape({});
+  out.delivery = Delivery::kExactlyOnce;
   out.make_source = make_custom;
   return out;
 }
@@ -142,6 +145,7 @@ ConnectorDescriptor replay(std::string name, std::string doc, std::string exampl
       {.name = "path", .type = OptionType::kPath, .required = true, .doc = "the csv file"}};
   for (OptionSpec& option : own) options.push_back(std::move(option));
   auto out = source_row(std::move(name), std::move(doc), std::move(example), std::move(options));
+  out.delivery = Delivery::kExactlyOnce;
   out.make_source = make_replay;
   out.describe = [](const Setting& args, const std::vector<plan::SourceField>& schema,
                     Env& env) -> Result<plan::SourceShape> {

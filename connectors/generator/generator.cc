@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <numbers>
 
 #include "connectors/file/source.h"
@@ -195,15 +196,19 @@ Result<void> GeneratorSource::run(SourceContext& context) {
   Clock& clock = *context.env().clock;
   const std::int64_t began = clock.monotonic_ns();
   std::int64_t committed = began;
-  std::uint64_t made = 0;
+  // A restart goes on with the row after the last one that was committed, at the same pace.
+  const std::string& position = context.resume_position();
+  const std::uint64_t first = position.empty() ? 0 : std::strtoull(position.c_str(), nullptr, 10);
+  std::uint64_t made = first;
   const std::uint64_t end = settings_.rows.value_or(~std::uint64_t{0});
   bool open = false;
   while (made < end) {
     std::int64_t now = clock.monotonic_ns();
     // The first row comes at once, row i after i / rate seconds.
     std::uint64_t due =
-        settings_.rate > 0 ? static_cast<std::uint64_t>(static_cast<double>(now - began) / kSecond * settings_.rate) + 1
-                           : made + kChunkRows;
+        settings_.rate > 0
+            ? first + static_cast<std::uint64_t>(static_cast<double>(now - began) / kSecond * settings_.rate) + 1
+            : made + kChunkRows;
     due = std::min(due, end);
     if (due > made) {
       std::size_t count = static_cast<std::size_t>(std::min<std::uint64_t>(due - made, kChunkRows));
@@ -212,7 +217,7 @@ Result<void> GeneratorSource::run(SourceContext& context) {
       open = true;
     }
     if (open && (now - committed >= settings_.commit_ns || made == end)) {
-      context.commit();
+      context.commit(std::to_string(made));
       committed = now;
       open = false;
     }
@@ -220,7 +225,7 @@ Result<void> GeneratorSource::run(SourceContext& context) {
       if (context.stopping()) return {};
       continue;
     }
-    auto next_ns = began + static_cast<std::int64_t>(static_cast<double>(made) / settings_.rate * kSecond);
+    auto next_ns = began + static_cast<std::int64_t>(static_cast<double>(made - first) / settings_.rate * kSecond);
     if (open) next_ns = std::min(next_ns, committed + settings_.commit_ns);
     if (!open) context.idle();
     if (!context.wait(

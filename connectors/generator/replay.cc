@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "connectors/setting_reader.h"
 
@@ -51,7 +52,7 @@ bool ReplaySource::deliver_rows(SourceContext& context, const Batch& batch, std:
   Batch part = batch.slice(begin, end);
   if (drop_time_) part.columns.erase(part.columns.begin() + static_cast<std::ptrdiff_t>(*time_column_));
   if (!context.deliver(std::move(part))) return false;
-  context.commit();
+  context.commit(std::to_string(played_));  // the row after these
   return true;
 }
 
@@ -59,8 +60,14 @@ bool ReplaySource::play(SourceContext& context, const Batch& batch) {
   Clock& clock = *context.env().clock;
   std::size_t sent = 0;
   for (std::size_t row = 0; row < batch.num_rows; ++row, ++played_) {
-    std::int64_t due = began_ns_ + due_ns(batch, row);
     std::int64_t now = clock.monotonic_ns();
+    if (played_ < skipped_) {
+      // An earlier run has played it; what follows is as far apart from it as ever.
+      began_ns_ = now - due_ns(batch, row);
+      sent = row + 1;
+      continue;
+    }
+    std::int64_t due = began_ns_ + due_ns(batch, row);
     if (due <= now) continue;
     if (!deliver_rows(context, batch, sent, row)) return false;
     sent = row;
@@ -74,6 +81,8 @@ Result<void> ReplaySource::run(SourceContext& context) {
   const std::string& path = shared_->settings.selection.path;
   auto file = TRY(context.env().disk->open_read(path));
   began_ns_ = context.env().clock->monotonic_ns();
+  const std::string& position = context.resume_position();
+  skipped_ = position.empty() ? 0 : std::strtoull(position.c_str(), nullptr, 10);
   FileWalk walk(shared_, context, path);
   walk.open(*file, {});
   BlockInfo info{.path = std::make_shared<const std::string>(path),

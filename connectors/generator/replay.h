@@ -46,6 +46,7 @@ class ReplaySource final : public Source {
   std::int64_t last_due_ns_ = 0;
   std::optional<double> first_time_;
   std::uint64_t played_ = 0;
+  std::uint64_t skipped_ = 0;  // rows that an earlier run has played
 };
 
 // Builds it; the connector's arguments are those of `demo.replay_csv` and `demo.replay_csv_with_time`.

@@ -97,8 +97,9 @@ Result<void> KafkaSink::open(const SinkContext& context) {
   client.emplace_back("delivery.report.only.error", "true");
   const int timeout_ms = static_cast<int>(settings_.timeout_ns / kMs);
   if (settings_.exactly_once) {
-    const std::string name =
-        settings_.transactional_id.empty() ? "thalweg." + context.name : settings_.transactional_id;
+    const std::string own =
+        context.pipeline.empty() ? "thalweg." + context.name : "thalweg." + context.pipeline + "." + context.name;
+    const std::string name = settings_.transactional_id.empty() ? own : settings_.transactional_id;
     client.emplace_back("transactional.id", name);
     client.emplace_back("transaction.timeout.ms", std::to_string(timeout_ms));
     progress_ = std::make_unique<Progress>(settings_.progress_topic, name);

@@ -32,8 +32,11 @@ class KafkaSink final : public Sink {
   Result<void> end(std::uint64_t commit) override;
   Result<void> close(bool complete) override;
   // Exactly once: the last commit that is in Kafka, as read when the sink was opened and written since.
-  [[nodiscard]] std::optional<std::uint64_t> last_commit() const {
+  [[nodiscard]] std::optional<std::uint64_t> last_commit() const override {
     return progress_ ? std::optional(last_commit_) : std::nullopt;
+  }
+  [[nodiscard]] Delivery delivery() const override {
+    return settings_.exactly_once ? Delivery::kExactlyOnce : Delivery::kAtLeastOnce;
   }
 
  private:

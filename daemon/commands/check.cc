@@ -5,6 +5,7 @@
 #include "daemon/console.h"
 #include "daemon/environment.h"
 #include "daemon/load.h"
+#include "daemon/persistence.h"
 
 namespace thalweg::daemon {
 namespace {
@@ -69,6 +70,7 @@ int run_command(const CheckArgs& args) {
   std::string json;
   for (const std::string& path : args.files) {
     lang::CompileResult compiled = loader.load(path, args.overrides, true);
+    (void)check_persistence(compiled, {.pipeline = pipeline_name(compiled, path), .state_dir = "."});
     valid = valid && compiled.ok();
     if (args.probe && compiled.ok()) reached = probe_all(compiled, args.json, env) && reached;
     if (args.json) {

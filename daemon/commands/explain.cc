@@ -7,6 +7,7 @@
 #include "daemon/environment.h"
 #include "daemon/graph_view.h"
 #include "daemon/load.h"
+#include "daemon/persistence.h"
 
 namespace thalweg::daemon {
 namespace {
@@ -62,10 +63,12 @@ int run_command(const ExplainArgs& args) {
   }
   Loader loader(env);
   lang::CompileResult compiled = loader.load(args.file, args.overrides);
+  const std::string name = pipeline_name(compiled, args.file);
+  const bool keeps_state = check_persistence(compiled, {.pipeline = name, .state_dir = "."}).has_value();
   print_diagnostics(compiled.diagnostics, *compiled.files);
   if (!compiled.ok()) return kExitInvalid;
-  compiled.plan.name = pipeline_name(compiled, args.file);
-  std::fputs(rendered(GraphView::of(compiled.plan, compiled.files.get()), args.format).c_str(), stdout);
+  compiled.plan.name = name;
+  std::fputs(rendered(GraphView::of(compiled.plan, compiled.files.get(), keeps_state), args.format).c_str(), stdout);
   return kExitOk;
 }
 

@@ -67,6 +67,35 @@ int post(const ServerArgs& server, const std::string& method, const std::string&
   return finish(*client, *response, as_json);
 }
 
+int list_checkpoints(const LifecycleArgs& args) {
+  Env env = real_env();
+  auto client = Client::make(args.server, env);
+  if (!client) return client.error();
+  auto answer = client->get_json(Client::pipeline_path(args.pipeline) + "/checkpoints");
+  if (!answer) return answer.error();
+  if (args.json) {
+    std::printf("%s\n", answer->dump(2).c_str());
+    return kExitOk;
+  }
+  if (!answer->value("persistence", false)) {
+    std::printf("%s keeps no state (it has no `persistence_config`, or does not run)\n", args.pipeline.c_str());
+    return kExitOk;
+  }
+  TextTable table({"NUMBER", "COMMIT", "WRITTEN", "SIZE", "NEW", "TOOK"});
+  for (const json& one : (*answer)["checkpoints"]) {
+    auto seconds = static_cast<std::time_t>(one.value("time", 0.0));
+    char when[32] = {};
+    std::tm utc{};
+    gmtime_r(&seconds, &utc);
+    std::strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    table.add({one["number"].dump(), one["commit"].dump(), when, short_bytes(one.value("bytes", 0.0)),
+               short_bytes(one.value("written_bytes", 0.0)), short_seconds(one.value("duration_seconds", 0.0))});
+  }
+  std::fputs(table.text().c_str(), stdout);
+  std::printf("log since then: %s\n", short_bytes((*answer).value("log_bytes", 0.0)).c_str());
+  return kExitOk;
+}
+
 }  // namespace
 
 int run_command(const ReloadArgs& args) {
@@ -82,6 +111,7 @@ int run_command(const ReloadArgs& args) {
 }
 
 int run_command(const LifecycleArgs& args) {
+  if (args.verb == "checkpoints") return list_checkpoints(args);
   std::string path = Client::pipeline_path(args.pipeline);
   if (args.verb == "rm") return post(args.server, "DELETE", path, args.json);
   return post(args.server, "POST", path + "/" + args.verb, args.json);

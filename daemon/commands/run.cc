@@ -8,6 +8,7 @@
 #include "daemon/environment.h"
 #include "daemon/load.h"
 #include "daemon/log.h"
+#include "daemon/persistence.h"
 #include "daemon/progress.h"
 #include "daemon/rest/rest_server.h"
 #include "daemon/run_set.h"
@@ -52,6 +53,7 @@ class RunCommand {
   struct Loaded {
     std::string name;
     lang::CompileResult compiled;
+    std::optional<DurabilityOptions> durability;
   };
 
   bool may_listen(const net::Address& address) const {
@@ -65,15 +67,16 @@ class RunCommand {
     bool valid = true;
     for (const std::string& path : args_.files) {
       lang::CompileResult compiled = loader_.load(path, args_.overrides);
+      std::string name = pipeline_name(compiled, path);
+      auto durability = check_persistence(compiled, {.pipeline = name, .state_dir = {}});
       print_diagnostics(compiled.diagnostics, *compiled.files);
       valid = valid && compiled.ok();
-      std::string name = pipeline_name(compiled, path);
       for (const Loaded& other : loaded_)
         if (other.name == name) {
           complain("two pipelines have the name `" + name + "`");
           valid = false;
         }
-      loaded_.push_back({std::move(name), std::move(compiled)});
+      loaded_.push_back({std::move(name), std::move(compiled), std::move(durability)});
     }
     return valid ? kExitOk : kExitInvalid;
   }
@@ -101,7 +104,9 @@ class RunCommand {
       plan::Plan plan = std::move(loaded.compiled.plan);
       plan.name = loaded.name;
       plan.terminate_on_error = loaded.compiled.settings.terminate_on_error.value_or(true);
-      auto run = Run::start(plan, options_of(*pipeline, plan), *factory_, env_);
+      RunOptions options = options_of(*pipeline, plan);
+      options.durability = std::move(loaded.durability);
+      auto run = Run::start(plan, options, *factory_, env_);
       if (!run) return start_failed(run.error(), *pipeline);
       pipeline->plan = std::make_shared<const plan::Plan>(std::move(plan));
       pipeline->run = std::move(*run);

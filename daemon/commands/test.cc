@@ -74,6 +74,7 @@ int print_summary(const TestArgs& args, const std::vector<CaseResult>& results) 
 
 int run_tests(const TestArgs& args, TestWorld world) {
   if (!args.workers.empty()) world.workers = args.workers;
+  world.restarts = args.restarts;
   auto paths = testing::find_test_files(args.paths);
   if (!paths) {
     std::fprintf(stderr, "thalweg test: %s\n", paths.error().message.c_str());
@@ -92,7 +93,7 @@ int run_command(const TestArgs& args) {
   Env env = real_env();
   ConnectorCatalog catalog(env);
   std::unique_ptr<ConnectorFactory> connectors = make_connector_factory();
-  return run_tests(args, {&catalog, connectors.get(), env, {}});
+  return run_tests(args, {&catalog, connectors.get(), env, {}, args.restarts});
 }
 
 }  // namespace thalweg::daemon

@@ -1,7 +1,10 @@
 // Handlers about the server and its pipelines.
+#include <fmt/format.h>
+
 #include "daemon/dashboard/dashboard.h"
 #include "daemon/graph_view.h"
 #include "daemon/json_writer.h"
+#include "daemon/persistence.h"
 #include "daemon/rest/api.h"
 #include "daemon/rest/metrics.h"
 #include "daemon/rest/page.h"
@@ -34,14 +37,23 @@ void append_run(const ServedPipeline& pipeline, JsonWriter& json) {
   json.field("errors", run.num_errors()).field("started_at", pipeline.started_wall_ns / 1'000'000'000);
 }
 
-void append_guarantees(const plan::Plan& plan, JsonWriter& json) {
+void append_guarantees(const ServedPipeline& pipeline, JsonWriter& json) {
   json.begin_array();
-  for (const GraphNode& node : GraphView::of(plan).nodes) {
-    if (node.guarantee.empty()) continue;
-    json.begin_object().field("name", node.label).field("connector", node.connector);
-    json.field("delivery", node.guarantee).end_object();
+  for (const OutputGuarantee& one : guarantees_of(*pipeline.plan, pipeline.run->durability().on)) {
+    json.begin_object().field("name", one.name).field("connector", one.connector);
+    json.field("delivery", delivery_text(one.delivery));
+    if (!one.because.empty()) json.field("because", one.because);
+    json.end_object();
   }
   json.end_array();
+}
+
+void append_snapshot(const durable::SnapshotInfo& snapshot, JsonWriter& json) {
+  json.begin_object().field("number", snapshot.number).field("commit", snapshot.epoch);
+  json.field("frontier", snapshot.epoch + 2).field("generation", snapshot.generation);
+  json.field("bytes", snapshot.bytes).field("written_bytes", snapshot.written_bytes);
+  json.field("time", static_cast<double>(snapshot.wall_ns) / 1e9);
+  json.field("duration_seconds", static_cast<double>(snapshot.duration_ns) / 1e9).end_object();
 }
 
 void append_pipeline(const PipelineStatus& status, bool whole, JsonWriter& json) {
@@ -52,7 +64,7 @@ void append_pipeline(const PipelineStatus& status, bool whole, JsonWriter& json)
   if (status.served) append_run(*status.served, json);
   if (status.served && whole) {
     json.key("guarantees");
-    append_guarantees(*status.served->plan, json);
+    append_guarantees(*status.served, json);
   }
   json.end_object();
 }
@@ -155,7 +167,9 @@ Answer Api::graph(const Call& call) {
   auto pipeline = pipeline_of(call);
   if (!pipeline) return std::unexpected(pipeline.error());
   const auto live = (*pipeline)->run->operators();
-  return json_response(graph_json(GraphView::of(*(*pipeline)->plan, (*pipeline)->files.get()), &live));
+  const GraphView graph =
+      GraphView::of(*(*pipeline)->plan, (*pipeline)->files.get(), (*pipeline)->run->durability().on);
+  return json_response(graph_json(graph, &live));
 }
 
 Answer Api::frontier(const Call& call) {
@@ -199,26 +213,48 @@ Answer Api::guarantees(const Call& call) {
   std::string body;
   JsonWriter json(body);
   json.begin_object().key("outputs");
-  append_guarantees(*(*pipeline)->plan, json);
+  append_guarantees(**pipeline, json);
   json.end_object();
   return json_response(std::move(body));
 }
 
-// State is held in memory only, so far: there is nothing to list, and the answer says why.
 Answer Api::checkpoints(const Call& call) {
   auto status = status_of_call(call);
   if (!status) return std::unexpected(status.error());
+  DurabilityStatus now = status->served ? status->served->run->durability() : DurabilityStatus{};
   std::string body;
   JsonWriter json(body);
-  json.begin_object().field("persistence", false).key("checkpoints").begin_array().end_array().end_object();
+  json.begin_object().field("persistence", now.on);
+  if (now.on) {
+    json.field("directory", now.directory).field("generation", now.generation);
+    json.field("log_bytes", now.log_bytes).field("log_syncs", now.log_syncs);
+    if (!now.last_error.empty()) json.field("last_error", now.last_error);
+  }
+  json.key("checkpoints").begin_array();
+  for (const durable::SnapshotInfo& snapshot : now.snapshots) append_snapshot(snapshot, json);
+  json.end_array().end_object();
   return json_response(std::move(body));
 }
 
 Answer Api::checkpoint(const Call& call) {
   auto status = status_of_call(call);
   if (!status) return std::unexpected(status.error());
-  return refuse(409, "no_persistence",
-                "the state of pipeline `" + status->name + "` is held in memory only: there is nothing to write it to");
+  bool on = status->served && status->served->run->durability().on;
+  if (!on && status->served)
+    return refuse(409, "no_persistence",
+                  "pipeline `" + status->name + "` keeps no state: it has no `persistence_config`");
+  if (!on) return refuse(409, "not_running", "pipeline `" + status->name + "` does not run");
+  auto snapshot = status->served->run->checkpoint();
+  if (!snapshot) return refuse(503, "checkpoint_failed", snapshot.error().message);
+  std::string body;
+  JsonWriter json(body);
+  json.begin_object().field("pipeline", status->name).field("result", "done");
+  json.field("reason",
+             fmt::format("snapshot {} of commit {}, {} bytes", snapshot->number, snapshot->epoch, snapshot->bytes));
+  json.key("checkpoint");
+  append_snapshot(*snapshot, json);
+  json.end_object();
+  return json_response(std::move(body));
 }
 
 Answer Api::connectors(const Call& call) {

@@ -57,6 +57,30 @@ void operator_family(const std::vector<PipelineNumbers>& all, std::string_view n
                   pick(status));
 }
 
+void append_durability_metrics(const std::vector<PipelineNumbers>& all, MetricsText& text) {
+  std::vector<std::pair<std::string, DurabilityStatus>> kept;
+  for (const auto& n : all)
+    if (DurabilityStatus now = n.pipeline->run->durability(); now.on) kept.emplace_back(n.name, std::move(now));
+  if (kept.empty()) return;
+  text.family("thalweg_log_bytes", "gauge", "Bytes of the log of commits since the last checkpoint");
+  for (const auto& [name, now] : kept) text.sample({{"pipeline", name}}, now.log_bytes);
+  text.family("thalweg_log_syncs_total", "counter", "Times that the log of commits was synced");
+  for (const auto& [name, now] : kept) text.sample({{"pipeline", name}}, now.log_syncs);
+  text.family("thalweg_checkpoints_total", "counter", "Checkpoints written since the start");
+  for (const auto& [name, now] : kept) text.sample({{"pipeline", name}}, now.snapshots_written);
+  text.family("thalweg_checkpoint_bytes", "gauge", "Size of the newest checkpoint");
+  for (const auto& [name, now] : kept)
+    if (!now.snapshots.empty()) text.sample({{"pipeline", name}}, now.snapshots.front().bytes);
+  text.family("thalweg_checkpoint_duration_seconds", "gauge", "How long the newest checkpoint took to write");
+  for (const auto& [name, now] : kept)
+    if (!now.snapshots.empty())
+      text.sample({{"pipeline", name}}, static_cast<double>(now.snapshots.front().duration_ns) / 1e9);
+  text.family("thalweg_checkpoint_timestamp_seconds", "gauge", "When the newest checkpoint was written");
+  for (const auto& [name, now] : kept)
+    if (!now.snapshots.empty())
+      text.sample({{"pipeline", name}}, static_cast<double>(now.snapshots.front().wall_ns) / 1e9);
+}
+
 void append_run_metrics(const std::vector<PipelineNumbers>& all, MetricsText& text) {
   text.family("thalweg_pipeline_up", "gauge", "1 while the pipeline runs or has ended in order");
   for (const auto& n : all) {
@@ -82,6 +106,7 @@ void append_run_metrics(const std::vector<PipelineNumbers>& all, MetricsText& te
   for (const auto& n : all)
     if (Frontier f = n.pipeline->run->frontier(); !f.done)
       text.sample({{"pipeline", n.name}}, static_cast<double>(f.at) / 1e3);
+  append_durability_metrics(all, text);
   text.family("thalweg_table_rows", "gauge", "Rows of an exported table");
   for (const auto& n : all)
     for (const auto& reader : n.pipeline->run->exports())

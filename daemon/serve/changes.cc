@@ -280,12 +280,39 @@ void Daemon::switch_beside(Managed& pipeline, const std::shared_ptr<Instance>& o
   hand_over(pipeline, old, now, old_waits, outcome);
 }
 
+// Two runs cannot share one folder of state: the old one ends in order, the new one goes on from what it leaves; if it
+// cannot, the old one does.
+void Daemon::switch_by_restart(Managed& pipeline, const std::shared_ptr<Instance>& old, Prepared prepared,
+                               Outcome& outcome) {
+  std::shared_ptr<const FileTable> files = prepared.files;
+  Prepared before = old->prepared;
+  end_instance(pipeline);
+  auto made = maker_.start(std::move(prepared));
+  if (made) {
+    if (wants_pause(pipeline)) (*made)->served->run->pause();
+    std::shared_ptr<Instance> instance(std::move(*made));
+    install(pipeline, instance);
+    old->served->succession->set(instance->served);
+    outcome.result = Outcome::Result::kReloaded;
+    return;
+  }
+  set_failed(outcome, "start_failed", message_of(made.error(), files.get()));
+  auto again = maker_.start(std::move(before));
+  if (!again) return fail_pipeline(pipeline, outcome.reason);
+  if (wants_pause(pipeline)) (*again)->served->run->pause();
+  std::shared_ptr<Instance> instance(std::move(*again));
+  install(pipeline, instance);
+  old->served->succession->set(instance->served);
+}
+
 void Daemon::switch_over(Managed& pipeline, Prepared prepared, const Takeover& takeover, Outcome& outcome) {
   std::shared_ptr<Instance> old;
   {
     std::lock_guard lock(pipeline.mutex);
     old = pipeline.instance;
   }
+  if (old->prepared.durability || prepared.durability)
+    return switch_by_restart(pipeline, old, std::move(prepared), outcome);
   if (!takeover.possible) return switch_beside(pipeline, old, std::move(prepared), outcome);
   if (old->served->run->pause()) return switch_in_place(pipeline, old, std::move(prepared), takeover, outcome);
   start_fresh(pipeline, std::move(prepared), outcome);  // it has just ended

@@ -83,6 +83,7 @@ class Daemon : public PipelineSet, public PipelineControl {
   void switch_over(Managed& pipeline, Prepared prepared, const Takeover& takeover, Outcome& outcome);
   void switch_in_place(Managed& pipeline, const std::shared_ptr<Instance>& old, Prepared prepared,
                        const Takeover& takeover, Outcome& outcome);
+  void switch_by_restart(Managed& pipeline, const std::shared_ptr<Instance>& old, Prepared prepared, Outcome& outcome);
   void switch_beside(Managed& pipeline, const std::shared_ptr<Instance>& old, Prepared prepared, Outcome& outcome);
   void hand_over(Managed& pipeline, const std::shared_ptr<Instance>& old, const std::shared_ptr<Instance>& now,
                  bool old_waits, Outcome& outcome);

@@ -6,6 +6,7 @@
 #include "connectors/registry.h"
 #include "daemon/catalog_impl.h"
 #include "daemon/load.h"
+#include "daemon/persistence.h"
 
 namespace thalweg::daemon {
 namespace {
@@ -63,6 +64,9 @@ std::optional<Prepared> InstanceMaker::prepare(Definition definition, Outcome& o
   if (running)
     for (const Key& print : plan::fingerprints(*running)) options.running.insert(print);
   lang::CompileResult compiled = lang::compile_text(definition.path, definition.text, options);
+  Prepared out;
+  out.name = compiled.settings.name && !compiled.settings.name->empty() ? *compiled.settings.name : definition.key;
+  out.durability = check_persistence(compiled, {.pipeline = out.name, .state_dir = config_.state_dir});
   if (!compiled.ok()) {
     compiled.diagnostics.sort();
     outcome.result = Outcome::Result::kFailed;
@@ -79,8 +83,6 @@ std::optional<Prepared> InstanceMaker::prepare(Definition definition, Outcome& o
     }
     return std::nullopt;
   }
-  Prepared out;
-  out.name = compiled.settings.name && !compiled.settings.name->empty() ? *compiled.settings.name : definition.key;
   plan::Plan plan = std::move(compiled.plan);
   plan.name = out.name;
   plan.terminate_on_error = compiled.settings.terminate_on_error.value_or(false);  // a daemon goes on; `run` does not
@@ -98,6 +100,7 @@ std::optional<Prepared> InstanceMaker::prepare(Definition definition, Outcome& o
 RunOptions InstanceMaker::options_of(const Prepared& prepared) {
   RunOptions options;
   options.workers = prepared.workers;
+  options.durability = prepared.durability;
   if (prepared.plan->autocommit_ms > 0) options.autocommit_ms = prepared.plan->autocommit_ms;
   options.locate = [files = prepared.files](const SourceSpan& span, std::string& file, std::int64_t& line,
                                             std::int64_t& column) {

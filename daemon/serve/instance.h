@@ -29,6 +29,7 @@ struct Prepared {
   std::shared_ptr<const FileTable> files;
   std::uint32_t workers = 1;
   Key fingerprint;
+  std::optional<DurabilityOptions> durability;
   std::vector<std::string> imports;  // files that the definition read beside its own
 };
 

@@ -56,6 +56,10 @@ class SwitchSink : public Sink {
   Result<void> end(std::uint64_t commit) override;
   Result<void> close(bool complete) override;
   [[nodiscard]] bool discards() const override { return discards_; }
+  [[nodiscard]] std::optional<std::uint64_t> last_commit() const override { return inner_->last_commit(); }
+  Result<std::string> save() override { return inner_->save(); }
+  [[nodiscard]] bool saves() const override { return inner_->saves(); }
+  [[nodiscard]] Delivery delivery() const override { return inner_->delivery(); }
 
   // ---- the switch
   [[nodiscard]] const OutputContents& contents() const { return contents_; }

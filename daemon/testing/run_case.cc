@@ -4,9 +4,12 @@
 
 #include <filesystem>
 #include <limits>
+#include <map>
+#include <set>
 
 #include "daemon/testing/read_file.h"
 #include "daemon/testing/table_check.h"
+#include "engine/durable/memory_disk.h"
 #include "engine/runtime/run.h"
 #include "pipeline_lang/compile.h"
 #include "pipeline_lang/yaml_reader.h"
@@ -98,11 +101,20 @@ Failure check_failure(const std::string& pattern, const std::optional<Error>& fa
   return "the run aborted, but its message does not match `" + pattern + "`:\n" + full_text(*failure);
 }
 
-Result<std::vector<Change>> read_changes(ExportReader& table, ExpectKind kind) {
+// Every change of an exported table, as far as runs that are over have seen it.
+using Streams = std::map<std::string, std::vector<Change>>;
+
+Result<void> append_stream(ExportReader& table, Frontier from, Frontier to, std::vector<Change>& out) {
+  for (const ExportReader::Change& change : TRY(table.diff(from, to)))
+    append_changes(table.schema(), change.batch, change.time, out);
+  return {};
+}
+
+Result<std::vector<Change>> read_changes(ExportReader& table, ExpectKind kind, const Streams& before, Frontier from) {
   std::vector<Change> out;
   if (kind == ExpectKind::kStream) {
-    for (const ExportReader::Change& change : TRY(table.diff(Frontier{}, Frontier{0, true})))
-      append_changes(table.schema(), change.batch, change.time, out);
+    if (auto found = before.find(table.name()); found != before.end()) out = found->second;
+    TRY(append_stream(table, from, Frontier{0, true}, out));
   } else {
     ExportReader::Snapshot snapshot = TRY(table.snapshot(std::nullopt));
     for (const Batch& batch : snapshot.batches) append_changes(table.schema(), batch, 0, out);
@@ -125,11 +137,12 @@ std::string_view key_of(ExpectKind kind) {
   return "";
 }
 
-Failure check_expectation(const Expectation& expected, const FileTable& files, const Run& run, const Labels& labels) {
+Failure check_expectation(const Expectation& expected, const FileTable& files, const Run& run, const Labels& labels,
+                          const Streams& before, Frontier from) {
   std::shared_ptr<ExportReader> table = run.find_export(expected.table.name);
   if (!table)
     return "`" + expected.table.name + "` is no exported table of the pipeline (exported: " + export_names(run) + ")";
-  auto changes = read_changes(*table, expected.kind);
+  auto changes = read_changes(*table, expected.kind, before, from);
   if (!changes) return "cannot read `" + expected.table.name + "`: " + full_text(changes.error());
   auto difference = compare_table(expected, files, table->schema(), std::move(*changes), labels);
   if (!difference) return "`" + expected.table.name + "`: " + full_text(difference.error());
@@ -153,27 +166,117 @@ Labels labels_of(const TestCase& test) {
   return labels;
 }
 
+// How a test's runs follow one another.
+enum class Restart : std::uint8_t {
+  kNone,
+  kSnapshot,  // each stops in order and leaves a snapshot
+  kLog,       // each is cut off: the next one runs its commits again
+  kWorkers,   // as kSnapshot, and every other one has one worker more
+};
+
+constexpr std::string_view restart_text(Restart how) {
+  switch (how) {
+    case Restart::kNone: break;
+    case Restart::kSnapshot: return " restarted from a snapshot";
+    case Restart::kLog: return " restarted from the log of commits";
+    case Restart::kWorkers: return " restarted with another number of workers";
+  }
+  return "";
+}
+
+class CaseRun {
+ public:
+  CaseRun(const TestCase& test, const FileTable& files, const plan::Plan& plan, const TestWorld& world,
+          std::uint32_t workers, Restart how)
+      : test_(test), files_(files), plan_(plan), world_(world), workers_(workers), how_(how) {}
+
+  Failure run() {
+    if (how_ != Restart::kNone) {
+      disk_ = std::make_shared<durable::MemoryDisk>();
+      for (std::size_t leg = 0; leg < test_.restarts.size(); ++leg) {
+        auto goes_on = cut_off(leg);
+        if (!goes_on.first) return goes_on.second;
+      }
+    }
+    return last();
+  }
+
+ private:
+  [[nodiscard]] RunOptions options(std::size_t leg) const {
+    RunOptions options = options_of(test_, files_, how_ == Restart::kWorkers ? workers_ + leg % 2 : workers_);
+    if (!disk_) return options;
+    options.durability.emplace();
+    options.durability->directory = "/state";
+    options.durability->disk = disk_;
+    options.durability->snapshot_at_end = how_ != Restart::kLog;
+    if (leg < test_.restarts.size()) options.pause_before = test_.restarts[leg] + 1;
+    return options;
+  }
+
+  Failure not_started(const Error& error) const {
+    if (test_.expect_failure) return check_failure(*test_.expect_failure, error);
+    return "the run did not start: " + full_text(error);
+  }
+
+  // Up to a restart. False: it ends here, well or not.
+  std::pair<bool, Failure> cut_off(std::size_t leg) {
+    TestConnectors connectors(*world_.connectors);
+    auto started = Run::start(plan_, options(leg), connectors, world_.env);
+    if (!started) return {false, not_started(started.error())};
+    Run& run = **started;
+    if (!run.pause()) {
+      if (test_.expect_failure) return {false, check_failure(*test_.expect_failure, run.failure())};
+      return {false, run.failure() ? "the run failed: " + full_text(*run.failure()) : "the run ended early"};
+    }
+    for (const auto& table : run.exports())
+      if (auto read = append_stream(*table, seen_, run.frontier(), before_[table->name()]); !read)
+        return {false, "cannot read `" + table->name() + "`: " + full_text(read.error())};
+    seen_ = run.frontier();
+    if (how_ == Restart::kLog)
+      run.abort(Error{Code::kCancelled, "the test restarts it", {}, {}});
+    else
+      run.stop();
+    run.wait(-1);
+    return {true, std::nullopt};
+  }
+
+  Failure last() {
+    TestConnectors connectors(*world_.connectors);
+    auto started = Run::start(plan_, options(test_.restarts.size()), connectors, world_.env);
+    if (!started) return not_started(started.error());
+    Run& run = **started;
+    if (!run.wait(static_cast<std::int64_t>(test_.timeout_s * 1e9))) {
+      run.stop();
+      return "the run did not end within " + std::to_string(test_.timeout_s) + " s";
+    }
+    if (test_.expect_failure) return check_failure(*test_.expect_failure, run.failure());
+    if (run.failure()) return "the run failed: " + full_text(*run.failure());
+    const Labels labels = labels_of(test_);
+    std::string messages;
+    for (const Expectation& expected : test_.expectations)
+      if (auto message = check_expectation(expected, files_, run, labels, before_, seen_)) messages += *message + "\n";
+    if (messages.empty()) return std::nullopt;
+    return messages + error_lines(run);
+  }
+
+  const TestCase& test_;
+  const FileTable& files_;
+  const plan::Plan& plan_;
+  const TestWorld& world_;
+  const std::uint32_t workers_;
+  const Restart how_;
+  std::shared_ptr<durable::MemoryDisk> disk_;
+  Streams before_;
+  Frontier seen_;
+};
+
 Failure run_plan(const TestCase& test, const FileTable& files, const plan::Plan& plan, const TestWorld& world,
                  std::uint32_t workers) {
-  TestConnectors connectors(*world.connectors);
-  auto started = Run::start(plan, options_of(test, files, workers), connectors, world.env);
-  if (!started) {
-    if (test.expect_failure) return check_failure(*test.expect_failure, started.error());
-    return "the run did not start: " + full_text(started.error());
-  }
-  Run& run = **started;
-  if (!run.wait(static_cast<std::int64_t>(test.timeout_s * 1e9))) {
-    run.stop();
-    return "the run did not end within " + std::to_string(test.timeout_s) + " s";
-  }
-  if (test.expect_failure) return check_failure(*test.expect_failure, run.failure());
-  if (run.failure()) return "the run failed: " + full_text(*run.failure());
-  const Labels labels = labels_of(test);
-  std::string messages;
-  for (const Expectation& expected : test.expectations)
-    if (auto message = check_expectation(expected, files, run, labels)) messages += *message + "\n";
-  if (messages.empty()) return std::nullopt;
-  return messages + error_lines(run);
+  if (test.restarts.empty()) return CaseRun(test, files, plan, world, workers, Restart::kNone).run();
+  for (Restart how : {Restart::kSnapshot, Restart::kLog, Restart::kWorkers})
+    if (auto failure = CaseRun(test, files, plan, world, workers, how).run())
+      return std::string(restart_text(how).substr(1)) + ":\n" + *failure;
+  return std::nullopt;
 }
 
 // ---------------------------------------------------------------- compiling
@@ -200,6 +303,20 @@ lang::CompileOptions compile_options(const TestCase& test, const TestWorld& worl
   return options;
 }
 
+// Every time at which a table of the test has a batch, but no more than a few of them.
+std::vector<std::uint64_t> all_times(const plan::Plan& plan) {
+  constexpr std::size_t kTimesMax = 12;
+  std::set<std::uint64_t> times;
+  for (const plan::Node& node : plan.nodes)
+    if (const auto* rows = std::get_if<plan::StaticRows>(&node.params); rows && rows->rows)
+      for (const plan::StaticRow& row : *rows->rows) times.insert(row.time);
+  std::vector<std::uint64_t> out(times.begin(), times.end());
+  if (out.size() <= kTimesMax) return out;
+  std::vector<std::uint64_t> some;
+  for (std::size_t i = 0; i < kTimesMax; ++i) some.push_back(out[i * out.size() / kTimesMax]);
+  return some;
+}
+
 Failure compile_and_run(TestFile& file, const TestCase& test, const TestWorld& world) {
   lang::Diagnostics reading = test.pipeline_problems;
   auto tree = pipeline_tree(file, test, world, reading);
@@ -210,8 +327,10 @@ Failure compile_and_run(TestFile& file, const TestCase& test, const TestWorld& w
   if (test.expect_error) return check_expected_error(*test.expect_error, found, *file.files);
   if (found.has_errors()) return lang::render_text(found, *file.files);
   compiled.plan.terminate_on_error = compiled.settings.terminate_on_error.value_or(false);
+  TestCase restarted = test;
+  if (world.restarts && test.restarts.empty()) restarted.restarts = all_times(compiled.plan);
   for (std::uint32_t workers : world.workers.empty() ? test.workers : world.workers)
-    if (auto failure = run_plan(test, *file.files, compiled.plan, world, workers))
+    if (auto failure = run_plan(restarted, *file.files, compiled.plan, world, workers))
       return "with " + std::to_string(workers) + (workers == 1 ? " worker:\n" : " workers:\n") + *failure;
   return std::nullopt;
 }

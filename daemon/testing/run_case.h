@@ -18,6 +18,7 @@ struct TestWorld {
   ConnectorFactory* connectors = nullptr;
   Env env;
   std::vector<std::uint32_t> workers;  // instead of those of the tests; empty: theirs
+  bool restarts = false;               // each test is restarted after each of its batches
 };
 
 [[nodiscard]] CaseResult run_case(TestFile& file, const TestCase& test, const TestWorld& world);

@@ -159,6 +159,22 @@ void read_timeout(const Node& node, TestCase& test) {
     test.problems.error(node.whole_span(), "`timeout` must be a number of seconds, at most 3600");
 }
 
+void read_restarts(const Node& node, TestCase& test) {
+  std::vector<const Node*> items;
+  if (node.is_sequence())
+    for (const auto& item : node.items) items.push_back(item.get());
+  else
+    items.push_back(&node);
+  for (const Node* item : items) {
+    auto time = read_number<std::uint64_t>(*item);
+    bool rises = time && (test.restarts.empty() || *time > test.restarts.back());
+    if (rises)
+      test.restarts.push_back(*time);
+    else
+      test.problems.error(item->whole_span(), "`restart` is a list of times of batches, such as [2, 6], that rise");
+  }
+}
+
 struct KeyReader {
   std::string_view key;
   void (*read)(const Entry& entry, TestCase& test);
@@ -183,10 +199,7 @@ constexpr std::array kKeys = {
     KeyReader{"expect_failure", [](const Entry& e, TestCase& t) { read_expect_failure(*e.value, t); }},
     KeyReader{"clock", [](const Entry& e, TestCase& t) { read_clock(*e.value, t); }},
     KeyReader{"timeout", [](const Entry& e, TestCase& t) { read_timeout(*e.value, t); }},
-    KeyReader{"restart",
-              [](const Entry&, TestCase& t) {
-                if (!t.skip) t.skip = "`restart` needs durable state, which this version does not have";
-              }},
+    KeyReader{"restart", [](const Entry& e, TestCase& t) { read_restarts(*e.value, t); }},
     KeyReader{"skip",
               [](const Entry& e, TestCase& t) {
                 t.skip = e.value->is_scalar() && !e.value->text.empty() ? e.value->text : "no reason given";

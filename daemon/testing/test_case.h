@@ -49,6 +49,7 @@ struct TestCase {
   std::int64_t clock_start_ns = 0;
   std::int64_t clock_per_time_ns = 1'000'000;
   double timeout_s = 30;
+  std::vector<std::uint64_t> restarts;  // after the batches of these times; rising
   std::optional<std::string> skip;
   lang::Diagnostics problems;           // of the test itself
   lang::Diagnostics pipeline_problems;  // of the text of the inline pipeline: duplicate keys and their like

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -149,13 +150,23 @@ class RealDisk : public Disk {
   }
   Result<void> rename(const std::string& from, const std::string& to) override {
     if (::rename(from.c_str(), to.c_str()) != 0) return io_error("cannot rename to", to);
-    std::string directory = to.substr(0, to.find_last_of('/') + 1);
-    if (directory.empty()) directory = ".";
+    return sync_directory(to.substr(0, to.find_last_of('/') + 1));
+  }
+  Result<void> sync_directory(const std::string& path) override {
+    std::string directory = path.empty() ? "." : path;
     int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0) return io_error("cannot open directory", directory);
     Descriptor handle(fd, directory);
     if (::fsync(fd) != 0 && errno != EINVAL) return io_error("cannot sync directory", directory);
     return {};
+  }
+  Result<std::shared_ptr<void>> lock(const std::string& path) override {
+    int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0) return io_error("cannot open for locking", path);
+    auto handle = std::make_shared<Descriptor>(fd, path);
+    if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return std::shared_ptr<void>(std::move(handle));
+    if (errno != EWOULDBLOCK) return io_error("cannot lock", path);
+    return fail(Code::kUnavailable, "'" + path + "' is locked by another process");
   }
   Result<void> remove(const std::string& path) override {
     if (::unlink(path.c_str()) != 0) return io_error("cannot remove", path);
@@ -184,6 +195,31 @@ class RealDisk : public Disk {
 };
 
 }  // namespace
+
+Result<std::string> read_all(Disk& disk, const std::string& path, std::uint64_t bytes_max) {
+  auto file = TRY(disk.open_read(path));
+  std::uint64_t size = TRY(file->stat()).size;
+  if (size > bytes_max) return fail(Code::kTooLarge, "'" + path + "' is larger than " + std::to_string(bytes_max));
+  std::string out(size, '\0');
+  std::size_t have = 0;
+  while (have < out.size()) {
+    std::size_t n = TRY(file->read_at(have, out.data() + have, out.size() - have));
+    if (n == 0) break;
+    have += n;
+  }
+  out.resize(have);
+  return out;
+}
+
+Result<void> replace_file(Disk& disk, const std::string& path, std::string_view content) {
+  std::string temporary = path + ".tmp";
+  {
+    auto file = TRY(disk.open_write(temporary, Disk::WriteMode::kTruncate));
+    TRY(file->append(content));
+    TRY(file->sync());
+  }
+  return disk.rename(temporary, path);
+}
 
 Env real_env() {
   Env env;

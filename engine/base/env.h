@@ -70,7 +70,17 @@ class Disk {
   virtual Result<void> remove(const std::string& path) = 0;
   virtual Result<void> make_directories(const std::string& path) = 0;
   virtual Result<std::vector<std::string>> list(const std::string& directory) = 0;  // names, sorted
+  // What was created, renamed or removed in it is durable.
+  virtual Result<void> sync_directory(const std::string& directory) = 0;
+  // Holds the lock on a file, which is created if need be, for as long as the handle lives. kUnavailable: another
+  // process (or handle) has it.
+  virtual Result<std::shared_ptr<void>> lock(const std::string& path) = 0;
 };
+
+// The whole file; kTooLarge beyond `bytes_max`.
+[[nodiscard]] Result<std::string> read_all(Disk& disk, const std::string& path, std::uint64_t bytes_max);
+// The file has this content, durably, or it is as it was: by way of a temporary beside it.
+[[nodiscard]] Result<void> replace_file(Disk& disk, const std::string& path, std::string_view content);
 
 struct Env {
   std::shared_ptr<Clock> clock;

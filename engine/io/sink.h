@@ -10,11 +10,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "engine/base/env.h"
 #include "engine/base/result.h"
+#include "engine/io/source.h"
 #include "engine/types/batch.h"
 
 namespace thalweg {
@@ -23,7 +26,21 @@ struct SinkContext {
   Env* env = nullptr;
   Schema schema;
   std::string name;
+  std::string pipeline;
+  std::function<void(BadRecord)> reject;  // a row that the outside refuses; may be empty
+
+  // ---- where the pipeline keeps its state
+  std::string sink_id;            // the same for the same output after a restart
+  std::string state_path;         // files of its own begin with this; empty: nothing is kept
+  Disk* state_disk = nullptr;     // where those files are
+  bool exactly_once = false;      // `delivery: exactly_once`
+  std::uint64_t generation = 0;   // rises with every start: what an older one still writes must be refused
+  std::uint64_t resume_from = 0;  // commits below it were given to this output by an earlier start; 0: there was none
+  std::string saved;              // what save() gave when the state that is gone on from was written
 };
+
+// What becomes of a commit at this output if the process ends at any moment.
+enum class Delivery : std::uint8_t { kBestEffort, kAtLeastOnce, kEffectivelyOnce, kExactlyOnce };
 
 class Sink {
  public:
@@ -34,6 +51,14 @@ class Sink {
   virtual Result<void> end(std::uint64_t commit) = 0;
   // `complete`: the input has ended or the run was stopped in order; otherwise leave what a restart can mend.
   virtual Result<void> close(bool complete) = 0;
+  // The newest commit that is in the output, as the output itself says; asked after open(). Nothing: it does not know.
+  // What it has is not given to it again.
+  [[nodiscard]] virtual std::optional<std::uint64_t> last_commit() const { return std::nullopt; }
+  // Between commits: what it needs to go on after a restart beside what the output itself holds.
+  virtual Result<std::string> save() { return std::string(); }
+  [[nodiscard]] virtual bool saves() const { return false; }  // save() gives something
+  // With persistence.
+  [[nodiscard]] virtual Delivery delivery() const { return Delivery::kAtLeastOnce; }
   // Rows are only counted: the runtime need not consolidate nor keep columns.
   [[nodiscard]] virtual bool discards() const { return false; }
 };

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -54,6 +55,10 @@ class Piece {
   virtual void decode(RowSink& out) = 0;
 };
 
+// What a source keeps beside its position: blobs by name, shared and never changed.
+using Blob = std::shared_ptr<const std::string>;
+using BlobMap = std::map<std::string, Blob>;
+
 class SourceContext {
  public:
   virtual ~SourceContext() = default;
@@ -74,6 +79,17 @@ class SourceContext {
   [[nodiscard]] virtual Env& env() = 0;
   // The position that a restart goes on from; empty on a fresh start.
   [[nodiscard]] virtual const std::string& resume_position() const = 0;
+
+  // The pipeline has persistence: positions and blobs are kept, and given again after a restart. Rows need not be: what
+  // was committed is in the log.
+  [[nodiscard]] virtual bool keeps_positions() const { return false; }
+  // Part of the next commit(). Only what changed has to be said; null takes a blob away.
+  virtual void put(std::string /*name*/, Blob /*value*/) {}
+  // As of the position that is gone on from.
+  [[nodiscard]] virtual const BlobMap& saved() const {
+    static const BlobMap kNone;
+    return kNone;
+  }
 };
 
 class Source {
@@ -82,6 +98,8 @@ class Source {
   virtual Result<void> run(SourceContext& context) = 0;
   // The input is finite: all of it is one commit, and the run may end when it has.
   [[nodiscard]] virtual bool is_static() const { return false; }
+  // This position and all before it are durable: they may be confirmed upstream. Any thread.
+  virtual void on_durable(const std::string& /*position*/) {}
 };
 
 }  // namespace thalweg

@@ -73,6 +73,11 @@ class OperatorContext {
   // Combines a value among all workers within this commit (clock operators); all workers must call it, in close().
   [[nodiscard]] virtual std::vector<std::string> all_to_all(std::string mine) = 0;
   [[nodiscard]] virtual bool stopping() const = 0;
+  // An answer that may be another when asked again becomes part of the commit, so that running it again gives the same.
+  virtual void remember(std::string_view /*question*/, std::string_view /*answer*/) {}
+  // The answer of then, if this commit is run again.
+  [[nodiscard]] virtual std::optional<std::string> recall(const std::string& /*question*/) { return std::nullopt; }
+  [[nodiscard]] virtual bool remembers() const { return false; }  // remember() keeps what it gets
 };
 
 // How the rows of a port must be spread over the workers.

@@ -7,6 +7,9 @@
 //     and rows that cancel within it are never asked about.
 // R2  An answer outlives a commit only with its row. A row that goes and comes back in one commit keeps its answer.
 // R3  Where the input only grows nothing is kept.
+// R4  Where the run keeps its state, answers are part of the commit in which they came: when it is run again they are
+//     recalled, with what was reported then, and nobody is asked.
+#include <optional>
 #include <string>
 #include <unordered_map>
 
@@ -127,10 +130,81 @@ class Remember : public Operator {
     if (keeps_) batch = consolidate(batch);
     if (batch.empty()) return;
     if (keeps_) return answer_kept(std::move(batch), context);
-    ExpressionErrors errors(batch, context);
-    std::vector<Column> answers = program_->run(batch, errors);
+    std::vector<Column> answers = answers_to(batch, context);
     for (Column& column : answers) batch.columns.push_back(std::move(column));
     context.emit(std::move(batch));
+  }
+
+  // What was reported of a row, beside being reported.
+  class NotedErrors : public expr::RowErrors {
+   public:
+    NotedErrors(const Batch& batch, OperatorContext& context) : errors_(batch, context), batch_(batch) {}
+    void report(std::size_t row, SourceSpan where, std::string_view message) override {
+      if (batch_.diff(row) > 0) of_row_[row].emplace_back(message);
+      errors_.report(row, where, message);
+    }
+    [[nodiscard]] const std::vector<std::string>* of(std::size_t row) const {
+      auto found = of_row_.find(row);
+      return found == of_row_.end() ? nullptr : &found->second;
+    }
+
+   private:
+    ExpressionErrors errors_;
+    const Batch& batch_;
+    std::unordered_map<std::size_t, std::vector<std::string>> of_row_;
+  };
+
+  // One column per expression. Requires: keys.
+  std::vector<Column> answers_to(const Batch& batch, OperatorContext& context) {
+    if (!context.remembers()) {
+      ExpressionErrors errors(batch, context);
+      return program_->run(batch, errors);
+    }
+    std::vector<std::string> identities(batch.num_rows);
+    std::vector<std::optional<std::string>> recalled(batch.num_rows);
+    std::vector<std::uint32_t> open;
+    for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
+      identity_of(batch, row, identities[row]);
+      recalled[row] = context.recall(identities[row]);
+      if (!recalled[row]) open.push_back(row);
+    }
+    std::vector<Column> answers;
+    if (!open.empty()) {
+      Batch questions = open.size() == batch.num_rows ? batch : batch.gather(open);
+      NotedErrors errors(questions, context);
+      answers = program_->run(questions, errors);
+      for (std::size_t at = 0; at < open.size(); ++at)
+        context.remember(identities[open[at]], encode_answer(answers, at, errors.of(at)));
+      if (open.size() == batch.num_rows) return answers;
+    }
+    std::vector<ColumnBuilder> out;
+    for (const Type& type : types_) out.emplace_back(type, batch.num_rows);
+    std::size_t next_open = 0;
+    for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
+      if (recalled[row])
+        recall_answer(*recalled[row], batch, row, out, context);
+      else
+        for (std::size_t i = 0; i < types_.size(); ++i) out[i].push_cell(answers[i], next_open);
+      next_open += recalled[row] ? 0 : 1;
+    }
+    std::vector<Column> columns;
+    for (ColumnBuilder& builder : out) columns.push_back(builder.finish());
+    return columns;
+  }
+
+  [[nodiscard]] std::string encode_answer(const std::vector<Column>& answers, std::size_t row,
+                                          const std::vector<std::string>* errors) const {
+    std::string out;
+    for (std::size_t i = 0; i < types_.size(); ++i) encode_cell(types_[i], answers[i], row, out);
+    if (errors)
+      for (const std::string& message : *errors) encode_str(message, out);
+    return out;
+  }
+
+  void recall_answer(std::string_view bytes, const Batch& batch, std::size_t row, std::vector<ColumnBuilder>& out,
+                     OperatorContext& context) const {
+    for (std::size_t i = 0; i < types_.size(); ++i) out[i].push_value(types_[i], decode(bytes));
+    while (!bytes.empty()) context.report(ErrorKind::kValue, decode(bytes).as_text(), {}, batch.keys[row]);
   }
 
   void answer_kept(Batch batch, OperatorContext& context) {
@@ -165,8 +239,7 @@ class Remember : public Operator {
            OperatorContext& context) {
     if (fresh.empty()) return;
     Batch questions = batch.gather(fresh);
-    ExpressionErrors errors(questions, context);
-    std::vector<Column> answers = program_->run(questions, errors);
+    std::vector<Column> answers = answers_to(questions, context);
     for (std::size_t at = 0; at < fresh.size(); ++at) {
       Answers& known = of_row[fresh[at]]->second;
       known.values.reserve(types_.size());

@@ -13,10 +13,70 @@ Egress::Egress(std::unique_ptr<Sink> sink, Schema schema, std::string name, Env&
 
 Egress::~Egress() { close(false); }
 
-Result<void> Egress::open() {
-  TRY(sink_->open(SinkContext{.env = &env_, .schema = schema_, .name = name_}));
+Result<void> Egress::open(SinkContext context) {
+  context.env = &env_;
+  context.schema = schema_;
+  context.name = name_;
+  TRY(sink_->open(context));
+  if (auto last = sink_->last_commit()) written_ = last;
   thread_ = std::thread([this] { loop(); });
   return {};
+}
+
+void Egress::resume(std::optional<Commit> written, std::vector<std::pair<Commit, Batch>> waiting) {
+  {
+    std::lock_guard lock(mutex_);
+    if (!written_) written_ = written;  // what the sink says itself counts more
+  }
+  std::optional<Commit> last;
+  for (auto& [commit, batch] : waiting) {
+    if (last && *last != commit) end(*last);
+    last = commit;
+    write(commit, std::move(batch));
+  }
+  if (last) end(*last);
+}
+
+void Egress::release(Commit commit) {
+  {
+    std::lock_guard lock(mutex_);
+    released_ = std::max(released_, commit);
+  }
+  changed_.notify_all();
+}
+
+Egress::Saved Egress::what_waits(Commit commit) const {
+  Saved out{.saved = {}, .written = written_, .waiting = {}};
+  for (const auto& [of, batch] : begun_batches_)
+    if (of <= commit) out.waiting.emplace_back(of, batch);
+  for (const Entry& entry : queue_)
+    if (entry.batch && entry.commit <= commit) out.waiting.emplace_back(entry.commit, *entry.batch);
+  // Nothing waits of commits up to this one: they count as written, also where they had no rows.
+  if (out.waiting.empty() && out.written.value_or(0) < commit) out.written = commit;
+  return out;
+}
+
+Result<Egress::Saved> Egress::save(Commit commit) {
+  std::unique_lock lock(mutex_);
+  if (!sink_->saves() || !thread_.joinable() || failed_) return what_waits(commit);
+  save_wanted_ = commit;
+  saved_.reset();
+  changed_.notify_all();
+  changed_.wait(lock, [&] { return saved_ || failed_; });
+  if (!saved_) return fail(Code::kCancelled, "the output '" + name_ + "' has failed");
+  return std::move(*saved_);
+}
+
+void Egress::save_now(Commit commit) {
+  Result<std::string> saved = sink_->save();
+  {
+    std::lock_guard lock(mutex_);
+    Saved all = what_waits(commit);
+    if (saved) all.saved = std::move(*saved);
+    saved_ = saved ? Result<Saved>(std::move(all)) : Result<Saved>(fail(std::move(saved).error()));
+    save_wanted_.reset();
+  }
+  changed_.notify_all();
 }
 
 void Egress::tell_failures_to(std::function<void(Error)> on_failure) {
@@ -35,7 +95,8 @@ void Egress::failed(Error error) {
 
 void Egress::push(Entry entry) {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return failed_ || queued_rows_ < kQueuedRowsMax; });
+  if (held_ && written_ && entry.commit <= *written_) return;  // it has it already
+  changed_.wait(lock, [&] { return failed_ || queued_rows_ < kQueuedRowsMax || !may_go(entry); });
   if (failed_) return;
   if (entry.batch) queued_rows_ += entry.batch->num_rows;
   queue_.push_back(std::move(entry));
@@ -68,16 +129,29 @@ void Egress::loop() {
     Entry entry;
     {
       std::unique_lock lock(mutex_);
-      changed_.wait(lock, [&] { return closing_ || !queue_.empty(); });
-      if (queue_.empty()) return;
+      auto may_save = [&] { return save_wanted_ && !begun_; };
+      auto may_write = [&] { return !queue_.empty() && may_go(queue_.front()); };
+      changed_.wait(lock, [&] { return closing_ || may_save() || may_write(); });
+      if (may_save()) {
+        Commit commit = *save_wanted_;
+        lock.unlock();
+        save_now(commit);
+        continue;
+      }
+      if (!may_write()) return;  // closing: what is not durable is not written
       entry = std::move(queue_.front());
       queue_.pop_front();
       busy_ = true;
+      if (held_ && entry.batch) begun_batches_.emplace_back(entry.commit, *entry.batch);
     }
     Result<void> done = handle(entry);
     {
       std::lock_guard lock(mutex_);
       busy_ = false;
+      if (done && !entry.batch) {
+        written_ = std::max(written_.value_or(0), entry.commit);
+        begun_batches_.clear();
+      }
       if (entry.batch) queued_rows_ -= entry.batch->num_rows;
       if (!done) {
         failed_ = true;
@@ -94,7 +168,7 @@ void Egress::loop() {
 
 void Egress::drain() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [&] { return failed_ || (queue_.empty() && !busy_); });
+  changed_.wait(lock, [&] { return failed_ || ((queue_.empty() || !may_go(queue_.front())) && !busy_); });
 }
 
 void Egress::close(bool complete) {

@@ -5,6 +5,8 @@
 // S1  The sink gets every commit once, in order, consolidated; rows with an ERROR cell are left out and reported.
 // S2  A table that only grows within a commit flows through in chunks; else a commit is staged until it closes.
 // S3  A full queue holds the engine back; nothing is dropped.
+// S4  Where state is kept, a commit is given to the sink only once it is durable (release), and what the sink has not
+//     written yet is part of a snapshot (save). Until then it waits here, however much that is.
 #pragma once
 
 #include <atomic>
@@ -28,7 +30,24 @@ class Egress {
 
   Egress(std::unique_ptr<Sink> sink, Schema schema, std::string name, Env& env, std::function<void(Error)> on_failure);
   ~Egress();
-  Result<void> open();
+  Result<void> open(SinkContext context = {});
+  // ---- where state is kept; before open()
+  void hold() { held_ = true; }
+  // After open(): what a snapshot says that the sink has not written, and the newest commit that is known to be
+  // written.
+  void resume(std::optional<Commit> written, std::vector<std::pair<Commit, Batch>> waiting);
+  [[nodiscard]] std::optional<Commit> last_commit() const { return sink_->last_commit(); }
+  [[nodiscard]] Delivery delivery() const { return sink_->delivery(); }
+  // Commits up to this one are durable.
+  void release(Commit commit);
+  // Of commits up to this one. Any thread; waits until the sink is between two commits where it has something to save.
+  struct Saved {
+    std::string saved;
+    std::optional<Commit> written;
+    std::vector<std::pair<Commit, Batch>> waiting;
+  };
+  Result<Saved> save(Commit commit);
+
   void tell_failures_to(std::function<void(Error)> on_failure);
 
   // Worker side (one worker unless the sink discards).
@@ -50,6 +69,9 @@ class Egress {
   void loop();
   Result<void> handle(const Entry& entry);
   void push(Entry entry);
+  void save_now(Commit commit);
+  [[nodiscard]] Saved what_waits(Commit commit) const;  // requires: mutex_ is held
+  [[nodiscard]] bool may_go(const Entry& entry) const { return !held_ || entry.commit <= released_; }
 
   const std::unique_ptr<Sink> sink_;
   const Schema schema_;
@@ -61,11 +83,17 @@ class Egress {
   std::thread thread_;
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<Entry> queue_;      // guarded by mutex_
-  std::size_t queued_rows_ = 0;  // guarded by mutex_
-  bool busy_ = false;            // guarded by mutex_; the sink has an entry in its hands
-  bool closing_ = false;         // guarded by mutex_
-  std::optional<Commit> begun_;  // sink thread
+  std::deque<Entry> queue_;                              // guarded by mutex_
+  std::size_t queued_rows_ = 0;                          // guarded by mutex_
+  bool busy_ = false;                                    // guarded by mutex_; the sink has an entry in its hands
+  bool closing_ = false;                                 // guarded by mutex_
+  std::optional<Commit> begun_;                          // sink thread
+  bool held_ = false;                                    // fixed before the start
+  Commit released_ = 0;                                  // guarded by mutex_, as is all below
+  std::optional<Commit> written_;                        // the newest commit that the sink has ended
+  std::vector<std::pair<Commit, Batch>> begun_batches_;  // of the commit that it is in; only where state is kept
+  std::optional<Commit> save_wanted_;
+  std::optional<Result<Saved>> saved_;
   std::atomic<std::uint64_t> rows_{0};
   std::atomic<bool> failed_{false};
 };

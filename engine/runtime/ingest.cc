@@ -62,22 +62,31 @@ bool Ingest::deliver(std::uint32_t id, std::unique_ptr<Piece> piece, Batch batch
   return true;
 }
 
-void Ingest::end_transaction(std::uint32_t id, std::string position) {
+void Ingest::move_to(SourceState& source, std::string position, Puts puts) {
+  source.position = std::move(position);
+  std::ranges::move(puts, std::back_inserter(source.puts));
+  if (!source.moved) source.moved_ns = env_.clock->monotonic_ns();
+  source.moved = true;
+}
+
+void Ingest::end_transaction(std::uint32_t id, std::string position, Puts puts) {
   {
     std::lock_guard lock(mutex_);
     SourceState& source = *sources_[id];
     // Nothing since the last end: only the position moves on.
     if (!source.queue.empty() && source.queue.back().is_end) {
-      source.queue.back().position = std::move(position);
+      Entry& last = source.queue.back();
+      last.position = std::move(position);
+      last.moves = true;
+      std::ranges::move(puts, std::back_inserter(last.puts));
       return;
     }
-    if (source.queue.empty() && !source.in_transaction) {
-      source.position = std::move(position);
-      return;
-    }
+    if (source.queue.empty() && !source.in_transaction) return move_to(source, std::move(position), std::move(puts));
     Entry entry;
     entry.is_end = true;
+    entry.moves = true;
     entry.position = std::move(position);
+    entry.puts = std::move(puts);
     source.queue.push_back(std::move(entry));
     ++source.ends_queued;
   }
@@ -91,7 +100,6 @@ void Ingest::end_source(std::uint32_t id) {
     source.ended = true;
     Entry entry;
     entry.is_end = true;
-    entry.position = source.position;
     source.queue.push_back(std::move(entry));
     ++source.ends_queued;
   }
@@ -107,7 +115,8 @@ bool Ingest::may_enter(const SourceState& source, bool sealed) const {
 
 void Ingest::pop_ends(SourceState& source) {
   while (!source.queue.empty() && source.queue.front().is_end) {
-    source.position = std::move(source.queue.front().position);
+    Entry& end = source.queue.front();
+    if (end.moves) move_to(source, std::move(end.position), std::move(end.puts));
     source.queue.pop_front();
     --source.ends_queued;
     if (!source.held || source.ended) source.in_transaction = false;
@@ -152,7 +161,30 @@ Ingest::Taken Ingest::take(Item& out) {
   }
   if (waiting) return Taken::kWait;
   open_ = false;
+  collect_moves();
   return Taken::kClosed;
+}
+
+void Ingest::collect_moves() {
+  for (std::uint32_t id = 0; id < sources_.size(); ++id) {
+    SourceState& source = *sources_[id];
+    if (!source.moved || source.in_transaction) continue;
+    source.moved = false;
+    moves_.push_back({id, source.position, std::exchange(source.puts, {})});
+  }
+}
+
+bool Ingest::moves_wait(std::int64_t longer_than_ns) {
+  std::lock_guard lock(mutex_);
+  return std::ranges::any_of(sources_, [&](const auto& source) {
+    return source->moved && !source->in_transaction && env_.clock->monotonic_ns() - source->moved_ns > longer_than_ns;
+  });
+}
+
+std::vector<Ingest::Move> Ingest::take_moves() {
+  std::lock_guard lock(mutex_);
+  if (!open_ && moves_.empty()) collect_moves();
+  return std::exchange(moves_, {});
 }
 
 bool Ingest::has_work() {

@@ -8,6 +8,7 @@
 //     by itself, for at most `autocommit_ms` or kCommitBytesMax (then no new transaction is let in).
 // I3  What waits undecoded is bounded: deliver() blocks above kQueuedBytesMax per source.
 // I4  Everything that a static source gives is in one commit, let in piece by piece.
+// I5  Positions of sources are told (take_moves) as of a moment at which no transaction is half taken.
 // Threads  one mutex; taken once per piece, never per row.
 #pragma once
 
@@ -47,7 +48,8 @@ class Ingest {
 
   // ---- source threads
   bool deliver(std::uint32_t source, std::unique_ptr<Piece> piece, Batch batch);
-  void end_transaction(std::uint32_t source, std::string position);
+  using Puts = std::vector<std::pair<std::string, Blob>>;
+  void end_transaction(std::uint32_t source, std::string position, Puts puts = {});
   void end_source(std::uint32_t source);
 
   // ---- workers
@@ -59,6 +61,16 @@ class Ingest {
   [[nodiscard]] bool has_work();   // a commit may be opened
   [[nodiscard]] bool all_ended();  // and nothing is left
   void open_commit();
+  // How far sources have come with what commits have taken so far, and what they want to keep, as far as that has
+  // changed since it was last asked for. Between commits.
+  struct Move {
+    std::uint32_t source = 0;
+    std::string position;
+    Puts puts;
+  };
+  [[nodiscard]] std::vector<Move> take_moves();
+  // A source has moved on without rows, so long ago that this should be kept, too.
+  [[nodiscard]] bool moves_wait(std::int64_t longer_than_ns);
   // When the pieces of the last commit were delivered (monotonic).
   [[nodiscard]] std::vector<std::int64_t> take_arrivals();
   [[nodiscard]] std::int64_t opened_ns();
@@ -82,7 +94,9 @@ class Ingest {
     std::size_t bytes = 0;
     std::int64_t arrived_ns = 0;
     bool is_end = false;
+    bool moves = false;  // the source is at `position` after it
     std::string position;
+    Puts puts;
   };
   struct SourceState {
     bool held = false;
@@ -93,8 +107,13 @@ class Ingest {
     std::int64_t stalled_ns = 0;
     std::size_t ends_queued = 0;
     std::uint64_t next_order = 0;
+    bool moved = false;
+    std::int64_t moved_ns = 0;  // since when
     std::string position;
+    Puts puts;  // since the last take_moves
   };
+  void move_to(SourceState& source, std::string position, Puts puts);
+  void collect_moves();
   [[nodiscard]] bool may_enter(const SourceState& source, bool sealed) const;
   void pop_ends(SourceState& source);
 
@@ -111,6 +130,7 @@ class Ingest {
   std::size_t commit_bytes_ = 0;  // let into the open commit
   static constexpr std::size_t kArrivalsMax = 4096;
   std::vector<std::int64_t> arrivals_;  // of the open commit; its first kArrivalsMax pieces
+  std::vector<Move> moves_;             // as of the close of the last commit
   bool stopping_ = false;
   bool abandoned_ = false;
 };

@@ -4,6 +4,8 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <optional>
 #include <thread>
@@ -34,12 +36,20 @@ class RejectedPiece : public Piece {
 // Its run may change under it (move_to): every call goes to the run of the moment.
 class SourceThread : public SourceContext {
  public:
-  SourceThread(std::shared_ptr<RunShared> shared, std::uint32_t id, std::unique_ptr<Source> source)
+  // `resume`: where an earlier run left it, and what it kept; null where no state is kept.
+  struct Resume {
+    std::string position;
+    BlobMap blobs;
+  };
+  SourceThread(std::shared_ptr<RunShared> shared, std::uint32_t id, std::unique_ptr<Source> source,
+               std::optional<Resume> resume)
       : env_(shared->env_owner),
         shared_(std::move(shared)),
         id_(id),
         source_(std::move(source)),
-        stop_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {}
+        stop_fd_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+        keeps_(resume.has_value()),
+        resume_(std::move(resume).value_or(Resume{})) {}
   ~SourceThread() override {
     stop();
     if (thread_.joinable()) thread_.join();
@@ -62,7 +72,15 @@ class SourceThread : public SourceContext {
 
   bool deliver(std::unique_ptr<Piece> piece) override { return run()->ingest->deliver(id_, std::move(piece), {}); }
   bool deliver(Batch batch) override { return run()->ingest->deliver(id_, nullptr, std::move(batch)); }
-  void commit(std::string position) override { run()->ingest->end_transaction(id_, std::move(position)); }
+  void commit(std::string position) override {
+    run()->ingest->end_transaction(id_, std::move(position), std::exchange(puts_, {}));
+  }
+  [[nodiscard]] bool keeps_positions() const override { return keeps_; }
+  void put(std::string name, Blob value) override {
+    if (keeps_) puts_.emplace_back(std::move(name), std::move(value));
+  }
+  [[nodiscard]] const BlobMap& saved() const override { return resume_.blobs; }
+  void confirm(const std::string& position) { source_->on_durable(position); }  // any thread
   void idle() override {
     std::shared_ptr<RunShared> shared = run();
     {
@@ -93,7 +111,7 @@ class SourceThread : public SourceContext {
     return !stopping_;
   }
   [[nodiscard]] Env& env() override { return *env_; }
-  [[nodiscard]] const std::string& resume_position() const override { return resume_position_; }
+  [[nodiscard]] const std::string& resume_position() const override { return resume_.position; }
 
  private:
   void body() {
@@ -118,7 +136,9 @@ class SourceThread : public SourceContext {
   const std::uint32_t id_;
   const std::unique_ptr<Source> source_;
   const int stop_fd_;
-  const std::string resume_position_;
+  const bool keeps_;
+  const Resume resume_;
+  Ingest::Puts puts_;  // since the last commit
   std::thread thread_;
   std::atomic<bool> stopping_{false};
 };
@@ -181,6 +201,7 @@ class RunImpl : public Run {
   ~RunImpl() override {
     RunImpl::stop();
     if (supervisor_.joinable()) supervisor_.join();
+    shared_.durability.reset();  // its threads call back
   }
 
   // With `old`: in its place. Nothing of it is changed here.
@@ -197,6 +218,7 @@ class RunImpl : public Run {
     shared_.exchange = std::make_unique<Exchange>(workers);
     shared_.ingest = old ? old->shared_.ingest
                          : std::make_shared<Ingest>(shared_.env, autocommit_of(shared_.plan, shared_.options), waker());
+    if (shared_.options.durability) TRY(open_state(workers));
     shared_.counters = std::vector<NodeCounters>(workers * nodes);
     shared_.egress.resize(nodes);
     shared_.exports.resize(nodes);
@@ -217,10 +239,13 @@ class RunImpl : public Run {
       workers_.push_back(std::make_unique<Worker>(shared_, WorkerId{i}));
       TRY(workers_.back()->build());
     }
-    if (std::shared_ptr<const SavedRun> saved = std::exchange(shared_.options.restore, nullptr))
+    std::shared_ptr<const SavedRun> saved = std::exchange(shared_.options.restore, nullptr);
+    if (shared_.durability)
+      TRY(load_state());
+    else if (saved)
       TRY(load_workers(shared_, workers_, *saved));
     for (const plan::Node& node : shared_.plan.nodes)
-      if (shared_.egress[node.id.value] && !shared_.is_kept(node.id)) TRY(shared_.egress[node.id.value]->open());
+      if (shared_.egress[node.id.value] && (shared_.durability || !shared_.is_kept(node.id))) TRY(open_output(node));
     return {};
   }
 
@@ -262,6 +287,10 @@ class RunImpl : public Run {
 
   [[nodiscard]] Takeover takeover_by(const plan::Plan& plan, const RunOptions& options) const override {
     Takeover out;
+    if (shared_.durability) {
+      out.why_not = "its state is kept";
+      return out;
+    }
     if (options.workers != shared_.options.workers || options.autocommit_ms != shared_.options.autocommit_ms) {
       out.why_not = "the number of workers or the length of commits is another";
       return out;
@@ -278,8 +307,10 @@ class RunImpl : public Run {
 
   void start_threads() {
     state_ = RunState::kRunning;
-    if (shared_.takeover.kept.empty())
+    shared_.start_sources = [this] {
       for (const auto& source : sources_) source->start();
+    };
+    if (shared_.takeover.kept.empty() && !shared_.durability) shared_.start_sources();
     if (shared_.tick_ns > 0 && !shared_.options.test_times) {
       shared_.tick = true;  // the first tick may be due at once
       ticker_.start();
@@ -332,6 +363,18 @@ class RunImpl : public Run {
     SavedRun saved = TRY(save_workers(shared_, workers_, sink));
     saved.frontier = frontier;
     return saved;
+  }
+  // Until what an earlier run left behind is loaded; an error if it cannot be.
+  Result<void> wait_until_recovered() {
+    if (!shared_.durability) return {};
+    std::unique_lock lock(shared_.mutex);
+    shared_.changed.wait(lock, [&] { return shared_.recovered || over_; });
+    if (!shared_.recovered && shared_.failure) return fail(*shared_.failure);
+    return {};
+  }
+  Result<durable::SnapshotInfo> checkpoint() override;
+  [[nodiscard]] DurabilityStatus durability() const override {
+    return shared_.durability ? shared_.durability->status() : DurabilityStatus{};
   }
   void commit_now() override {
     shared_.tick = true;
@@ -391,6 +434,7 @@ class RunImpl : public Run {
     if (shared_.caught_up) return true;
     if (!shared_.source_nodes.empty() && !shared_.all_idle_ns) return false;
     auto oldest = shared_.ingest->oldest_waiting_ns();
+    if (shared_.durability && (!shared_.recovered || !(shared_.closed == shared_.frontier))) return false;
     bool visible = !oldest || (shared_.all_idle_ns && *oldest > *shared_.all_idle_ns);
     shared_.caught_up = visible && (shared_.commits > 0 || num_scripts_ == 0);
     return shared_.caught_up;
@@ -446,7 +490,15 @@ class RunImpl : public Run {
       bool held = (*made)->is_static() || shared_.options.test_times;
       std::uint32_t id = shared_.ingest->add_source(held);
       shared_.source_nodes.push_back(node.id);
-      sources_.push_back(std::make_unique<SourceThread>(owner_, id, std::move(*made)));
+      std::optional<SourceThread::Resume> resume;
+      if (shared_.durability) {
+        Key key = shared_.node_keys[node.id.value];
+        shared_.source_keys.push_back(key);
+        resume.emplace();
+        if (const SourceMark* mark = shared_.durability->mark_of(key)) resume->position = mark->position;
+        resume->blobs = shared_.durability->blobs_of(key);
+      }
+      sources_.push_back(std::make_unique<SourceThread>(owner_, id, std::move(*made), std::move(resume)));
     } else if (const auto* now = std::get_if<plan::UtcNow>(&node.params)) {
       look_every(std::min(now->refresh_ns, now->initial_delay_ns > 0 ? now->initial_delay_ns : now->refresh_ns));
       shared_.endless = !shared_.options.test_times;
@@ -461,12 +513,147 @@ class RunImpl : public Run {
       SourceSpan span = node.span;
       shared_.egress[node.id.value] =
           std::make_shared<Egress>(std::move(*made), schema, output->name, shared_.env, failure_of(span));
+      if (shared_.durability) shared_.egress[node.id.value]->hold();
     } else if (const auto* table = std::get_if<plan::Export>(&node.params); table && shared_.options.exports) {
       auto& made = shared_.exports[node.id.value];
       made = std::make_shared<ExportTable>(table->name, shared_.plan.node(node.inputs[0]).schema, workers,
                                            is_event_stream(shared_.plan, node.inputs[0]), table->indexes);
       if (table->retain_ns) made->retain(*table->retain_ns, shared_.options);
     }
+    return {};
+  }
+
+  // ---- where state is kept
+
+  Result<void> open_state(std::uint32_t workers) {
+    shared_.durability = TRY(Durability::open(*shared_.options.durability, shared_.env_owner));
+    shared_.journals.resize(workers);
+    shared_.output_ids.resize(shared_.plan.nodes.size());
+    std::vector<std::uint32_t> places = occurrences(shared_.fingerprints);
+    std::map<Key, std::uint32_t> outputs;
+    for (const plan::Node& node : shared_.plan.nodes) {
+      std::string text;
+      for (const Key& part : {shared_.fingerprints[node.id.value], state_fingerprint(shared_.plan, node.id)})
+        text += fmt::format("{:x} {:x} ", part.hi, part.lo);
+      shared_.node_keys.push_back(key_of_bytes(text + std::to_string(places[node.id.value])));
+      if (!std::holds_alternative<plan::Output>(node.params)) continue;
+      // An output is the same whatever is written to it.
+      Key key = key_of_bytes(plan::node_text(node));
+      shared_.output_ids[node.id.value] = fmt::format("{:016x}{:016x}.{}", key.hi, key.lo, outputs[key]++);
+    }
+    shared_.confirm = [this](std::uint32_t source, const std::string& position) {
+      sources_[source]->confirm(position);
+    };
+    shared_.save_all = [this](const PartSink& sink) { return save_workers(shared_, workers_, sink); };
+    return {};
+  }
+
+  Result<void> load_state() {
+    if (!shared_.durability->other_sources(shared_.source_keys).empty())
+      return fail(another_pipeline("a source that it has read is not there any more, or is read in another way"));
+    if (!shared_.durability->saved()) return {};
+    SavedRun saved = *shared_.durability->saved();
+    std::vector<SavedNode> before = TRY(shared_.durability->saved_plan());
+    if (!is_same_plan(before)) TRY(plan_changes(before, saved));
+    auto loaded = load_workers(shared_, workers_, saved);
+    if (!loaded && loaded.error().code == Code::kBadData) return fail(another_pipeline(loaded.error().message));
+    return loaded;
+  }
+
+  [[nodiscard]] SavedNode node_now(const plan::Node& node) const {
+    return {shared_.fingerprints[node.id.value], state_fingerprint(shared_.plan, node.id), node.label};
+  }
+
+  [[nodiscard]] bool is_same_plan(const std::vector<SavedNode>& before) const {
+    return before.size() == shared_.plan.nodes.size() &&
+           std::ranges::all_of(shared_.plan.nodes, [&](const plan::Node& node) {
+             return std::ranges::count(before, node_now(node)) ==
+                    std::ranges::count_if(shared_.plan.nodes,
+                                          [&](const plan::Node& other) { return node_now(other) == node_now(node); });
+           });
+  }
+
+  // The pipeline was changed while nothing ran: what it still computes goes on with its state, the rest is filled in
+  // the first commit from what the kept operators can tell again; else it is refused.
+  Result<void> plan_changes(const std::vector<SavedNode>& before, SavedRun& saved) {
+    if (shared_.durability->has_replays())
+      return fail(another_pipeline("it was changed, and the run before it did not end in order"));
+    std::vector<Key> prints = shared_.fingerprints;
+    std::vector<bool> taken(before.size());
+    std::string added;
+    for (const plan::Node& node : shared_.plan.nodes) {
+      std::size_t at = 0;
+      while (at < before.size() && (taken[at] || !(before[at] == node_now(node)))) ++at;
+      if (at < before.size()) {
+        taken[at] = true;
+        continue;
+      }
+      prints[node.id.value] = key_of_bytes("new " + std::to_string(node.id.value));
+      if (added.empty()) added = node.label;
+    }
+    for (const plan::Node& node : shared_.plan.nodes) {
+      if (!std::holds_alternative<plan::Output>(node.params)) continue;
+      SavedOutput output = TRY(shared_.durability->saved_output(shared_.output_ids[node.id.value]));
+      bool known = !(output.print == Key{});
+      if (known && prints[node.id.value] != shared_.fingerprints[node.id.value])
+        return fail(another_pipeline(
+            fmt::format("the output {} gets other rows now, and what it got is not known", node.label)));
+    }
+    plan::Plan same = shared_.plan;
+    shared_.takeover = plan_takeover(same, prints, shared_.plan, shared_.fingerprints, shared_.options.workers);
+    if (!shared_.takeover.possible)
+      return fail(another_pipeline(
+          fmt::format("{}{}", added.empty() ? "" : added + " is new or different, and ", shared_.takeover.why_not)));
+    std::vector<std::uint32_t> places = occurrences(shared_.fingerprints);
+    std::erase_if(saved.parts, [&](const SavedPart& part) {
+      return std::ranges::none_of(shared_.plan.nodes, [&](const plan::Node& node) {
+        return shared_.is_kept(node.id) && shared_.fingerprints[node.id.value] == part.name.node &&
+               places[node.id.value] == part.name.occurrence;
+      });
+    });
+    shared_.fill_wanted = true;
+    return {};
+  }
+
+  [[nodiscard]] Error another_pipeline(const std::string& why) const {
+    return Error{Code::kBadData,
+                 fmt::format("the state in '{}' is not of this pipeline as it is now: {}",
+                             shared_.options.durability->directory, why),
+                 {},
+                 {{"undo the change, or move the folder away to start anew from the inputs", {}}}};
+  }
+
+  Result<void> open_output(const plan::Node& node) {
+    Egress& egress = *shared_.egress[node.id.value];
+    SinkContext context;
+    context.pipeline = shared_.plan.name;
+    if (!shared_.durability) return egress.open(std::move(context));
+    Durability& durability = *shared_.durability;
+    const std::string& id = shared_.output_ids[node.id.value];
+    SavedOutput saved = TRY(durability.saved_output(id));
+    context.sink_id = id;
+    context.state_path = durability.path_for(id);
+    context.state_disk = &durability.disk();
+    context.exactly_once = shared_.options.durability->exactly_once;
+    context.generation = durability.generation();
+    context.resume_from = durability.resumes() ? durability.durable() + 2 : 0;
+    context.saved = std::move(saved.saved);
+    auto opened = egress.open(std::move(context));
+    if (!opened) return fail(std::move(opened).error().at(node.span));
+    if (auto last = egress.last_commit(); last && *last > durability.durable() + 1)
+      return fail(Error{Code::kBadData,
+                        fmt::format("the output already has commit {}, but the state knows of commits up to {} only: "
+                                    "another run has written to it, or the state is an older copy",
+                                    *last, durability.durable()),
+                        node.span,
+                        {}});
+    std::vector<std::pair<Commit, Batch>> waiting;
+    for (const auto& [commit, bytes] : saved.waiting) {
+      StateReader reader(bytes);
+      waiting.emplace_back(commit, TRY(reader.batch(shared_.plan.node(node.inputs[0]).schema)));
+    }
+    egress.release(durability.durable() + 1);
+    egress.resume(saved.written, std::move(waiting));
     return {};
   }
 
@@ -498,6 +685,7 @@ class RunImpl : public Run {
       bool mine = std::ranges::find(handed_over_, node.id) == handed_over_.end();
       if (shared_.egress[node.id.value] && mine) shared_.egress[node.id.value]->close(clean);
     }
+    if (shared_.durability) shared_.durability->close();
     {
       std::lock_guard lock(shared_.mutex);
       if (shared_.failure)
@@ -524,6 +712,22 @@ class RunImpl : public Run {
   std::atomic<bool> stopped_{false};
   bool over_ = false;  // guarded by shared_.mutex
 };
+
+Result<durable::SnapshotInfo> RunImpl::checkpoint() {
+  if (!shared_.durability) return Run::checkpoint();
+  std::uint64_t before = shared_.durability->status().snapshots_written;
+  shared_.durability->want_snapshot();
+  for (;;) {
+    std::unique_lock lock(shared_.mutex);
+    shared_.changed.wait_for(lock, std::chrono::milliseconds(5), [&] { return over_; });
+    bool over = over_;
+    lock.unlock();
+    DurabilityStatus now = shared_.durability->status();
+    if (now.snapshots_written > before && !now.snapshots.empty()) return now.snapshots.front();
+    if (!now.last_error.empty()) return fail(Code::kIo, "the snapshot cannot be written: " + now.last_error);
+    if (over) return fail(Code::kUnavailable, "the pipeline is over");
+  }
+}
 
 void RunImpl::continue_history(const Run& old) {
   for (const auto& table : shared_.exports) {
@@ -556,6 +760,7 @@ std::vector<ConnectorStatus> RunImpl::connectors() const {
     if (!output || !shared_.egress[node.id.value]) continue;
     ConnectorStatus status{.name = output->name, .connector = output->connector, .is_source = false};
     status.rows = shared_.egress[node.id.value]->rows();
+    status.delivery = shared_.egress[node.id.value]->delivery();
     out.push_back(std::move(status));
   }
   return out;
@@ -591,6 +796,7 @@ Result<std::unique_ptr<Run>> Run::start(const plan::Plan& plan, const RunOptions
   auto run = std::make_unique<RunImpl>(plan, options, std::make_shared<Env>(env));
   TRY(run->build(connectors));
   run->start_threads();
+  TRY(run->wait_until_recovered());
   return run;
 }
 

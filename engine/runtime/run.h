@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "engine/base/env.h"
+#include "engine/durable/snapshot_info.h"
 #include "engine/io/connectors.h"
 #include "engine/operators/operator.h"
 #include "engine/plan/node.h"
@@ -35,6 +36,29 @@ struct Frontier {
 struct SavedRun;
 struct PartName;
 
+// A run that outlives its process (runtime/durability.h).
+struct DurabilityOptions {
+  std::string directory;       // of this pipeline alone
+  std::shared_ptr<Disk> disk;  // null: the machine's
+  bool visible_early = false;  // readers see commits that are not durable yet; outputs never do
+  bool exactly_once = false;   // outputs are told so
+  // Time between snapshots; 0: when the log has become long beside the state.
+  std::int64_t snapshot_interval_ns = 0;
+  bool snapshots_on_command = false;  // and at the end, only
+  bool snapshot_at_end = true;
+};
+
+struct DurabilityStatus {
+  bool on = false;
+  std::string directory;
+  std::uint64_t generation = 0;
+  std::uint64_t log_bytes = 0;  // since the last snapshot
+  std::uint64_t log_syncs = 0;
+  std::vector<durable::SnapshotInfo> snapshots;  // that are kept, newest first
+  std::uint64_t snapshots_written = 0;           // by this run
+  std::string last_error;
+};
+
 struct RunOptions {
   std::uint32_t workers = 1;
   std::int64_t autocommit_ms = 100;  // a loaded pipeline closes a commit at least this often
@@ -45,6 +69,7 @@ struct RunOptions {
   std::uint64_t history_commits = 1000;
   std::uint64_t history_bytes = 64ULL << 20;
   std::int64_t history_ns = 600'000'000'000;
+  std::optional<DurabilityOptions> durability;
   // Goes on where the saved run was (runtime/saved_state.h): the same plan, any number of workers.
   std::shared_ptr<const SavedRun> restore;
   // Pauses before the first commit at or after this one, or before the end commit; once. pause() waits for that. 0:
@@ -65,9 +90,10 @@ struct ConnectorStatus {
   std::uint64_t errors = 0;
   bool ended = false;
   std::string last_error;
-  std::uint64_t queued_bytes = 0;  // delivered and not yet decoded, or staged for the sink
-  std::uint64_t stalled_ns = 0;    // how long the source was held back by a full queue
-  std::int64_t lag_ns = 0;         // age of the oldest record that waits
+  std::uint64_t queued_bytes = 0;              // delivered and not yet decoded, or staged for the sink
+  std::uint64_t stalled_ns = 0;                // how long the source was held back by a full queue
+  std::int64_t lag_ns = 0;                     // age of the oldest record that waits
+  Delivery delivery = Delivery::kAtLeastOnce;  // of an output
 };
 
 struct RunTimings {
@@ -154,6 +180,11 @@ class Run {
   // closed and the sinks have written it; false: the run is over.
   virtual bool pause() { return false; }
   virtual void resume() {}
+  // A snapshot of all that is closed now; returns once it is written. kInvalidArgument: the run keeps no state.
+  virtual Result<durable::SnapshotInfo> checkpoint() {
+    return fail(Code::kInvalidArgument, "the pipeline keeps no state (`persistence_config`)");
+  }
+  [[nodiscard]] virtual DurabilityStatus durability() const { return {}; }
   // The state between two commits: of a run that is paused, or over and not failed. `sink` gets the pieces of every
   // part; without one they stay in memory and the parts can be opened at once.
   virtual Result<SavedRun> save_state(

@@ -131,6 +131,7 @@ Result<void> Worker::load_nodes(const SavedRun& saved) {
     const OperatorDescriptor* descriptor = shared_.graph.descriptors[node.id.value];
     bool is_export = shared_.exports[node.id.value] != nullptr;
     if (!is_export && (!op || descriptor->stateless || descriptor->state_version == 0)) continue;
+    if (!shared_.takeover.kept.empty() && !shared_.is_kept(node.id)) continue;  // it is filled
     for (std::uint32_t worker = 0; worker < saved.workers; ++worker) {
       if (same && worker != id_.value) continue;
       auto found = parts.find({shared_.fingerprints[node.id.value], places[node.id.value], worker});

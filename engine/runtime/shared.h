@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/runtime/durability.h"
 #include "engine/runtime/egress.h"
 #include "engine/runtime/exchange.h"
 #include "engine/runtime/exports.h"
@@ -28,10 +29,12 @@ struct CommitSpec {
   Commit time = 0;
   bool is_end = false;
   bool is_odd = false;
-  bool takes_input = true;  // pieces of sources
-  bool has_script = false;  // StaticRows of this time
-  bool is_fill = false;     // kept nodes tell their rows again, to rebuilt nodes only
-  bool over = false;        // no more commits: workers leave
+  bool takes_input = true;         // pieces of sources
+  bool has_script = false;         // StaticRows of this time
+  bool is_fill = false;            // kept nodes tell their rows again, to rebuilt nodes only
+  bool over = false;               // no more commits: workers leave
+  std::int64_t wall_ns = 0;        // of this commit; 0: the clock's
+  CommitReplay* replay = nullptr;  // it is run again, from the log
 };
 
 struct NodeCounters {
@@ -64,6 +67,15 @@ struct RunShared {
   std::vector<std::shared_ptr<ExportTable>> exports;  // by node; null elsewhere
   std::unique_ptr<Exchange> exchange;
   std::shared_ptr<Ingest> ingest;
+  // ---- where state is kept
+  std::unique_ptr<Durability> durability;  // null: nowhere
+  std::vector<Key> source_keys;            // by ingest id: what its positions are kept under
+  std::vector<std::string> output_ids;     // by node; empty elsewhere
+  std::vector<Key> node_keys;              // by node: the same for answers
+  std::vector<CommitJournal> journals;     // by worker; the coordinating one takes them after the commit
+  std::function<Result<SavedRun>(const PartSink&)> save_all;  // between commits
+  std::function<void()> start_sources;
+  std::function<void(std::uint32_t source, const std::string& position)> confirm;  // it is durable
 
   // ---- atomics
   std::atomic<bool> abandon{false};       // leave the running commit: the run has failed or stops
@@ -75,19 +87,22 @@ struct RunShared {
   std::atomic<std::uint64_t> commits{0};
   std::atomic<std::uint64_t> error_count{0};
   std::array<std::atomic<std::uint64_t>, 3> errors_by_kind{};
-  std::atomic<bool> gave_away{false};     // another run has the sources and the queues
-  std::atomic<bool> pause_wanted{false};  // no commit starts
-  std::atomic<bool> fill_wanted{false};   // the next commit fills what is rebuilt
+  std::atomic<bool> gave_away{false};         // another run has the sources and the queues
+  std::atomic<bool> pause_wanted{false};      // no commit starts
+  std::atomic<std::size_t> journal_bytes{0};  // of the running commit
+  std::atomic<bool> fill_wanted{false};       // the next commit fills what is rebuilt
   Histogram latency, commit_durations;
 
   // ---- guarded by mutex
   std::mutex mutex;
   std::condition_variable changed;
-  bool paused = false;  // and none runs
-  bool held = false;    // pause_before was obeyed
+  bool paused = false;     // and none runs
+  bool recovered = false;  // what an earlier run left behind is loaded
+  bool held = false;       // pause_before was obeyed
   CommitSpec spec;
   std::uint64_t generation = 0;
-  Frontier frontier;
+  Frontier frontier;  // what readers may see
+  Frontier closed;    // what the workers have done; ahead of it where commits wait to be durable
   std::optional<Error> failure;
   std::deque<DataError> errors;  // newest kErrorsMax
   std::vector<std::string> source_messages;

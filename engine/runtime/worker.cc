@@ -27,6 +27,13 @@ class Worker::Context : public OperatorContext {
     return worker_.all_to_all(std::move(mine));
   }
   [[nodiscard]] bool stopping() const override { return worker_.abandoned(); }
+  void remember(std::string_view question, std::string_view answer) override {
+    worker_.journal_answer(node_, question, answer);
+  }
+  [[nodiscard]] std::optional<std::string> recall(const std::string& question) override {
+    return worker_.recall(node_, question);
+  }
+  [[nodiscard]] bool remembers() const override { return worker_.shared_.durability != nullptr; }
 
  private:
   Worker& worker_;
@@ -59,7 +66,7 @@ void Worker::adopt(Worker& old) {
 
 // Under a test's clock it follows from the commit; the end of input comes right after what was there.
 std::int64_t Worker::wall_ns() {
-  if (!shared_.options.test_times) return shared_.env.clock->wall_ns();
+  if (!shared_.options.test_times) return spec_.wall_ns != 0 ? spec_.wall_ns : shared_.env.clock->wall_ns();
   if (!spec_.is_end) test_time_ = spec_.time;
   return shared_.options.test_clock_start_ns +
          static_cast<std::int64_t>(test_time_) * shared_.options.test_clock_per_time_ns;
@@ -80,7 +87,9 @@ CommitSpec Worker::next_commit() {
       return {.time = std::max(shared_.frontier.at, wall_ms), .takes_input = false, .is_fill = true};
     }
     bool stopping = shared_.ingest->stopping();
+    if (shared_.durability && shared_.durability->snapshot_due()) take_snapshot();
     if (!stopping && shared_.pause_wanted) {
+      if (shared_.durability) shared_.durability->drain();
       {
         std::lock_guard lock(shared_.mutex);
         shared_.paused = shared_.pause_wanted;
@@ -93,13 +102,15 @@ CommitSpec Worker::next_commit() {
     std::uint64_t last = 0;
     {
       std::lock_guard lock(shared_.mutex);
-      last = shared_.frontier.at;
+      last = shared_.durability ? shared_.closed.at : shared_.frontier.at;
     }
     auto wall_ms = static_cast<std::uint64_t>(shared_.env.clock->wall_ns() / 1'000'000) & ~std::uint64_t{1};
     std::uint64_t next =
         shared_.options.test_times ? std::max<std::uint64_t>(last, 2) : std::max({last, wall_ms, std::uint64_t{2}});
     if (shared_.ingest->has_work()) return {.time = next};
     if (!stopping && shared_.tick.exchange(false)) return {.time = next};
+    constexpr std::int64_t kMovesWaitNs = 5'000'000'000;
+    if (!stopping && shared_.durability && shared_.ingest->moves_wait(kMovesWaitNs)) return {.time = next};
     if (shared_.ingest->all_ended() && !shared_.ingest->stopping() && !shared_.endless)
       return {.time = shared_.options.test_times ? kEndCommit : next, .is_end = true, .takes_input = false};
     if (stopping) return {.over = true};
@@ -120,7 +131,8 @@ bool Worker::holds_before(const CommitSpec& spec) {
 void Worker::announce(const CommitSpec& spec) {
   shared_.running.store(num_workers(), std::memory_order_release);
   shared_.odd_wanted.store(0, std::memory_order_release);
-  if (spec.takes_input && !spec.over) shared_.ingest->open_commit();
+  if (!spec.is_odd) shared_.journal_bytes = 0;
+  if (spec.takes_input && !spec.over && !spec.replay) shared_.ingest->open_commit();
   {
     std::lock_guard lock(shared_.mutex);
     shared_.spec = spec;
@@ -130,21 +142,22 @@ void Worker::announce(const CommitSpec& spec) {
 }
 
 void Worker::coordinate() {
-  for (;;) {
+  bool durable = shared_.durability != nullptr;
+  bool runs = !durable || recover();
+  while (runs) {
     CommitSpec spec = next_commit();
+    if (spec.over) break;
     if (holds_before(spec)) continue;
-    announce(spec);
-    if (spec.over) return;
-    if (!run_commit(spec)) break;
-    if (shared_.odd_wanted.load() > 0) {
-      CommitSpec odd{.time = spec.time + 1, .is_odd = true, .takes_input = false};
-      announce(odd);
-      if (!run_commit(odd)) break;
-    }
-    publish(spec);
+    if (durable) spec.wall_ns = shared_.env.clock->wall_ns();
+    if (!run_whole(spec)) break;
+    if (durable)
+      make_durable(spec);
+    else
+      publish(spec);
     if (spec.has_script) shared_.scripts.erase(shared_.scripts.begin());
     if (spec.is_end) break;
   }
+  if (durable && runs) end_durably();
   announce({.over = true});
 }
 
@@ -216,6 +229,7 @@ bool Worker::feed(const CommitSpec& spec) {
   }
   if (spec.is_fill) fill();
   if (spec.has_script && id_.value == 0) push_script(spec);
+  if (spec.replay) return feed_replay(*spec.replay);
   if (!spec.takes_input) return true;
   WakeFlag& wake = shared_.exchange->wake(id_.value);
   for (;;) {
@@ -367,6 +381,7 @@ void Worker::finish_commit(const CommitSpec& spec) {
   {
     std::lock_guard lock(shared_.mutex);
     published = shared_.frontier.at;
+    if (spec.replay) commit_errors_.clear();  // they were logged then
     for (DataError& error : commit_errors_) {
       if (shared_.errors.size() >= RunShared::kErrorsMax) shared_.errors.pop_front();
       shared_.errors.push_back(error);
@@ -446,6 +461,8 @@ Batch without_errors(Batch batch) {
   return good.size() == batch.num_rows ? batch : batch.gather(good);
 }
 
+}  // namespace
+
 // Connectors give the columns that are read; the others stand there as None, so that column numbers hold.
 Batch with_unread_fields(const plan::Node& node, Batch batch) {
   const auto& fields = std::get<plan::Source>(node.params).fields;
@@ -459,32 +476,37 @@ Batch with_unread_fields(const plan::Node& node, Batch batch) {
   return batch;
 }
 
-}  // namespace
-
 void Worker::decode(Ingest::Item item) {
   NodeId node = shared_.source_nodes[item.source];
   std::uint64_t sub_order = 0;
   auto take = [&](Batch batch) {
     // Source data never ends a run: where ERROR values do, such rows stay out. What was wrong is reported as a record.
     if (shared_.plan.terminate_on_error) batch = without_errors(std::move(batch));
-    batch = with_unread_fields(shared_.plan.node(node), std::move(batch));
     // Pieces are numbered; chunks within a piece come after one another.
     batch.order = (item.order << 20) + sub_order++;
+    journal_rows(item.source, batch);
+    batch = with_unread_fields(shared_.plan.node(node), std::move(batch));
     shared_.source_rows[item.source].fetch_add(batch.num_rows, std::memory_order_relaxed);
     emit_from(node, std::move(batch));
   };
   if (!item.piece) return take(std::move(item.batch));
   shared_.source_bytes[item.source].fetch_add(item.piece->bytes(), std::memory_order_relaxed);
   DecodedRows sink(take, [&](const BadRecord& record) {
-    shared_.source_errors[item.source].fetch_add(1, std::memory_order_relaxed);
-    std::string message = located_message(record);
-    bool keeps_row = record.kind == BadRecord::Kind::kValue && !shared_.plan.terminate_on_error;
-    if (record.fatal) shared_.fail_run(Error{Code::kBadData, message, shared_.plan.node(node).span, {}});
-    report(node, keeps_row ? ErrorKind::kValue : ErrorKind::kRecord, std::move(message), shared_.plan.node(node).span,
-           std::nullopt);
-    if (shared_.rejects_are_read[node.value]) commit_errors_.back().record = std::make_shared<const BadRecord>(record);
+    journal_bad(item.source, record);
+    report_bad(item.source, record);
   });
   item.piece->decode(sink);
+}
+
+void Worker::report_bad(std::uint32_t source, const BadRecord& record) {
+  NodeId node = shared_.source_nodes[source];
+  shared_.source_errors[source].fetch_add(1, std::memory_order_relaxed);
+  std::string message = located_message(record);
+  bool keeps_row = record.kind == BadRecord::Kind::kValue && !shared_.plan.terminate_on_error;
+  if (record.fatal) shared_.fail_run(Error{Code::kBadData, message, shared_.plan.node(node).span, {}});
+  report(node, keeps_row ? ErrorKind::kValue : ErrorKind::kRecord, std::move(message), shared_.plan.node(node).span,
+         std::nullopt);
+  if (shared_.rejects_are_read[node.value]) commit_errors_.back().record = std::make_shared<const BadRecord>(record);
 }
 
 // ---------------------------------------------------------------- rows on their way
@@ -619,7 +641,7 @@ void Worker::report(NodeId node, ErrorKind kind, std::string message, SourceSpan
   DataError error{
       .kind = kind, .message = std::move(message), .node = node, .span = where, .key = key, .commit = spec_.time};
   if (!error.span.known()) error.span = shared_.plan.node(node).span;
-  if (shared_.plan.terminate_on_error && kind != ErrorKind::kRecord)
+  if (shared_.plan.terminate_on_error && kind != ErrorKind::kRecord && !spec_.replay)
     shared_.fail_run(Error{Code::kDataError, error.message, error.span, {}});
   commit_errors_.push_back(std::move(error));
 }

@@ -50,6 +50,23 @@ class Worker {
   void finish_commit(const CommitSpec& spec);
   void publish(const CommitSpec& spec);
 
+  // ---- where state is kept (worker_durable.cc); the coordinating worker
+  bool recover();                          // false: the run fails or stops
+  bool run_whole(const CommitSpec& spec);  // and the odd commit after it
+  void make_durable(const CommitSpec& spec);
+  void take_snapshot();
+  void end_durably();
+  // ---- every worker
+  bool feed_replay(CommitReplay& replay);
+  void emit_replayed(const CommitReplay::Rows& rows);
+  void report_replayed(const CommitReplay::Bad& bad);
+  void journal_rows(std::uint32_t source, const Batch& batch);
+  void journal_bad(std::uint32_t source, const BadRecord& record);
+  void journal_answer(NodeId node, std::string_view question, std::string_view answer);
+  [[nodiscard]] std::optional<std::string> recall(NodeId node, const std::string& question);
+  [[nodiscard]] bool journals() const { return shared_.durability && !spec_.replay; }
+  void note_journal(std::size_t before);
+
   void start_nodes();
   bool feed(const CommitSpec& spec);
   bool close_nodes();
@@ -58,6 +75,7 @@ class Worker {
   void fill();
   void push_script(const CommitSpec& spec);
   void decode(Ingest::Item item);
+  void report_bad(std::uint32_t source, const BadRecord& record);
   void emit_error_log(NodeId id);
   [[nodiscard]] std::vector<Value> error_row(const DataError& error) const;
 
@@ -89,5 +107,7 @@ Result<SavedRun> save_workers(const RunShared& shared, std::span<const std::uniq
                               const PartSink& sink);
 // Into a run that is built and has not started: operators, exported tables, the frontier, what is left of StaticRows.
 Result<void> load_workers(RunShared& shared, std::span<const std::unique_ptr<Worker>> workers, const SavedRun& saved);
+// Connectors give the columns that are read; the others stand there as None, so that column numbers hold.
+[[nodiscard]] Batch with_unread_fields(const plan::Node& node, Batch batch);
 
 }  // namespace thalweg

@@ -332,6 +332,8 @@ class MemoryDisk : public Disk {
   Result<void> remove(const std::string&) override { return fail(Code::kIo, "read-only"); }
   Result<void> make_directories(const std::string&) override { return fail(Code::kIo, "read-only"); }
   Result<std::vector<std::string>> list(const std::string&) override { return std::vector<std::string>{}; }
+  Result<void> sync_directory(const std::string&) override { return {}; }
+  Result<std::shared_ptr<void>> lock(const std::string&) override { return fail(Code::kIo, "read-only"); }
 
  private:
   class MemoryFile : public ReadFile {

@@ -222,6 +222,9 @@ def main():
         for folder in PIPELINE_SUITES:
             if wanted(folder) and any((ROOT / folder).rglob("*.yaml")):
                 report(run_counted(folder, [env["THALWEG"], "test", folder], options.timeout, env))
+        if wanted("tests/pipelines with restarts"):
+            report(run_counted("tests/pipelines with restarts", [env["THALWEG"], "test", "--restarts", "tests/pipelines"],
+                               options.timeout, env))
         for script in sorted((ROOT / "tests" / "integration").glob("*")):
             if script.is_file() and os.access(script, os.X_OK) and wanted(script.name):
                 report(run_counted(f"tests/integration/{script.name}", [str(script)], options.timeout, env))

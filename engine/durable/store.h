@@ -1,0 +1,114 @@
+// engine/durable/store.h
+//
+// The folder in which a pipeline keeps its state: a lock, snapshots, the log of commits.
+//
+//   LOCK          held while a run uses the folder
+//   GENERATION    how many runs have used it
+//   CURRENT       the newest manifest; CURRENT.1 and CURRENT.2 the two before it
+//   manifest-<n>  what a snapshot consists of: its commit, and parts with lengths and hashes
+//   seg/          parts, by hash; one that did not change is the same file in the next snapshot
+//   elog/         the log (epoch_log.h)
+//
+// D1  Everything that CURRENT names is on the platter before CURRENT names it.
+// D2  A snapshot that does not verify is passed over for the one before it, loudly; if none verifies, or manifests are
+//     there without CURRENT, the folder is refused: nothing is guessed, nothing is deleted.
+// D3  The log goes back to the oldest of the snapshots that are kept.
+// D4  What a run that does not end in order leaves behind is found by the next: parts that nobody names are removed.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/base/env.h"
+#include "engine/durable/epoch_log.h"
+#include "engine/durable/snapshot_info.h"
+
+namespace thalweg::durable {
+
+// A part of a snapshot that is to be written.
+struct Part {
+  std::string name;
+  std::vector<std::shared_ptr<const std::string>> pieces;
+  [[nodiscard]] std::uint64_t bytes() const;
+};
+
+class Store {
+ public:
+  static constexpr int kGenerations = 3;
+  static constexpr std::uint32_t kFormat = 1;
+
+  // Locks the folder and reads what it holds. kUnavailable: another run has it.
+  static Result<std::unique_ptr<Store>> open(std::shared_ptr<Disk> disk, std::string directory);
+
+  // ---- what was found
+  [[nodiscard]] bool fresh() const { return fresh_; }
+  [[nodiscard]] std::uint64_t generation() const { return generation_; }  // of this run
+  // The snapshot to go on from; nothing: the log is all there is.
+  [[nodiscard]] const std::optional<SnapshotInfo>& snapshot() const { return snapshot_; }
+  [[nodiscard]] std::vector<std::string> part_names() const;
+  // kNotFound: the snapshot has no such part.
+  [[nodiscard]] Result<std::string> read_part(const std::string& name) const;
+  [[nodiscard]] Result<std::uint64_t> part_bytes(const std::string& name) const;
+  // Records of the log after the snapshot.
+  [[nodiscard]] std::size_t first_record() const { return first_record_; }
+  // What was out of order, for the log of events.
+  [[nodiscard]] const std::vector<std::string>& events() const { return events_; }
+
+  // ---- going on
+  Result<void> start(std::uint64_t next_epoch);
+  [[nodiscard]] EpochLog& log() { return *log_; }
+  // A snapshot of the state after `epoch`. Everything up to it must be durable in the log, or is by this snapshot.
+  // `log_hash`: of the newest record up to it.
+  Result<SnapshotInfo> write_snapshot(std::uint64_t epoch, std::uint64_t log_hash, std::vector<Part> parts,
+                                      Clock& clock);
+  // Those that are kept, newest first.
+  [[nodiscard]] std::vector<SnapshotInfo> snapshots() const;
+  [[nodiscard]] const std::string& directory() const { return directory_; }
+  [[nodiscard]] Disk& disk() { return *disk_; }
+
+ private:
+  struct PartEntry {
+    std::string name;
+    std::string file;  // below seg/
+    std::uint64_t offset = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t hash = 0;
+  };
+  struct Manifest {
+    SnapshotInfo info;
+    std::uint64_t log_hash = 0;
+    std::vector<PartEntry> parts;
+  };
+  Store(std::shared_ptr<Disk> disk, std::string directory) : disk_(std::move(disk)), directory_(std::move(directory)) {}
+  [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
+  Result<void> take_lock();
+  Result<void> next_generation();
+  Result<void> read_current();
+  Result<Manifest> read_manifest(std::uint64_t number) const;
+  [[nodiscard]] Result<void> verify(const Manifest& manifest) const;
+  [[nodiscard]] Result<std::string> read_entry(const PartEntry& entry) const;
+  Result<void> find_first_record();
+  [[nodiscard]] static std::string encode(const Manifest& manifest);
+  [[nodiscard]] static Result<Manifest> decode(std::string_view bytes);
+  Result<std::string> write_file(const std::vector<const Part*>& parts, bool& is_new);
+  Result<void> swap_current(std::uint64_t number);
+  Result<void> clean_up();
+
+  const std::shared_ptr<Disk> disk_;
+  const std::string directory_;
+  std::shared_ptr<void> lock_;
+  bool fresh_ = false;
+  std::uint64_t generation_ = 0;
+  std::uint64_t next_number_ = 1;
+  std::optional<SnapshotInfo> snapshot_;
+  std::vector<Manifest> kept_;  // newest first; the one that is gone on from among them
+  std::size_t used_ = 0;
+  std::size_t first_record_ = 0;
+  std::vector<std::string> events_;
+  std::unique_ptr<EpochLog> log_;
+};
+
+}  // namespace thalweg::durable
