@@ -4,6 +4,8 @@
 
 #include "connectors/registry.h"
 #include "engine/base/ensure.h"
+#include "llm/functions/functions.h"
+#include "llm/index/factory.h"
 
 namespace thalweg::daemon {
 namespace {
@@ -55,7 +57,13 @@ Result<void> ConnectorCatalog::check(const config::ConnectorSpec& connector, con
 
 std::expected<plan::UserFunctionPtr, plan::FunctionError> ConnectorCatalog::make_function(
     const plan::FunctionSpec& spec) const {
+  if (spec.kind.starts_with("llm.")) return llm::make_function(spec);
   return thalweg::make_function(spec, policy_);
+}
+
+std::expected<plan::IndexFactoryPtr, plan::FunctionError> ConnectorCatalog::make_index(
+    const plan::IndexSpec& spec) const {
+  return llm::make_index(spec);
 }
 
 }  // namespace thalweg::daemon

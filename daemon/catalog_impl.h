@@ -19,6 +19,8 @@ class ConnectorCatalog : public lang::Catalog {
                                    const Schema& schema) const override;
   [[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_function(
       const plan::FunctionSpec& spec) const override;
+  [[nodiscard]] std::expected<plan::IndexFactoryPtr, plan::FunctionError> make_index(
+      const plan::IndexSpec& spec) const override;
 
  private:
   [[nodiscard]] Result<void> allowed(const config::ConnectorSpec& connector, const Setting& args) const;

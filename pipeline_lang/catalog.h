@@ -8,8 +8,9 @@
 
 #include "config/option_spec.h"
 #include "engine/base/result.h"
-#include "engine/plan/user_function.h"
+#include "engine/plan/index.h"
 #include "engine/plan/source_shape.h"
+#include "engine/plan/user_function.h"
 #include "pipeline_lang/component.h"
 
 namespace thalweg::lang {
@@ -33,6 +34,11 @@ class Catalog {
   [[nodiscard]] virtual std::expected<plan::UserFunctionPtr, plan::FunctionError> make_function(
       const plan::FunctionSpec& spec) const {
     return std::unexpected(plan::FunctionError{.message = "`udf." + spec.kind + "` is not available here"});
+  }
+  // An index over texts or vectors.
+  [[nodiscard]] virtual std::expected<plan::IndexFactoryPtr, plan::FunctionError> make_index(
+      const plan::IndexSpec& /*spec*/) const {
+    return std::unexpected(plan::FunctionError{.message = "indexes are not available here"});
   }
 };
 

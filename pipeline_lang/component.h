@@ -99,6 +99,10 @@ void add_table_components(Components& out);     // tables of tables: tables_*.cc
 void add_temporal_components(Components& out);  // windows, behaviors, temporal joins
 void add_reducer_components(Components& out);
 void add_sql_components(Components& out);
+void add_index_components(Components& out);  // llm/index_tables.cc
+void add_model_components(Components& out);  // llm/model_components.cc: functions for texts and models
+void add_store_components(Components& out);  // llm/document_store.cc
+void add_rag_components(Components& out);    // llm/question_answering.cc
 void add_known_components(Components& out);  // known_components.cc: named, not built into this version
 
 [[nodiscard]] std::string_view kind_text(ComponentKind kind);  // `table`, `window`, …

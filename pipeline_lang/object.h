@@ -98,6 +98,8 @@ struct FunctionObject {
   std::vector<std::string> arg_names;     // empty, or one per type
   std::optional<std::vector<Type>> args;  // none: any
   Type returns;
+  std::string kind;  // `lua`, `llm.chat`: what it can be used as
+  Setting options;   // what the tag says
 };
 
 struct SinkObject {

@@ -69,6 +69,7 @@ Registry::Registry(const Catalog* catalog) : catalog_(catalog) {
   add_temporal_components(rows);
   add_reducer_components(rows);
   add_sql_components(rows);
+  add_index_components(rows);
   for (Component& row : rows) add(std::move(row));
   add_connectors();
   add_known();

@@ -25,6 +25,15 @@ const EnumRow kEnums[] = {
     {"JoinMode", {"INNER", "LEFT", "RIGHT", "OUTER", "CROSS"}},
     {"Direction", {"BACKWARD", "FORWARD", "NEAREST"}},
     {"temporal.Direction", {"BACKWARD", "FORWARD", "NEAREST"}},
+    {"indexing.BruteForceKnnMetricKind", {"COS", "L2SQ"}},
+    {"indexing.nearest_neighbors.BruteForceKnnMetricKind", {"COS", "L2SQ"}},
+    {"BruteForceKnnMetricKind", {"COS", "L2SQ"}},
+    {"indexing.USearchMetricKind",
+     {"IP", "L2SQ", "COS", "PEARSON", "HAVERSINE", "DIVERGENCE", "HAMMING", "TANIMOTO", "SORENSEN"}},
+    {"indexing.nearest_neighbors.USearchMetricKind",
+     {"IP", "L2SQ", "COS", "PEARSON", "HAVERSINE", "DIVERGENCE", "HAMMING", "TANIMOTO", "SORENSEN"}},
+    {"USearchMetricKind",
+     {"IP", "L2SQ", "COS", "PEARSON", "HAVERSINE", "DIVERGENCE", "HAMMING", "TANIMOTO", "SORENSEN"}},
     {"ASOF_join_behavior", {"EMIT_PER_LEFT", "EMIT_PER_RIGHT", "EMIT_ALL", "ALL"}},
 };
 

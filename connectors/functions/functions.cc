@@ -32,22 +32,22 @@ void append(const Setting& setting, std::string& out) {
   }
 }
 
-// A function of another text is another function: a changed source or option changes the plan.
-std::string text_of(const plan::FunctionSpec& spec) {
+}  // namespace
+
+std::string function_text(const plan::FunctionSpec& spec) {
   std::string all = spec.returns.to_text() + (spec.deterministic ? "d" : "") + (spec.propagate_none ? "n" : "");
   for (const std::string& name : spec.arg_names) all += '\0' + name;
   append(spec.options, all);
+  for (const auto& [name, function] : spec.functions) all += '\0' + name + '\0' + function->text();
   return fmt::format("{}:{}@{:016x}", spec.kind, spec.name, XXH3_64bits(all.data(), all.size()));
 }
 
-}  // namespace
-
 std::expected<plan::UserFunctionPtr, plan::FunctionError> make_function(const plan::FunctionSpec& spec,
                                                                         const FunctionPolicy& policy) {
-  if (spec.kind == "lua") return functions::make_lua(spec, text_of(spec));
-  if (spec.kind == "http") return functions::make_http(spec, text_of(spec));
+  if (spec.kind == "lua") return functions::make_lua(spec, function_text(spec));
+  if (spec.kind == "http") return functions::make_http(spec, function_text(spec));
   plan::FunctionError wrong;
-  if (spec.kind == "exec" && policy.allow_exec) return functions::make_exec(spec, text_of(spec));
+  if (spec.kind == "exec" && policy.allow_exec) return functions::make_exec(spec, function_text(spec));
   wrong.message = spec.kind == "exec" ? "pipelines may not start programs here"
                                       : "`udf." + spec.kind + "` is not built into this version";
   if (spec.kind == "exec") wrong.hint = "`allow_exec` in the daemon's configuration permits it";

@@ -18,4 +18,8 @@ struct FunctionPolicy {
 [[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_function(const plan::FunctionSpec& spec,
                                                                                       const FunctionPolicy& policy);
 
+// What plans know a function by: its name and a hash of all that is said of it. A function of another text is another
+// function: a changed source or option changes the plan.
+[[nodiscard]] std::string function_text(const plan::FunctionSpec& spec);
+
 }  // namespace thalweg

@@ -1,0 +1,278 @@
+#include "llm/providers/remote_models.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "connectors/functions/remote_function.h"
+#include "connectors/net/http_pool.h"
+#include "connectors/setting_reader.h"
+#include "llm/functions/value_function.h"
+#include "llm/functions/wrong.h"
+#include "llm/providers/protocol.h"
+#include "llm/text/bpe.h"
+
+namespace thalweg::llm {
+
+namespace {
+
+using functions::Refusal;
+
+// Arguments that are ours; all others are members of the request.
+constexpr std::string_view kOwn[] = {
+    "model",        "model_id",       "model_name",  "api_key",        "base_url",   "api_base",    "capacity",
+    "timeout",      "retries",        "max_retries", "retry_strategy", "executor",   "async_mode",  "cache_strategy",
+    "cache",        "verbose",        "batch_size",  "max_batch_size", "endpoint",   "deployment",  "api_version",
+    "headers",      "normalize",      "call_kwargs", "device",         "name",       "organization", "deterministic",
+    "azure_endpoint", "truncation_keep_strategy", "default_headers"};
+
+Json json_of(const Setting& setting) {
+  if (const bool* v = setting.as_bool()) return *v;
+  if (const std::int64_t* v = setting.as_int()) return *v;
+  if (const double* v = setting.as_float()) return *v;
+  if (const std::string* v = setting.as_text()) return *v;
+  if (const Setting::List* list = setting.as_list()) {
+    Json out = Json::array();
+    for (const Setting& item : *list) out.push_back(json_of(item));
+    return out;
+  }
+  Json out = setting.as_map() != nullptr ? Json::object() : Json();
+  if (const Setting::Map* map = setting.as_map())
+    for (const auto& [name, value] : *map) out[name] = json_of(value);
+  return out;
+}
+
+Service service_of(std::string_view kind) {
+  const std::string_view name = kind.substr(kind.rfind('.') + 1);
+  if (name == "azure") return Service::kAzure;
+  if (name == "anthropic") return Service::kAnthropic;
+  if (name == "cohere") return Service::kCohere;
+  if (name == "gemini") return Service::kGemini;
+  if (name == "ollama") return Service::kOllama;
+  if (name == "huggingface") return Service::kTei;
+  return Service::kOpenAi;
+}
+
+std::expected<Model, plan::FunctionError> model_of(const plan::FunctionSpec& spec) {
+  const SettingReader read(spec.options);
+  Model out;
+  out.service = service_of(spec.kind);
+  for (const char* name : {"model", "model_name", "model_id"})
+    if (out.name.empty()) out.name = read.text(name);
+  for (const char* name : {"base_url", "api_base", "endpoint", "azure_endpoint"})
+    if (out.base_url.empty()) out.base_url = read.text(name);
+  out.api_key = read.text("api_key");
+  out.deployment = read.text("deployment", out.name);
+  out.api_version = read.text("api_version", "2024-02-01");
+  const bool litellm = spec.kind.ends_with(".litellm");
+  if (litellm && !apply_prefix(out))
+    return wrong("no service is known for the model `" + out.name + "`", "model",
+                 "with `base_url:` it is asked as one that speaks OpenAI's language");
+  if (out.base_url.empty()) out.base_url = default_url(out.service);
+  while (out.base_url.ends_with('/')) out.base_url.pop_back();
+  if (out.service == Service::kGemini && out.base_url.ends_with("/v1beta")) out.base_url.resize(out.base_url.size() - 7);
+  if (out.base_url.empty()) return wrong("`base_url:` is missing: where the model is served");
+  auto url = net::parse_url(out.base_url);
+  if (!url) return wrong(url.error().message, "base_url");
+  if (out.name.empty() && out.service != Service::kTei) return wrong("`model:` is missing");
+  if (const Setting::Map* map = spec.options.as_map())
+    for (const auto& [name, value] : *map)
+      if (std::ranges::find(kOwn, name) == std::end(kOwn)) out.extra[name] = json_of(value);
+  return out;
+}
+
+std::string shortened(std::string text) {
+  constexpr std::size_t kShown = 300;
+  if (text.size() > kShown) text.resize(kShown);
+  return text;
+}
+
+class Wire {
+ public:
+  Wire(std::vector<std::pair<std::string, std::string>> headers, std::size_t connections)
+      : headers_(std::move(headers)), pool_(net::HttpPoolOptions{.idle_max = connections}) {}
+
+  [[nodiscard]] std::expected<Json, Refusal> post(const Request& request, std::int64_t timeout_ms) {
+    auto url = net::parse_url(request.url);
+    if (!url) return std::unexpected(Refusal{url.error().message, false, 0});
+    net::HttpRequest http;
+    http.method = "POST";
+    http.headers.add("Content-Type", "application/json");
+    http.headers.add("Accept", "application/json");
+    for (const auto& [name, value] : request.headers) http.headers.set(name, value);
+    for (const auto& [name, value] : headers_) http.headers.set(name, value);
+    http.body = request.body.dump(-1, ' ', false, Json::error_handler_t::replace);
+    auto response = pool_.request(*url, std::move(http), timeout_ms);
+    if (!response) return std::unexpected(Refusal{response.error().message, true, 0});
+    if (response->status / 100 != 2) return std::unexpected(refusal(*response));
+    Json reply = Json::parse(response->body, nullptr, false);
+    if (reply.is_discarded()) return std::unexpected(Refusal{"the model's reply is no JSON", true, 0});
+    return reply;
+  }
+
+ private:
+  // What the service calls its own trouble or a matter of time is worth another attempt.
+  static Refusal refusal(const net::HttpResponse& response) {
+    Refusal out;
+    out.message = fmt::format("the model's server answered {} {}", response.status, net::reason_phrase(response.status));
+    const Json body = Json::parse(response.body, nullptr, false);
+    if (body.is_object() && body.contains("error")) {
+      const Json& error = body["error"];
+      const Json& why = error.is_object() && error.contains("message") ? error["message"] : error;
+      out.message += ": " + shortened(why.is_string() ? why.get<std::string>() : why.dump(-1, ' ', true));
+    }
+    out.again = response.status >= 500 || response.status == 429 || response.status == 408 || response.status == 409;
+    if (const std::string* after = response.headers.find("Retry-After")) {
+      std::int64_t seconds = 0;
+      for (const char c : *after) seconds = c >= '0' && c <= '9' && seconds < 3600 ? seconds * 10 + (c - '0') : 0;
+      out.after_ms = seconds * 1000;
+    }
+    return out;
+  }
+  const std::vector<std::pair<std::string, std::string>> headers_;
+  net::HttpPool pool_;
+};
+
+std::string answer_line(const Json& value) {
+  return "{\"value\":" + value.dump(-1, ' ', false, Json::error_handler_t::replace) + "}";
+}
+
+class ChatTransport final : public functions::Transport {
+ public:
+  ChatTransport(Model model, std::vector<std::pair<std::string, std::string>> headers, std::size_t connections)
+      : model_(std::move(model)), wire_(std::move(headers), connections) {}
+
+  std::expected<std::vector<std::string>, Refusal> exchange(const std::vector<std::string>& lines,
+                                                            std::int64_t timeout_ms) override {
+    std::vector<std::string> out;
+    for (const std::string& line : lines) {
+      const Json args = Json::parse(line, nullptr, false);
+      if (!args.is_array() || args.empty() || args[0].is_null())
+        return std::unexpected(Refusal{"a chat is asked with messages", false, 0});
+      auto reply = wire_.post(chat_request(model_, args[0], args.size() > 1 ? args[1] : Json()), timeout_ms);
+      if (!reply) return std::unexpected(std::move(reply.error()));
+      auto answer = chat_answer(model_, *reply);
+      if (!answer) return std::unexpected(Refusal{answer.error().message, false, 0});
+      out.push_back(answer_line(*answer));
+    }
+    return out;
+  }
+
+ private:
+  const Model model_;
+  Wire wire_;
+};
+
+enum class Keep : std::uint8_t { kAll, kStart, kEnd };
+
+class EmbedTransport final : public functions::Transport {
+ public:
+  EmbedTransport(Model model, std::vector<std::pair<std::string, std::string>> headers, std::size_t connections,
+                 Keep keep, bool normalize)
+      : model_(std::move(model)), wire_(std::move(headers), connections), keep_(keep), normalize_(normalize) {}
+
+  std::expected<std::vector<std::string>, Refusal> exchange(const std::vector<std::string>& lines,
+                                                            std::int64_t timeout_ms) override {
+    std::vector<std::string> texts;
+    for (const std::string& line : lines) {
+      const Json args = Json::parse(line, nullptr, false);
+      if (!args.is_array() || args.empty() || !args[0].is_string())
+        return std::unexpected(Refusal{"what is embedded is a text", false, 0});
+      texts.push_back(fitting(args[0].get<std::string>()));
+    }
+    auto reply = wire_.post(embed_request(model_, texts), timeout_ms);
+    if (!reply) return std::unexpected(std::move(reply.error()));
+    auto vectors = embed_answer(model_, *reply, texts.size());
+    if (!vectors) return std::unexpected(Refusal{vectors.error().message, false, 0});
+    std::vector<std::string> out;
+    for (Json& vector : *vectors) {
+      if (normalize_) normalize(vector);
+      out.push_back(answer_line(vector));
+    }
+    return out;
+  }
+
+ private:
+  // No text is longer than what OpenAI's models take, and none is empty.
+  [[nodiscard]] std::string fitting(std::string text) const {
+    constexpr std::size_t kTokensMax = 8191;
+    if (text.empty()) return ".";
+    if (keep_ == Keep::kAll || text.size() <= kTokensMax) return text;
+    const auto bpe = Bpe::find(Bpe::encoding_of_model(model_.name));
+    const std::vector<std::size_t> ends = bpe->ends(text);
+    if (ends.size() <= kTokensMax) return text;
+    std::size_t cut = keep_ == Keep::kStart ? ends[kTokensMax - 1] : ends[ends.size() - kTokensMax - 1];
+    while (cut < text.size() && (static_cast<unsigned char>(text[cut]) & 0xC0) == 0x80)
+      keep_ == Keep::kStart ? --cut : ++cut;
+    return keep_ == Keep::kStart ? text.substr(0, cut) : text.substr(cut);
+  }
+  static void normalize(Json& vector) {
+    double sum = 0;
+    for (const Json& number : vector) sum += number.is_number() ? std::pow(number.get<double>(), 2) : 0;
+    if (sum <= 0) return;
+    for (Json& number : vector)
+      if (number.is_number()) number = number.get<double>() / std::sqrt(sum);
+  }
+
+  const Model model_;
+  Wire wire_;
+  const Keep keep_;
+  const bool normalize_;
+};
+
+std::expected<std::vector<std::pair<std::string, std::string>>, plan::FunctionError> headers_of(
+    const plan::FunctionSpec& spec) {
+  std::vector<std::pair<std::string, std::string>> out;
+  const SettingReader read(spec.options);
+  for (const char* option : {"headers", "default_headers"}) {
+    const Setting* map = read.map(option);
+    if (map == nullptr) continue;
+    for (const auto& [name, value] : *map->as_map()) {
+      const std::string content = value.as_text() != nullptr ? *value.as_text() : value.spelling;
+      const auto is_bad = [](char c) { return static_cast<unsigned char>(c) < ' ' || c == 127; };
+      if (name.empty() || name.find_first_of(" :") != std::string::npos || std::ranges::any_of(name, is_bad) ||
+          std::ranges::any_of(content, is_bad))
+        return wrong("`" + name + "` is no header field", option);
+      out.emplace_back(name, content);
+    }
+  }
+  return out;
+}
+
+std::expected<functions::RemoteOptions, plan::FunctionError> options_of(const plan::FunctionSpec& spec,
+                                                                        std::size_t batch) {
+  functions::RemoteOptions defaults;
+  defaults.capacity = 16;
+  defaults.batch_rows = batch;
+  defaults.retries.max = 3;
+  return functions::remote_options(spec.options, defaults);
+}
+
+}  // namespace
+
+std::expected<plan::UserFunctionPtr, plan::FunctionError> make_chat(const plan::FunctionSpec& spec, std::string text) {
+  Model model = TRY_OPTION(model_of(spec));
+  auto options = TRY_OPTION(options_of(spec, 1));
+  auto headers = TRY_OPTION(headers_of(spec));
+  auto transport = std::make_unique<ChatTransport>(std::move(model), std::move(headers), options.capacity);
+  return functions::make_remote(spec, options, std::move(transport), std::move(text));
+}
+
+std::expected<plan::UserFunctionPtr, plan::FunctionError> make_embedder(const plan::FunctionSpec& spec,
+                                                                        std::string text) {
+  const SettingReader read(spec.options);
+  const std::int64_t batch = read.integer("batch_size", 32);
+  if (batch < 1 || batch > 2048) return wrong("`batch_size` is between 1 and 2048", "batch_size");
+  Model model = TRY_OPTION(model_of(spec));
+  model.extra.erase("batch_size");
+  auto options = TRY_OPTION(options_of(spec, static_cast<std::size_t>(batch)));
+  auto headers = TRY_OPTION(headers_of(spec));
+  const std::string keep = read.text("truncation_keep_strategy");
+  const Keep kept = keep == "start" ? Keep::kStart : keep == "end" ? Keep::kEnd : Keep::kAll;
+  auto transport = std::make_unique<EmbedTransport>(std::move(model), std::move(headers), options.capacity, kept,
+                                                    read.flag("normalize", false));
+  return functions::make_remote(spec, options, std::move(transport), std::move(text));
+}
+
+}  // namespace thalweg::llm
