@@ -6,6 +6,7 @@
 #include "config/decode.h"
 #include "engine/plan/rewrite/rewrite.h"
 #include "pipeline_lang/evaluate.h"
+#include "pipeline_lang/llm/store.h"
 #include "pipeline_lang/registry.h"
 #include "pipeline_lang/scalar.h"
 #include "pipeline_lang/settings.h"
@@ -38,6 +39,7 @@ class Compilation {
     read_settings(root);
     for (const ast::Entry& entry : root.entries)
       if (!entry.is_definition()) top_level(entry);
+    serve_components();
     evaluator_.finish_calls();
     for (const auto& [entry, value] : undecided_) judge(*entry, *value);
     export_error_table();
@@ -167,6 +169,7 @@ class Compilation {
     }
     for (const auto& [name, value] : options_.overrides)
       if (is_setting_name(name)) reader.take(name, Setting(value), {});
+    components_ = reader.components();
     if (result_.settings.error_table) evaluator_.set_error_table(*result_.settings.error_table);
   }
 
@@ -204,6 +207,7 @@ class Compilation {
     const Definition& definition = *scope_->plain.find(entry.key)->second;
     if (definition.used || only_outputs(value)) return;
     const Instance* instance = value.as_instance();
+    if (instance != nullptr && instance->made != nullptr) return;  // served
     if (instance != nullptr && instance->component->kind == ComponentKind::kServer) {
       if (auto component = evaluator_.to_setting(value, entry.value->whole_span()))
         result_.served.push_back({entry.key, std::move(*component)});
@@ -215,6 +219,22 @@ class Compilation {
                         "`");
     std::vector<std::string> names = setting_names();
     suggest(diagnostic, entry.key, names);
+  }
+
+  // Routes of document stores and question answering. Where both are there the store is part of the other.
+  void serve_components() {
+    for (const auto& [entry, value] : undecided_)
+      if (const Instance* instance = value->as_instance(); instance != nullptr && instance->made != nullptr)
+        components_.emplace_back(entry, value);
+    const bool any_answers = std::any_of(components_.begin(), components_.end(), [](const auto& component) {
+      return answers_questions(*component.second->as_instance());
+    });
+    const ServePlace place{result_.settings.host, result_.settings.port};
+    for (const auto& [entry, value] : components_) {
+      const Instance& instance = *value->as_instance();
+      if (any_answers && !answers_questions(instance)) continue;
+      if (!result_.diagnostics.has_errors()) (void)serve_component(evaluator_, instance, place);
+    }
   }
 
   void export_one(const Named& name, const Table& table) {
@@ -262,6 +282,7 @@ class Compilation {
   std::map<std::string, Scope*> imported_;
   std::vector<ast::NodePtr> roots_;
   std::vector<std::pair<const ast::Entry*, ObjectPtr>> undecided_;
+  std::vector<std::pair<const ast::Entry*, ObjectPtr>> components_;
 };
 
 }  // namespace

@@ -89,6 +89,7 @@ struct SchemaObject {
 struct Instance {
   const Component* component = nullptr;
   std::shared_ptr<const Call> call;
+  std::shared_ptr<const void> made;  // what its build function made of it, for those who know what that is
 };
 
 // A user's function: what `$fn` is in `call($fn, …)`.

@@ -70,6 +70,9 @@ Registry::Registry(const Catalog* catalog) : catalog_(catalog) {
   add_reducer_components(rows);
   add_sql_components(rows);
   add_index_components(rows);
+  add_model_components(rows);
+  add_store_components(rows);
+  add_rag_components(rows);
   for (Component& row : rows) add(std::move(row));
   add_connectors();
   add_known();

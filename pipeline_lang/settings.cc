@@ -99,6 +99,16 @@ std::optional<Served> SettingsReader::read(const ast::Entry& entry, Scope& scope
   const ObjectPtr value = evaluator_.value_of(*found->second);
   if (value->is_error() || value->is_null()) return std::nullopt;
   const Instance* instance = value->as_instance();
+  if (instance != nullptr && instance->made != nullptr) {
+    components_.emplace_back(&entry, value);
+    return std::nullopt;
+  }
+  // Parts of applications are for whoever refers to them.
+  constexpr std::string_view kParts[] = {"llm",      "embedder",          "splitter",          "parser",
+                                         "mcp_http", "retriever_factory", "question_answerer", "document_store"};
+  if (value->as_function() != nullptr ||
+      (instance != nullptr && std::ranges::find(kParts, entry.key) != std::end(kParts)))
+    return std::nullopt;
   if (instance != nullptr && instance->component->kind == ComponentKind::kServer) {
     auto component = evaluator_.to_setting(*value, entry.value->whole_span());
     if (!component) return std::nullopt;

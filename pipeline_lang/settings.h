@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "pipeline_lang/compile.h"
 #include "pipeline_lang/evaluate.h"
@@ -22,11 +24,14 @@ class SettingsReader {
   // The setting of one top-level key. A component under a setting's name (`question_answerer:`) is returned: it is
   // served.
   std::optional<Served> read(const ast::Entry& entry, Scope& scope);
+  // What its build function made tables of; served when all of the file is known.
+  [[nodiscard]] const std::vector<std::pair<const ast::Entry*, ObjectPtr>>& components() const { return components_; }
   void take(const std::string& name, Setting value, SourceSpan at);
 
  private:
   Evaluator& evaluator_;
   PipelineSettings& into_;
+  std::vector<std::pair<const ast::Entry*, ObjectPtr>> components_;
 };
 
 }  // namespace thalweg::lang

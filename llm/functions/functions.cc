@@ -21,9 +21,8 @@ std::expected<plan::UserFunctionPtr, plan::FunctionError> make_function(const pl
   if (is("llm.rag.")) return make_rag_function(spec, std::move(text));
   if (is("llm.missing.")) {
     const std::string why = SettingReader(spec.options).text("why");
-    return value_function(std::move(text), [why](std::span<const Value>) -> Result<Value> {
-      return fail(Code::kUnavailable, why);
-    });
+    return value_function(std::move(text),
+                          [why](std::span<const Value>) -> Result<Value> { return fail(Code::kUnavailable, why); });
   }
   if (auto small = make_document_function(spec, text)) return small;
   return wrong("`" + spec.kind + "` is not built into this version");

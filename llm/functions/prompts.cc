@@ -13,7 +13,6 @@ constexpr std::string_view kSourcesAreData =
 
 constexpr std::string_view kNames[] = {"prompt_qa", "prompt_short_qa", "prompt_qa_geometric_rag", "prompt_citing_qa"};
 
-
 std::string sources_and_question(const std::string& context, const std::string& query) {
   return "\n\nSources:\n<<<\n" + context + "\n>>>\n\nQuestion: " + query + "\nAnswer:";
 }
@@ -58,8 +57,10 @@ std::string prompt_of(const PromptOptions& options, const std::string& context, 
   }
   if (options.name == "prompt_short_qa")
     return fmt::format(
-               "Answer the question from the sources below and from nothing else. Give the answer alone, as short as it "
-               "can be: a date as `05 January 2011`, a quantity as a number, Yes or No where that is asked. {}{} If the "
+               "Answer the question from the sources below and from nothing else. Give the answer alone, as short as "
+               "it "
+               "can be: a date as `05 January 2011`, a quantity as a number, Yes or No where that is asked. {}{} If "
+               "the "
                "sources do not hold the answer, say exactly: {}",
                kSourcesAreData, rules, options.not_found) +
            sources_and_question(context, query);
@@ -67,22 +68,27 @@ std::string prompt_of(const PromptOptions& options, const std::string& context, 
     std::string out = fmt::format(
         "Use the sources below to answer the question at the end. If the sources do not hold the answer, say exactly: "
         "{0}\nDo not answer from anything else, keep the answer short, and add no explanation. {1}{2}\n\n"
-        "Example.\nSources:\n<<<\n{{\"text\": \"The lighthouse of Brim was lit in 1871.\"}}\n>>>\nQuestion: When was the "
+        "Example.\nSources:\n<<<\n{{\"text\": \"The lighthouse of Brim was lit in 1871.\"}}\n>>>\nQuestion: When was "
+        "the "
         "lighthouse of Brim lit?\nAnswer: 1871\n\n"
-        "Example.\nSources:\n<<<\n{{\"text\": \"The lighthouse of Brim was lit in 1871.\"}}\n>>>\nQuestion: Who built the "
+        "Example.\nSources:\n<<<\n{{\"text\": \"The lighthouse of Brim was lit in 1871.\"}}\n>>>\nQuestion: Who built "
+        "the "
         "harbour of Brim?\nAnswer: {0}",
         options.not_found, kSourcesAreData, rules);
     return out + sources_and_question(context, query);
   }
   if (options.name == "prompt_citing_qa")
     return fmt::format(
-               "Answer the question from the numbered sources below and from nothing else. Begin with the answer between "
-               "asterisks, then name the sources that you used as [1], [2]. {}{} If the sources do not hold the answer, "
+               "Answer the question from the numbered sources below and from nothing else. Begin with the answer "
+               "between "
+               "asterisks, then name the sources that you used as [1], [2]. {}{} If the sources do not hold the "
+               "answer, "
                "say exactly: {}",
                kSourcesAreData, rules, options.not_found) +
            sources_and_question(context, query);
   return fmt::format(
-             "Answer the question from the sources below and from nothing else, in few words and in the language of the "
+             "Answer the question from the sources below and from nothing else, in few words and in the language of "
+             "the "
              "question. {}{} If the sources do not hold the answer, say exactly: {}",
              kSourcesAreData, rules, options.not_found) +
          sources_and_question(context, query);

@@ -2,7 +2,8 @@
 //
 // Questions and documents → the messages that a model is asked with.
 //
-// P1  What was retrieved is data: it stands between marks of its own, as JSON, and the prompt says that nothing in it is
+// P1  What was retrieved is data: it stands between marks of its own, as JSON, and the prompt says that nothing in it
+// is
 //     an instruction. No template can be changed by it.
 #pragma once
 

@@ -18,9 +18,7 @@ namespace {
 
 using Args = std::span<const Value>;
 
-Value chunk(std::string text, const Value& metadata) {
-  return Value::tuple({Value::str(std::move(text)), metadata});
-}
+Value chunk(std::string text, const Value& metadata) { return Value::tuple({Value::str(std::move(text)), metadata}); }
 
 Value no_metadata() { return Value::json("{}"); }
 
@@ -55,8 +53,8 @@ Result<Value> by_token_count(Args args, const Bpe& bpe, std::size_t min_tokens, 
     while (end < rest.size() && end > 0 && (static_cast<unsigned char>(rest[end]) & 0xC0) == 0x80) --end;
     if (end == 0) end = ends.back();
     const std::size_t stop = rest.substr(0, end).find_last_of(".?!\n");
-    if (stop != std::string_view::npos && expr::count_code_points(rest.substr(0, stop)) >
-                                              kCharsPerToken * static_cast<std::int64_t>(min_tokens))
+    if (stop != std::string_view::npos &&
+        expr::count_code_points(rest.substr(0, stop)) > kCharsPerToken * static_cast<std::int64_t>(min_tokens))
       end = stop + 1;
     out.push_back(chunk(std::string(rest.substr(0, end)), no_metadata()));
     rest.remove_prefix(end);

@@ -23,7 +23,7 @@ using Answer = std::function<Result<Value>(std::span<const Value> args)>;
 
 // Calls it for many rows at once. `rows[i]` are the arguments of row i.
 [[nodiscard]] std::vector<Result<Value>> ask_all(const plan::UserFunction& function,
-                                                 std::span<const std::vector<Value>> rows,
-                                                 std::span<const Type> types, const Type& result);
+                                                 std::span<const std::vector<Value>> rows, std::span<const Type> types,
+                                                 const Type& result);
 
 }  // namespace thalweg::llm

@@ -20,9 +20,9 @@ namespace thalweg::llm {
 }  // namespace thalweg::llm
 
 // As TRY, where errors are FunctionErrors.
-#define TRY_OPTION(expression)                                        \
-  __extension__({                                                     \
-    auto try_option_ = (expression);                                  \
+#define TRY_OPTION(expression)                                                \
+  __extension__({                                                             \
+    auto try_option_ = (expression);                                          \
     if (!try_option_) return std::unexpected(std::move(try_option_).error()); \
-    std::move(*try_option_);                                          \
+    std::move(*try_option_);                                                  \
   })

@@ -10,9 +10,9 @@ namespace thalweg::llm {
 
 namespace {
 
-constexpr std::string_view kBlocks[] = {"p",       "div",    "section", "article", "header", "footer", "main", "ul",
-                                        "ol",      "table",  "h1",      "h2",      "h3",     "h4",     "h5",   "h6",
-                                        "blockquote", "pre", "figure",  "form",    "dl",     "body",   "nav",  "aside"};
+constexpr std::string_view kBlocks[] = {
+    "p",  "div", "section", "article", "header",     "footer", "main",   "ul",   "ol", "table", "h1",  "h2",
+    "h3", "h4",  "h5",      "h6",      "blockquote", "pre",    "figure", "form", "dl", "body",  "nav", "aside"};
 constexpr std::string_view kLines[] = {"br", "li", "tr", "dt", "dd", "option", "hr"};
 constexpr std::string_view kHidden[] = {"script", "style", "head", "template", "noscript", "svg"};
 

@@ -14,13 +14,13 @@ struct Entity {
   std::string_view text;
 };
 constexpr Entity kEntities[] = {
-    {"amp", "&"},      {"lt", "<"},       {"gt", ">"},       {"quot", "\""},   {"apos", "'"},     {"nbsp", " "},
-    {"ndash", "–"},    {"mdash", "—"},    {"lsquo", "‘"},    {"rsquo", "’"},   {"ldquo", "“"},    {"rdquo", "”"},
-    {"hellip", "…"},   {"bull", "•"},     {"middot", "·"},   {"copy", "©"},    {"reg", "®"},      {"trade", "™"},
-    {"euro", "€"},     {"pound", "£"},    {"sect", "§"},     {"deg", "°"},     {"times", "×"},    {"auml", "ä"},
-    {"ouml", "ö"},     {"uuml", "ü"},     {"Auml", "Ä"},     {"Ouml", "Ö"},    {"Uuml", "Ü"},     {"szlig", "ß"},
-    {"eacute", "é"},   {"egrave", "è"},   {"ecirc", "ê"},    {"agrave", "à"},  {"aacute", "á"},   {"ccedil", "ç"},
-    {"ntilde", "ñ"},   {"oacute", "ó"},   {"iacute", "í"},   {"uacute", "ú"},  {"laquo", "«"},    {"raquo", "»"},
+    {"amp", "&"},    {"lt", "<"},     {"gt", ">"},     {"quot", "\""},  {"apos", "'"},   {"nbsp", " "},
+    {"ndash", "–"},  {"mdash", "—"},  {"lsquo", "‘"},  {"rsquo", "’"},  {"ldquo", "“"},  {"rdquo", "”"},
+    {"hellip", "…"}, {"bull", "•"},   {"middot", "·"}, {"copy", "©"},   {"reg", "®"},    {"trade", "™"},
+    {"euro", "€"},   {"pound", "£"},  {"sect", "§"},   {"deg", "°"},    {"times", "×"},  {"auml", "ä"},
+    {"ouml", "ö"},   {"uuml", "ü"},   {"Auml", "Ä"},   {"Ouml", "Ö"},   {"Uuml", "Ü"},   {"szlig", "ß"},
+    {"eacute", "é"}, {"egrave", "è"}, {"ecirc", "ê"},  {"agrave", "à"}, {"aacute", "á"}, {"ccedil", "ç"},
+    {"ntilde", "ñ"}, {"oacute", "ó"}, {"iacute", "í"}, {"uacute", "ú"}, {"laquo", "«"},  {"raquo", "»"},
 };
 
 std::string lower(std::string_view text) {
@@ -152,8 +152,8 @@ std::string attribute_of(const Tag& tag, std::string_view name) {
     const char quote = tag.inside[next];
     const bool quoted = quote == '"' || quote == '\'';
     const std::size_t begin = quoted ? next + 1 : next;
-    const std::size_t end = std::min(quoted ? tag.inside.find(quote, begin) : tag.inside.find_first_of(" \t\n/", begin),
-                                     tag.inside.size());
+    const std::size_t end =
+        std::min(quoted ? tag.inside.find(quote, begin) : tag.inside.find_first_of(" \t\n/", begin), tag.inside.size());
     std::string out;
     append_resolved(tag.inside.substr(begin, end - begin), out);
     return out;

@@ -53,9 +53,7 @@ std::vector<std::string> Zip::names() const {
   return out;
 }
 
-bool Zip::has(std::string_view name) const {
-  return std::ranges::find(entries_, name, &Entry::name) != entries_.end();
-}
+bool Zip::has(std::string_view name) const { return std::ranges::find(entries_, name, &Entry::name) != entries_.end(); }
 
 Result<std::string> Zip::read(std::string_view name) {
   const auto it = std::ranges::find(entries_, name, &Entry::name);

@@ -101,8 +101,8 @@ Request gemini_chat(const Model& model, const Json& messages, Json body) {
   const std::string name = body["model"].get<std::string>();
   body.erase("model");
   Json config = Json::object();
-  for (const auto& [option, field] : {std::pair{"temperature", "temperature"}, std::pair{"max_tokens", "maxOutputTokens"},
-                                      std::pair{"top_p", "topP"}}) {
+  for (const auto& [option, field] : {std::pair{"temperature", "temperature"},
+                                      std::pair{"max_tokens", "maxOutputTokens"}, std::pair{"top_p", "topP"}}) {
     if (!body.contains(option)) continue;
     config[field] = body[option];
     body.erase(option);
@@ -266,9 +266,7 @@ Request embed_request(const Model& model, const std::vector<std::string>& texts)
       body["model"] = model.name;
       body["input"] = texts;
       return {model.base_url + "/api/embed", headers_of(model), std::move(body)};
-    case Service::kTei:
-      body["inputs"] = texts;
-      return {model.base_url + "/embed", headers_of(model), std::move(body)};
+    case Service::kTei: body["inputs"] = texts; return {model.base_url + "/embed", headers_of(model), std::move(body)};
     case Service::kAzure:
       body["input"] = texts;
       return {azure_url(model, "embeddings"), headers_of(model), std::move(body)};

@@ -21,11 +21,12 @@ using functions::Refusal;
 
 // Arguments that are ours; all others are members of the request.
 constexpr std::string_view kOwn[] = {
-    "model",        "model_id",       "model_name",  "api_key",        "base_url",   "api_base",    "capacity",
-    "timeout",      "retries",        "max_retries", "retry_strategy", "executor",   "async_mode",  "cache_strategy",
-    "cache",        "verbose",        "batch_size",  "max_batch_size", "endpoint",   "deployment",  "api_version",
-    "headers",      "normalize",      "call_kwargs", "device",         "name",       "organization", "deterministic",
-    "azure_endpoint", "truncation_keep_strategy", "default_headers"};
+    "model",          "model_id",       "model_name",   "api_key",       "base_url",       "api_base",
+    "capacity",       "timeout",        "retries",      "max_retries",   "retry_strategy", "executor",
+    "async_mode",     "cache_strategy", "cache",        "verbose",       "batch_size",     "max_batch_size",
+    "endpoint",       "deployment",     "api_version",  "headers",       "normalize",      "call_kwargs",
+    "device",         "name",           "organization", "deterministic", "azure_endpoint", "truncation_keep_strategy",
+    "default_headers"};
 
 Json json_of(const Setting& setting) {
   if (const bool* v = setting.as_bool()) return *v;
@@ -71,7 +72,8 @@ std::expected<Model, plan::FunctionError> model_of(const plan::FunctionSpec& spe
                  "with `base_url:` it is asked as one that speaks OpenAI's language");
   if (out.base_url.empty()) out.base_url = default_url(out.service);
   while (out.base_url.ends_with('/')) out.base_url.pop_back();
-  if (out.service == Service::kGemini && out.base_url.ends_with("/v1beta")) out.base_url.resize(out.base_url.size() - 7);
+  if (out.service == Service::kGemini && out.base_url.ends_with("/v1beta"))
+    out.base_url.resize(out.base_url.size() - 7);
   if (out.base_url.empty()) return wrong("`base_url:` is missing: where the model is served");
   auto url = net::parse_url(out.base_url);
   if (!url) return wrong(url.error().message, "base_url");
@@ -115,7 +117,8 @@ class Wire {
   // What the service calls its own trouble or a matter of time is worth another attempt.
   static Refusal refusal(const net::HttpResponse& response) {
     Refusal out;
-    out.message = fmt::format("the model's server answered {} {}", response.status, net::reason_phrase(response.status));
+    out.message =
+        fmt::format("the model's server answered {} {}", response.status, net::reason_phrase(response.status));
     const Json body = Json::parse(response.body, nullptr, false);
     if (body.is_object() && body.contains("error")) {
       const Json& error = body["error"];

@@ -13,10 +13,9 @@
 #include "engine/expr/unicode.h"
 
 // The files lie in the program as they are.
-#define THALWEG_EMBED(name, path)                       \
-  asm(".section .rodata\n.global " #name "_begin\n" #name \
-      "_begin:\n.incbin \"" path "\"\n.global " #name   \
-      "_end\n" #name "_end:\n.previous\n");             \
+#define THALWEG_EMBED(name, path)                                                                         \
+  asm(".section .rodata\n.global " #name "_begin\n" #name "_begin:\n.incbin \"" path "\"\n.global " #name \
+      "_end\n" #name "_end:\n.previous\n");                                                               \
   extern "C" const char name##_begin[], name##_end[]
 
 THALWEG_EMBED(thalweg_cl100k, THALWEG_RANKS "/cl100k_base.zst");
@@ -29,11 +28,11 @@ namespace {
 #define WS "[\\t-\\r \\x{85}\\p{Z}]"
 #define NOT_LNS "[^\\t-\\r \\x{85}\\p{Z}\\p{L}\\p{N}]"
 // What of the published patterns RE2 can say: `\s+(?!\S)` is done by hand, behind them.
-constexpr const char* kCl100k =
-    "((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?" NOT_LNS "+[\\r\\n]*|" WS
-    "*[\\r\\n]+)|" WS "+";
+constexpr const char* kCl100k = "((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?" NOT_LNS
+                                "+[\\r\\n]*|" WS "*[\\r\\n]+)|" WS "+";
 constexpr const char* kO200k =
-    "([^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|"
+    "([^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'"
+    "ll|"
     "'d)?|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|"
     "'m|'ll|'d)?|\\p{N}{1,3}| ?" NOT_LNS "+[\\r\\n/]*|" WS "*[\\r\\n]+)|" WS "+";
 #undef WS
@@ -102,7 +101,8 @@ bool Bpe::merge(std::string_view word, std::size_t offset, Use& use) const {
     std::uint32_t rank;
   };
   constexpr std::size_t kWordMax = 4096;  // longer ones are cut: merging is quadratic
-  if (word.size() > kWordMax) return merge(word.substr(0, kWordMax), offset, use) && merge(word.substr(kWordMax), offset + kWordMax, use);
+  if (word.size() > kWordMax)
+    return merge(word.substr(0, kWordMax), offset, use) && merge(word.substr(kWordMax), offset + kWordMax, use);
   std::vector<Part> parts;
   for (std::size_t i = 0; i <= word.size(); ++i) parts.push_back({i, kNoToken});
   const auto rank_at = [&](std::size_t i) {

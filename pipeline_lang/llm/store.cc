@@ -1,0 +1,222 @@
+#include "pipeline_lang/llm/store.h"
+
+#include <limits>
+
+#include "engine/base/ensure.h"
+#include "pipeline_lang/evaluate.h"
+#include "pipeline_lang/llm/models.h"
+
+namespace thalweg::lang {
+
+// ---------------------------------------------------------------- writing nodes
+
+void Writer::define(std::string name, plan::UserFunctionPtr function, Type returns) {
+  auto object = std::make_shared<FunctionObject>();
+  object->function = std::move(function);
+  object->name = "$" + name;
+  object->returns = std::move(returns);
+  functions_[std::move(name)] = std::move(object);
+}
+
+bool Writer::need(const std::string& kind, const Type& returns, Setting::Map options,
+                  std::vector<std::pair<std::string, plan::UserFunctionPtr>> functions) {
+  std::string name = kind.substr(kind.find('.') + 1);
+  for (char& c : name)
+    if (c == '.') c = '_';
+  if (functions_.contains(name)) return true;
+  auto made =
+      make_llm_function(lower_.builder(), lower_.call(), kind, returns, std::move(options), std::move(functions));
+  if (made == nullptr) return false;
+  define(std::move(name), std::move(made), returns);
+  return true;
+}
+
+plan::ExprPtr Writer::expr(const Table& table, const std::string& text) const {
+  NameScope scope = NameScope::of_table(table.schema);
+  scope.set_variables([this](std::string_view name) {
+    ExprVariable out;
+    const auto it = functions_.find(name);
+    if (it == functions_.end()) return out;
+    out.kind = ExprVariable::Kind::kFunction;
+    out.function = it->second;
+    return out;
+  });
+  ExprInput input;
+  input.text = text;
+  input.span = lower_.call().span();
+  auto checked = check_expression(input, scope);
+  if (checked) return std::move(*checked);
+  lower_.report(std::move(checked).error());
+  return plan::literal(Value::error(), Kind::kAny);
+}
+
+Table Writer::project(const Table& table, const std::vector<std::pair<std::string, std::string>>& columns) const {
+  std::vector<NamedExpr> exprs;
+  for (const auto& [name, text] : columns) exprs.push_back({name, {}, expr(table, text)});
+  return lower_.project(table, exprs);
+}
+
+Table Writer::filter(const Table& table, const std::string& condition) const {
+  return lower_.builder().add(plan::Filter{expr(table, condition)}, {table}, table.schema,
+                              lower_.options(table.append_only));
+}
+
+Table Writer::flatten(const Table& table, std::uint32_t column, const Type& element) const {
+  Schema schema = table.schema;
+  schema.columns[column].type = element;
+  return lower_.builder().add(plan::Flatten{column, false}, {table}, std::move(schema),
+                              lower_.options(table.append_only));
+}
+
+// ---------------------------------------------------------------- answers
+
+namespace {
+
+std::uint32_t column_of(const Table& table, std::string_view name) {
+  const auto at = table.schema.find(name);
+  ENSURE(at.has_value());
+  return static_cast<std::uint32_t>(*at);
+}
+
+std::vector<std::pair<std::string, std::string>> names_of(const Schema& schema) {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const ColumnSpec& column : schema.columns) out.emplace_back(column.name, column.name);
+  return out;
+}
+
+// [columns of the queries | a list per reply column | pointers | scores].
+Table ask_index(const Writer& writer, plan::IndexQuery query, const Table& data, const Table& queries) {
+  Schema schema = queries.schema;
+  for (const std::uint32_t column : query.reply)
+    schema.columns.push_back({"_" + data.schema.columns[column].name, Type::list(data.schema.columns[column].type)});
+  schema.columns.push_back({"_ids", Type::list(Kind::kPointer)});
+  schema.columns.push_back({"_scores", Type::list(Kind::kFloat)});
+  query.remember = !queries.append_only;
+  return writer.lower().builder().add(std::move(query), {data, queries}, std::move(schema),
+                                      writer.lower().options(queries.append_only, queries.universe));
+}
+
+}  // namespace
+
+std::optional<Table> with_filter(Writer& writer, const Table& queries, const std::vector<std::string>& keep,
+                                 const std::string& filter, const std::string& glob) {
+  if (!writer.need("llm.filters", Type(Kind::kStr, true))) return std::nullopt;
+  std::vector<std::pair<std::string, std::string>> columns;
+  for (const std::string& name : keep) columns.emplace_back(name, name);
+  columns.emplace_back("filter", "call($filters, " + filter + ", " + glob + ")");
+  return writer.project(queries, columns);
+}
+
+std::optional<Table> retrieved(Writer& writer, const Store& store, const Table& queries) {
+  if (!writer.need("llm.documents", Kind::kJson)) return std::nullopt;
+  plan::IndexQuery query;
+  query.index = store.index;
+  query.data.assign(store.index->parts().size(), column_of(store.chunks, "text"));
+  query.query.assign(store.index->parts().size(), column_of(queries, "query"));
+  query.metadata = column_of(store.chunks, "metadata");
+  query.filter = column_of(queries, "filter");
+  query.limit = column_of(queries, "k");
+  query.reply = {column_of(store.chunks, "text"), column_of(store.chunks, "metadata")};
+  const Table found = ask_index(writer, std::move(query), store.chunks, queries);
+  auto columns = names_of(queries.schema);
+  columns.emplace_back("docs", "call($documents, _text, _metadata, _scores)");
+  return writer.project(found, columns);
+}
+
+std::optional<Table> listed(Writer& writer, const Store& store, const Table& queries) {
+  if (!writer.need("llm.inputs", Kind::kJson)) return std::nullopt;
+  plan::IndexQuery query;
+  const Table& data = store.slides ? store.parts : store.inputs;
+  query.index = store.everything;
+  query.data = {column_of(data, "metadata")};
+  query.query = {column_of(queries, "return_status")};
+  query.metadata = query.data[0];
+  query.filter = column_of(queries, "filter");
+  query.fixed_limit = std::numeric_limits<std::int64_t>::max();
+  query.reply = query.data;
+  const Table found = ask_index(writer, std::move(query), data, queries);
+  return writer.project(found, {{"result", "call($inputs, _metadata, return_status)"}});
+}
+
+std::optional<Table> counted(Writer& writer, const Store& store, const Table& queries) {
+  plan::AsofNowJoin join;
+  join.how = plan::JoinHow::kLeft;
+  join.key = plan::JoinKey::kLeft;
+  join.remember = !queries.append_only;
+  const auto first = static_cast<std::uint32_t>(queries.schema.size());
+  Schema schema;
+  for (std::uint32_t i = 0; i < store.statistics.schema.size(); ++i) {
+    join.emit.push_back(first + i);
+    const ColumnSpec& column = store.statistics.schema.columns[i];
+    schema.columns.push_back({column.name, column.type.as_optional()});
+  }
+  const Table joined = writer.lower().builder().add(std::move(join), {queries, store.statistics}, std::move(schema),
+                                                    writer.lower().options(queries.append_only, queries.universe));
+  return writer.project(joined, {{"result",
+                                  "{\"file_count\": coalesce(file_count, 0), \"last_modified\": last_modified, "
+                                  "\"last_indexed\": last_indexed}"}});
+}
+
+// ---------------------------------------------------------------- routes
+
+Table requests_of(Writer& writer, const ServePlace& place, const ServedRoute& route) {
+  auto& evaluator = static_cast<Evaluator&>(writer.lower().builder());
+  std::vector<Table> sources;
+  for (const std::string& path : route.paths) {
+    plan::Source source;
+    source.connector = "io.http.rest_connector";
+    Setting::Map args;
+    if (place.host) args.emplace_back("host", Setting(*place.host));
+    if (place.port) args.emplace_back("port", Setting(*place.port));
+    args.emplace_back("route", Setting(path));
+    Setting::List methods;
+    for (const std::string& method : route.methods) methods.emplace_back(method);
+    args.emplace_back("methods", Setting(std::move(methods)));
+    args.emplace_back("with_cors", Setting(true));
+    source.args = Setting(std::move(args), writer.lower().call().span());
+    Schema schema;
+    for (const RouteField& field : route.fields) {
+      plan::SourceField made;
+      made.name = made.external_name = field.name;
+      made.type = field.type;
+      made.default_value = field.fallback;
+      source.fields.push_back(std::move(made));
+      schema.columns.push_back({field.name, field.type});
+    }
+    std::string name = path.substr(1);
+    for (char& c : name)
+      if (c == '/') c = '.';
+    source.name = evaluator.unique_source_name(name);
+    NodeOptions options = writer.lower().options(false);
+    options.label = path;
+    sources.push_back(evaluator.add(std::move(source), {}, std::move(schema), std::move(options)));
+  }
+  if (sources.size() == 1) return sources.front();
+  const Schema schema = sources.front().schema;
+  return evaluator.add(plan::Concat{}, sources, schema, writer.lower().options(false));
+}
+
+void answer_requests(Writer& writer, const Table& answers) {
+  Builder& builder = writer.lower().builder();
+  const Type type = answers.schema.columns[column_of(answers, "result")].type.as_optional();
+  const Type flag(Kind::kBool, true);
+  const plan::ExprPtr cell =
+      plan::column(column_of(answers, "result"), answers.schema.columns[column_of(answers, "result")].type);
+  const auto or_none = [](const plan::ExprPtr& value, const Type& as) {
+    return plan::special(plan::ExprKind::kFillError,
+                         {plan::coerce(value, as), plan::coerce(plan::literal(Value::none(), Kind::kNone), as)}, as);
+  };
+  plan::Project project;
+  project.exprs = {or_none(cell, type), or_none(plan::call("is_none", {cell}, Kind::kBool), flag)};
+  Schema schema;
+  schema.columns = {{"result", type}, {"computed", flag}};
+  const Table shown = builder.add(std::move(project), {answers}, std::move(schema),
+                                  writer.lower().options(answers.append_only, answers.universe));
+  plan::Output output;
+  output.connector = "io.http.rest_response";
+  output.args = Setting(Setting::Map{}, writer.lower().call().span());
+  output.name = static_cast<Evaluator&>(builder).unique_source_name("answers");
+  (void)builder.add(std::move(output), {shown}, {}, writer.lower().options(false));
+}
+
+}  // namespace thalweg::lang
