@@ -449,7 +449,7 @@ void add_index_components(Components& out) {
       "An index over a table.", "!indexing.DataIndex {data_table: $docs, inner_index: $index}");
   const std::vector<ArgSpec> args = {
       arg("index", ArgKind::kComponent, true,
-          "`!indexing.DataIndex`, or an index with `data` and `data_column` beside it"),
+          "`!indexing.DataIndex`, or an index with `data` and `data_column` beside it", {"data_index", "inner_index"}),
       arg("queries", ArgKind::kTable, true, "the table of queries", {"query_table", "table"}),
       arg("query_column", ArgKind::kExpr, true, "what is asked: a text, or a vector where there is no embedder"),
       arg("data", ArgKind::kTable, false, "the table that the index is over", {"data_table"}),

@@ -1,6 +1,7 @@
 // Question answering over a document store, and the routes of both.
 #include <algorithm>
 
+#include "pipeline_lang/catalog.h"
 #include "pipeline_lang/evaluate.h"
 #include "pipeline_lang/llm/models.h"
 #include "pipeline_lang/llm/store.h"
@@ -355,6 +356,11 @@ bool answers_questions(const Instance& instance) { return is_answerer(instance.c
 
 bool serve_component(Builder& builder, const Instance& instance, const ServePlace& place) {
   if (instance.made == nullptr) return false;
+  const auto connectors = static_cast<Evaluator&>(builder).registry().catalog()->connectors();
+  if (std::ranges::none_of(connectors, [](const auto* spec) { return spec->name == "io.http.rest_connector"; })) {
+    builder.warning(instance.call->span(), "routes are not served here");
+    return true;
+  }
   const Lowering lower(builder, *instance.call);
   Writer writer(lower);
   if (answers_questions(instance)) {
@@ -390,6 +396,20 @@ void add_rag_components(Components& out) {
                       "The answers to a table of questions, as `result`.",
                       "!xpacks.llm.question_answering.answer_query {question_answerer: $answerer, queries: $questions}",
                       build_answer_query, {"xpacks.llm.question_answering.BaseRAGQuestionAnswerer.answer_query"}));
+  Component mcp;
+  mcp.name = "xpacks.llm.mcp_server.PathwayMcp";
+  mcp.kind = ComponentKind::kServer;
+  mcp.args = {arg("serve", ArgKind::kAny, false, "document stores and question answering")};
+  mcp.doc = "A server of the Model Context Protocol: accepted, not served in this version.";
+  mcp.example = "mcp_http: !xpacks.llm.mcp_server.PathwayMcp {serve: [$document_store]}";
+  mcp.open = true;
+  mcp.build = [](Builder& builder, const Call& call) {
+    builder.warning(call.span(), "the Model Context Protocol is not served in this version");
+    (void)call.object("serve");
+    return make_object(
+        {Instance{&call.component(), static_cast<const TagCall&>(call).shared_from_this(), nullptr}, call.span()});
+  };
+  out.push_back(std::move(mcp));
   add_settings(
       out, "question_answering.SimpleContextProcessor", {},
       {arg("context_metadata_keys", ArgKind::kNames, false, "what of the metadata the model sees; default path"),

@@ -1,0 +1,111 @@
+#include "llm/providers/protocol.h"
+
+#include <catch2/catch.hpp>
+
+namespace thalweg::llm {
+namespace {
+
+Json messages() { return Json::parse(R"([{"role":"system","content":"Be brief."},{"role":"user","content":"Hi"}])"); }
+
+Model model(Service service, std::string name, std::string key = "k") {
+  Model out;
+  out.service = service;
+  out.name = std::move(name);
+  out.api_key = std::move(key);
+  out.base_url = default_url(service).empty() ? "http://here" : default_url(service);
+  return out;
+}
+
+std::string header(const Request& request, std::string_view name) {
+  for (const auto& [key, value] : request.headers)
+    if (key == name) return value;
+  return "";
+}
+
+TEST_CASE("OpenAI: chat and vectors") {
+  Model gpt = model(Service::kOpenAi, "gpt");
+  gpt.extra["temperature"] = 0.5;
+  const Request request = chat_request(gpt, messages(), Json::parse(R"({"model":"other","temperature":0})"));
+  CHECK(request.url == "https://api.openai.com/v1/chat/completions");
+  CHECK(header(request, "Authorization") == "Bearer k");
+  CHECK(request.body["model"] == "other");
+  CHECK(request.body["temperature"] == 0);
+  CHECK(request.body["messages"] == messages());
+  CHECK(*chat_answer(gpt, Json::parse(R"({"choices":[{"message":{"content":"yes"}}]})")) == "yes");
+  CHECK_FALSE(chat_answer(gpt, Json::parse(R"({"choices":[]})")));
+  CHECK_FALSE(chat_answer(gpt, Json::parse("null")));
+  CHECK(chat_request(gpt, "Hi", Json()).body["messages"][0]["role"] == "user");
+  const Request embed = embed_request(gpt, {"a", "b"});
+  CHECK(embed.url == "https://api.openai.com/v1/embeddings");
+  CHECK(embed.body["input"] == Json::parse(R"(["a","b"])"));
+  // By their index, not by their place.
+  const auto vectors =
+      embed_answer(gpt, Json::parse(R"({"data":[{"index":1,"embedding":[2]},{"index":0,"embedding":[1]}]})"), 2);
+  REQUIRE(vectors);
+  CHECK((*vectors)[0] == Json::parse("[1]"));
+  CHECK_FALSE(embed_answer(gpt, Json::parse(R"({"data":[]})"), 2));
+  CHECK_FALSE(embed_answer(gpt, Json::parse(R"({"data":[{"index":7,"embedding":[2]}]})"), 1));
+}
+
+TEST_CASE("Anthropic: the system's words stand apart, and are the user's where there is nothing else") {
+  const Model claude = model(Service::kAnthropic, "claude");
+  const Request request = chat_request(claude, messages(), Json());
+  CHECK(request.url == "https://api.anthropic.com/v1/messages");
+  CHECK(header(request, "x-api-key") == "k");
+  CHECK(header(request, "anthropic-version") == "2023-06-01");
+  CHECK(request.body["system"] == "Be brief.");
+  CHECK(request.body["messages"].size() == 1);
+  CHECK(request.body["max_tokens"] == 1024);
+  const Json alone = Json::parse(R"([{"role":"system","content":"All of it"}])");
+  const Request only = chat_request(claude, alone, Json());
+  CHECK_FALSE(only.body.contains("system"));
+  CHECK(only.body["messages"][0]["role"] == "user");
+  CHECK(*chat_answer(claude, Json::parse(R"({"content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]})")) ==
+        "ab");
+}
+
+TEST_CASE("Gemini, Ollama, Cohere, Azure and TEI") {
+  const Request gemini = chat_request(model(Service::kGemini, "gemini-x"), messages(), Json{{"temperature", 0}});
+  CHECK(gemini.url == "https://generativelanguage.googleapis.com/v1beta/models/gemini-x:generateContent");
+  CHECK(gemini.body["systemInstruction"]["parts"][0]["text"] == "Be brief.");
+  CHECK(gemini.body["contents"][0]["parts"][0]["text"] == "Hi");
+  CHECK(gemini.body["generationConfig"]["temperature"] == 0);
+  CHECK(*chat_answer(model(Service::kGemini, "g"),
+                     Json::parse(R"({"candidates":[{"content":{"parts":[{"text":"ok"}]}}]})")) == "ok");
+  const Request ollama = chat_request(model(Service::kOllama, "mistral", ""), messages(), Json{{"temperature", 0}});
+  CHECK(ollama.url == "http://localhost:11434/api/chat");
+  CHECK(ollama.headers.empty());
+  CHECK(ollama.body["stream"] == false);
+  CHECK(ollama.body["options"]["temperature"] == 0);
+  Model azure = model(Service::kAzure, "x");
+  azure.deployment = "my gpt";
+  azure.api_version = "2024-02-01";
+  const Request deployed = chat_request(azure, messages(), Json());
+  CHECK(deployed.url == "http://here/openai/deployments/my%20gpt/chat/completions?api-version=2024-02-01");
+  CHECK(header(deployed, "api-key") == "k");
+  CHECK_FALSE(deployed.body.contains("model"));
+  CHECK(chat_request(model(Service::kCohere, "command"), messages(), Json()).url == "https://api.cohere.com/v2/chat");
+  const Model tei = model(Service::kTei, "");
+  CHECK(embed_request(tei, {"a"}).url == "http://here/embed");
+  CHECK((*embed_answer(tei, Json::parse("[[1.5]]"), 1))[0] == Json::parse("[1.5]"));
+}
+
+TEST_CASE("LiteLLM's names") {
+  Model ollama = model(Service::kOpenAi, "ollama/mistral");
+  ollama.base_url.clear();
+  REQUIRE(apply_prefix(ollama));
+  CHECK(ollama.service == Service::kOllama);
+  CHECK(ollama.name == "mistral");
+  Model groq = model(Service::kOpenAi, "groq/llama-3");
+  groq.base_url.clear();
+  REQUIRE(apply_prefix(groq));
+  CHECK(groq.base_url == "https://api.groq.com/openai/v1");
+  Model own = model(Service::kOpenAi, "me/mine");
+  REQUIRE(apply_prefix(own));  // it says where it is
+  CHECK(own.name == "me/mine");
+  own.base_url.clear();
+  CHECK_FALSE(apply_prefix(own));
+}
+
+}  // namespace
+}  // namespace thalweg::llm
