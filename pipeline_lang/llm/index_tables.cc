@@ -159,13 +159,13 @@ struct DataPlace {
   SourceSpan at;
 };
 
-// `index:` is a `!indexing.DataIndex`, or an index with the table beside it.
+// `retriever:` is a `!indexing.DataIndex`, or an index with the table beside it.
 std::optional<DataPlace> data_place(const Lowering& lower) {
   const Call& call = lower.call();
-  const Instance* given = call.instance("index");
+  const Instance* given = call.instance("retriever");
   if (given == nullptr) return std::nullopt;
   DataPlace out;
-  out.at = call.span_of("index");
+  out.at = call.span_of("retriever");
   if (given->component->name == "indexing.DataIndex") {
     if (call.has("data")) {
       lower.wrong(call.span_of("data"), "the table of a `!indexing.DataIndex` is named there");
@@ -448,7 +448,7 @@ void add_index_components(Components& out) {
        arg("inner_index", ArgKind::kComponent, true, "`!indexing.TantivyBM25 {data_column: text}` …")},
       "An index over a table.", "!indexing.DataIndex {data_table: $docs, inner_index: $index}");
   const std::vector<ArgSpec> args = {
-      arg("index", ArgKind::kComponent, true,
+      arg("retriever", ArgKind::kComponent, true,
           "`!indexing.DataIndex`, or an index with `data` and `data_column` beside it", {"data_index", "inner_index"}),
       arg("queries", ArgKind::kTable, true, "the table of queries", {"query_table", "table"}),
       arg("query_column", ArgKind::kExpr, true, "what is asked: a text, or a vector where there is no embedder"),
@@ -464,12 +464,12 @@ void add_index_components(Components& out) {
           {"columns"})};
   out.push_back(table_component(
       "indexing.query_as_of_now", args, "What an index finds for each query when it comes; never revised.",
-      "!indexing.query_as_of_now {index: $index, queries: $queries, query_column: text, select: [text, {found: "
+      "!indexing.query_as_of_now {retriever: $index, queries: $queries, query_column: text, select: [text, {found: "
       "right.title}]}",
       [](Builder& b, const Call& call) { return build_query(b, call, false); }, {"DataIndex.query_as_of_now"}));
   out.push_back(table_component(
       "indexing.query", args, "What an index finds for each query, kept up to date as its table changes.",
-      "!indexing.query {index: !indexing.TantivyBM25Factory {}, data: $docs, data_column: text, queries: $queries, "
+      "!indexing.query {retriever: !indexing.TantivyBM25Factory {}, data: $docs, data_column: text, queries: $queries, "
       "query_column: text}",
       [](Builder& b, const Call& call) { return build_query(b, call, true); }, {"DataIndex.query"}));
 }
