@@ -100,6 +100,9 @@ class Source {
   [[nodiscard]] virtual bool is_static() const { return false; }
   // This position and all before it are durable: they may be confirmed upstream. Any thread.
   virtual void on_durable(const std::string& /*position*/) {}
+  // The commits that hold the first `transactions` of this source have closed: what they brought is visible. Counted
+  // are the calls of `commit` that ended something. Any thread; be quick.
+  virtual void committed(std::uint64_t /*transactions*/) {}
 };
 
 }  // namespace thalweg

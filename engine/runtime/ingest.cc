@@ -119,6 +119,7 @@ void Ingest::pop_ends(SourceState& source) {
     if (end.moves) move_to(source, std::move(end.position), std::move(end.puts));
     source.queue.pop_front();
     --source.ends_queued;
+    ++source.let_in;
     if (!source.held || source.ended) source.in_transaction = false;
   }
 }
@@ -206,6 +207,27 @@ void Ingest::open_commit() {
   open_ = true;
   commit_bytes_ = 0;
   opened_ns_ = env_.clock->monotonic_ns();
+}
+
+void Ingest::listen(std::uint32_t source, std::function<void(std::uint64_t)> on_committed) {
+  std::lock_guard lock(telling_);
+  if (listeners_.size() <= source) listeners_.resize(source + 1);
+  listeners_[source] = std::move(on_committed);
+}
+
+void Ingest::tell_committed() {
+  std::lock_guard telling(telling_);
+  for (std::size_t i = 0; i < listeners_.size(); ++i) {
+    if (!listeners_[i]) continue;
+    std::uint64_t committed = 0;
+    {
+      std::lock_guard lock(mutex_);
+      SourceState& source = *sources_[i];
+      if (source.committed == source.let_in) continue;
+      committed = source.committed = source.let_in;
+    }
+    listeners_[i](committed);
+  }
 }
 
 std::vector<std::int64_t> Ingest::take_arrivals() {

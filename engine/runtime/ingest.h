@@ -43,6 +43,8 @@ class Ingest {
   Ingest(Env& env, std::int64_t autocommit_ms, std::function<void()> wake_workers);
   // `held`: all that the source gives goes into one commit.
   std::uint32_t add_source(bool held);
+  // Called after commits that held transactions of the source, with their number since the start. None: no more calls.
+  void listen(std::uint32_t source, std::function<void(std::uint64_t)> on_committed);
   // Other workers take from here on. Requires: no commit is open.
   void wake_others(std::function<void()> wake_workers);
 
@@ -71,6 +73,7 @@ class Ingest {
   [[nodiscard]] std::vector<Move> take_moves();
   // A source has moved on without rows, so long ago that this should be kept, too.
   [[nodiscard]] bool moves_wait(std::int64_t longer_than_ns);
+  void tell_committed();  // the commit has closed and is visible
   // When the pieces of the last commit were delivered (monotonic).
   [[nodiscard]] std::vector<std::int64_t> take_arrivals();
   [[nodiscard]] std::int64_t opened_ns();
@@ -109,6 +112,8 @@ class Ingest {
     std::uint64_t next_order = 0;
     bool moved = false;
     std::int64_t moved_ns = 0;  // since when
+    std::uint64_t let_in = 0;     // transactions
+    std::uint64_t committed = 0;  // of them
     std::string position;
     Puts puts;  // since the last take_moves
   };
@@ -121,6 +126,8 @@ class Ingest {
   const std::int64_t autocommit_ns_;
   void wake();
   std::shared_ptr<const std::function<void()>> wake_workers_;  // guarded by mutex_ after the start
+  std::mutex telling_;                                         // taken before mutex_
+  std::vector<std::function<void(std::uint64_t)>> listeners_;  // by source; guarded by telling_
   std::mutex mutex_;
   std::condition_variable room_;
   std::vector<std::unique_ptr<SourceState>> sources_;  // guarded by mutex_, as is all below

@@ -53,10 +53,12 @@ class SourceThread : public SourceContext {
   ~SourceThread() override {
     stop();
     if (thread_.joinable()) thread_.join();
+    run()->ingest->listen(id_, nullptr);
     ::close(stop_fd_);
   }
 
   void start() {
+    run()->ingest->listen(id_, [this](std::uint64_t transactions) { source_->committed(transactions); });
     thread_ = std::thread([this] { body(); });
   }
   void stop() {
