@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <chrono>
 #include <cstring>
 
@@ -25,20 +26,26 @@ std::int64_t now_ms() {
 
 std::string error_text(int error) { return std::strerror(error); }
 
+constexpr std::int64_t kSliceMs = 100;  // how soon a cancelled request ends
+
+using Cancelled = std::function<bool()>;
+
 // Waits until `fd` is ready for `events`, or `deadline_ms` has come.
-Result<void> wait_ready(int fd, short events, std::int64_t deadline_ms) {
+Result<void> wait_ready(int fd, short events, std::int64_t deadline_ms, const Cancelled& cancelled) {
   for (;;) {
     std::int64_t left = deadline_ms - now_ms();
     if (left <= 0) return fail(Code::kCancelled, "the server took too long");
+    if (cancelled && cancelled()) return fail(Code::kCancelled, "the request was given up");
+    if (cancelled) left = std::min(left, kSliceMs);
     pollfd poll_fd{fd, events, 0};
-    int n = ::poll(&poll_fd, 1, static_cast<int>(left));
+    int n = ::poll(&poll_fd, 1, static_cast<int>(std::min<std::int64_t>(left, INT_MAX)));
     if (n > 0) return {};
     if (n < 0 && errno != EINTR) return fail(Code::kIo, "poll: " + error_text(errno));
   }
 }
 
-Result<void> finish_connect(int fd, std::int64_t deadline_ms) {
-  TRY(wait_ready(fd, POLLOUT, deadline_ms));
+Result<void> finish_connect(int fd, std::int64_t deadline_ms, const Cancelled& cancelled) {
+  TRY(wait_ready(fd, POLLOUT, deadline_ms, cancelled));
   int error = 0;
   socklen_t size = sizeof error;
   ::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
@@ -51,7 +58,8 @@ Result<void> finish_connect(int fd, std::int64_t deadline_ms) {
 // An open socket; closes itself.
 class HttpClient::Wire {
  public:
-  Wire(int fd, const HttpLimits& limits) : fd_(fd), parser(HttpParser::Role::kResponse, limits) {}
+  Wire(int fd, const HttpClientOptions& options)
+      : fd_(fd), cancelled_(options.cancelled), parser(HttpParser::Role::kResponse, options.limits) {}
   ~Wire() { ::close(fd_); }
 
   static Result<std::unique_ptr<Wire>> open(const Address& server, const HttpClientOptions& options);
@@ -67,7 +75,7 @@ class HttpClient::Wire {
       if (n >= 0) {
         bytes.remove_prefix(static_cast<std::size_t>(n));
       } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        TRY(wait_ready(fd_, POLLOUT, deadline_ms));
+        TRY(wait_ready(fd_, POLLOUT, deadline_ms, cancelled_));
       } else if (errno != EINTR) {
         return fail(Code::kUnavailable, "the connection broke: " + error_text(errno));
       }
@@ -99,7 +107,7 @@ class HttpClient::Wire {
         return std::size_t{0};
       }
       if (errno == EAGAIN || errno == EWOULDBLOCK) {
-        TRY(wait_ready(fd_, POLLIN, deadline_ms));
+        TRY(wait_ready(fd_, POLLIN, deadline_ms, cancelled_));
       } else if (errno != EINTR) {
         return fail(Code::kUnavailable, "the connection broke: " + error_text(errno));
       }
@@ -116,10 +124,12 @@ class HttpClient::Wire {
  private:
   Result<void> wait_for(TlsStream::Wait wait, std::int64_t deadline_ms) const {
     if (wait == TlsStream::Wait::kNone) return {};
-    return wait_ready(fd_, wait == TlsStream::Wait::kRead ? POLLIN : POLLOUT, deadline_ms);
+    return wait_ready(fd_, wait == TlsStream::Wait::kRead ? POLLIN : POLLOUT, deadline_ms, cancelled_);
   }
-  static Result<int> connect(int family, const sockaddr* address, socklen_t size, std::int64_t deadline_ms);
+  static Result<int> connect(int family, const sockaddr* address, socklen_t size, std::int64_t deadline_ms,
+                             const Cancelled& cancelled);
   int fd_;
+  Cancelled cancelled_;
   std::unique_ptr<TlsStream> tls_;
   std::array<char, 64 * 1024> buffer_;
 
@@ -127,14 +137,16 @@ class HttpClient::Wire {
   HttpParser parser;
 };
 
-Result<int> HttpClient::Wire::connect(int family, const sockaddr* address, socklen_t size, std::int64_t deadline_ms) {
+Result<int> HttpClient::Wire::connect(int family, const sockaddr* address, socklen_t size, std::int64_t deadline_ms,
+                                      const Cancelled& cancelled) {
   int fd = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) return fail(Code::kIo, "socket: " + error_text(errno));
   int one = 1;
   if (family != AF_UNIX) ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   Result<void> done;
   if (::connect(fd, address, size) != 0)
-    done = errno == EINPROGRESS ? finish_connect(fd, deadline_ms) : fail(Code::kUnavailable, error_text(errno));
+    done =
+        errno == EINPROGRESS ? finish_connect(fd, deadline_ms, cancelled) : fail(Code::kUnavailable, error_text(errno));
   if (done) return fd;
   ::close(fd);
   return fail(std::move(done).error());
@@ -146,14 +158,16 @@ Result<std::unique_ptr<HttpClient::Wire>> HttpClient::Wire::open(const Address& 
   auto wrap = [&](const std::string& reason) {
     return fail(Code::kUnavailable, "cannot connect to " + server.to_text() + ": " + reason);
   };
+  if (!server.unix_path.empty() && options.policy)
+    return fail(Code::kPermission, "sockets of this machine are not for pipelines: " + server.to_text());
   if (!server.unix_path.empty()) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (server.unix_path.size() >= sizeof address.sun_path) return wrap("the path is too long");
     std::memcpy(address.sun_path, server.unix_path.data(), server.unix_path.size());
-    auto fd = connect(AF_UNIX, reinterpret_cast<sockaddr*>(&address), sizeof address, deadline_ms);
+    auto fd = connect(AF_UNIX, reinterpret_cast<sockaddr*>(&address), sizeof address, deadline_ms, options.cancelled);
     if (!fd) return wrap(fd.error().message);
-    return std::make_unique<Wire>(*fd, options.limits);
+    return std::make_unique<Wire>(*fd, options);
   }
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
@@ -163,16 +177,26 @@ Result<std::unique_ptr<HttpClient::Wire>> HttpClient::Wire::open(const Address& 
     return wrap(::gai_strerror(error));
   std::string reason = "no address";
   std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, ::freeaddrinfo);
+  bool refused = false;
   for (const addrinfo* a = found; a != nullptr; a = a->ai_next) {
-    auto fd = connect(a->ai_family, a->ai_addr, a->ai_addrlen, deadline_ms);
+    if (options.policy && !options.policy->allows_name(host) && !options.policy->allows(*a->ai_addr)) {
+      refused = true;
+      continue;
+    }
+    auto fd = connect(a->ai_family, a->ai_addr, a->ai_addrlen, deadline_ms, options.cancelled);
     if (fd) {
-      auto wire = std::make_unique<Wire>(*fd, options.limits);
+      auto wire = std::make_unique<Wire>(*fd, options);
       Result<void> secure = options.tls ? wire->start_tls(server, options, deadline_ms) : Result<void>();
       if (secure) return wire;
       return wrap(secure.error().message);
     }
     reason = fd.error().message;
+    refused = false;
   }
+  if (refused)
+    return fail(
+        Error{Code::kPermission, server.to_text() + " is in a private network or on this machine", {}, {}}.with_note(
+            "`allow_hosts` in the daemon's configuration permits it"));
   return wrap(reason);
 }
 
@@ -235,7 +259,8 @@ Result<HttpResponse> HttpClient::get(std::string target) {
 }
 
 Result<HttpResponse> HttpClient::stream(const HttpRequest& request,
-                                        const std::function<bool(std::string_view)>& on_bytes) {
+                                        const std::function<bool(std::string_view)>& on_bytes,
+                                        const std::function<bool(const HttpResponse&)>& on_head) {
   bool reused = false;
   close();  // a stream has a connection of its own, so that stopping it is closing it
   TRY(send(request, reused));
@@ -246,11 +271,17 @@ Result<HttpResponse> HttpClient::stream(const HttpRequest& request,
     std::size_t n = TRY(wire_->read(now_ms() + options_.request_ms_max));
     if (parser.state() == ParseState::kFailed) return fail(Code::kUnavailable, parser.failure().message);
     if (parser.state() == ParseState::kHead && n > 0) continue;
-    if (!have_head) head = parser.response_head();
-    have_head = true;
+    const bool broken = n == 0 && parser.state() != ParseState::kDone;
+    if (broken && !have_head) return fail(Code::kUnavailable, "the server closed the connection");
+    if (!have_head) {
+      head = parser.response_head();
+      have_head = true;
+      if (on_head && !on_head(head)) break;
+    }
     std::string bytes = parser.take_partial_body();
     bool go_on = bytes.empty() || on_bytes(bytes);
-    if (!go_on || parser.state() == ParseState::kDone || n == 0) break;
+    if (!go_on || parser.state() == ParseState::kDone) break;
+    if (broken) return fail(Code::kUnavailable, "the connection ended in the middle of the answer");
   }
   close();
   return head;

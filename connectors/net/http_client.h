@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "connectors/net/address_policy.h"
 #include "connectors/net/http_message.h"
 #include "connectors/net/http_parser.h"
 #include "connectors/net/tls.h"
@@ -24,6 +25,8 @@ struct HttpClientOptions {
   HttpLimits limits{.header_bytes = 64 * 1024, .body_bytes = 1ULL << 30};
   bool tls = false;
   TlsOptions tls_options;
+  std::shared_ptr<const AddressPolicy> policy;  // null: anywhere
+  std::function<bool()> cancelled;              // asked while waiting; true ends the request (kCancelled)
 };
 
 class HttpClient {
@@ -35,9 +38,11 @@ class HttpClient {
   // idle is opened anew, once. kUnavailable: no connection, or it broke; kCancelled: a time limit.
   [[nodiscard]] Result<HttpResponse> request(const HttpRequest& request);
   [[nodiscard]] Result<HttpResponse> get(std::string target);
-  // Hands over the body as it comes; `on_bytes` returns false to stop. The response has no body.
+  // Hands over the body as it comes; `on_bytes` returns false to stop. Before it `on_head`, which may decline the body.
+  // The response has no body.
   [[nodiscard]] Result<HttpResponse> stream(const HttpRequest& request,
-                                            const std::function<bool(std::string_view)>& on_bytes);
+                                            const std::function<bool(std::string_view)>& on_bytes,
+                                            const std::function<bool(const HttpResponse&)>& on_head = {});
   void close();
   [[nodiscard]] bool is_open() const { return wire_ != nullptr; }
   // For the requests to come: connecting included, at most so long.

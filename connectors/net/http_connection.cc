@@ -2,6 +2,7 @@
 
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
 #include <cstdio>
 #include <ctime>
 
@@ -79,7 +80,12 @@ Connection::Connection(std::shared_ptr<ServerShared> server, Socket socket, std:
 void Connection::start() {
   server_->connections.insert(shared_from_this());
   ++server_->open;
+  {
+    std::lock_guard lock(server_->mutex);
+    if (server_->tls) tls_ = std::make_unique<TlsSession>(server_->tls);
+  }
   read_message();
+  if (tls_) set_deadline(server_->options.header_ms_max, &Connection::on_reading_timeout);  // for the handshake
 }
 
 void Connection::close() {
@@ -109,11 +115,61 @@ void Connection::read_more() {
   if (reading_) return;
   if (in_begin_ == in_end_) in_begin_ = in_end_ = 0;
   reading_ = true;
+  if (tls_) {
+    if (!take_plain()) read_wire();
+    return;
+  }
   socket_.async_read_some(asio::buffer(in_.data() + in_end_, in_.size() - in_end_),
                           [self = shared_from_this()](const error_code& error, std::size_t bytes) {
                             self->reading_ = false;
                             self->on_read(error, bytes);
                           });
+}
+
+// Bytes that TLS has already: they come as if they were read. Else it needs more of the wire, or has ended.
+bool Connection::take_plain() {
+  const TlsSession::Read got = tls_->read(in_.data() + in_end_, in_.size() - in_end_);
+  flush_tls();
+  if (got.bytes == 0 && got.state == TlsSession::State::kOpen) return false;
+  const error_code error = got.bytes > 0 ? error_code() : error_code(asio::error::eof);
+  asio::post(server_->loop->io, [self = shared_from_this(), error, bytes = got.bytes] {
+    self->reading_ = false;
+    self->on_read(error, bytes);
+  });
+  return true;
+}
+
+void Connection::read_wire() {
+  if (wire_in_.empty()) wire_in_.resize(in_.size());
+  socket_.async_read_some(asio::buffer(wire_in_),
+                          [self = shared_from_this()](const error_code& error, std::size_t bytes) {
+                            if (self->phase_ == Phase::kClosed) return;
+                            if (error) return self->close();
+                            self->tls_->feed({self->wire_in_.data(), bytes});
+                            if (self->take_plain()) return;
+                            if (!self->established_ && self->tls_->is_established()) {
+                              self->established_ = true;
+                              if (self->phase_ == Phase::kReading && !self->parser_.started())
+                                self->set_deadline(self->server_->options.idle_ms_max, &Connection::on_reading_timeout);
+                            }
+                            self->read_wire();
+                          });
+}
+
+// What TLS itself has to say (handshake, tickets). An answer under way takes it along.
+void Connection::flush_tls() {
+  if (writing_ || wire_writing_) return;
+  wire_out_ = tls_->take_output();
+  if (wire_out_.empty()) return;
+  wire_writing_ = true;
+  asio::async_write(socket_, asio::buffer(wire_out_),
+                    [self = shared_from_this()](const error_code& error, std::size_t) {
+                      self->wire_writing_ = false;
+                      if (self->phase_ == Phase::kClosed) return;
+                      if (error) return self->close();
+                      if (self->writing_) return self->write_rest();
+                      self->flush_tls();
+                    });
 }
 
 void Connection::on_read(const error_code& error, std::size_t bytes) {
@@ -232,16 +288,21 @@ void Connection::after_response() {
 
 void Connection::write(std::string bytes, void (Connection::*then)()) {
   out_ = std::move(bytes);
+  if (tls_) {
+    if (!tls_->write(out_)) return close();
+    out_ = tls_->take_output();
+  }
   out_done_ = 0;
   out_then_ = then;
   writing_ = true;
-  write_rest();
+  if (!wire_writing_) write_rest();
 }
 
 void Connection::write_rest() {
   if (phase_ == Phase::kClosed) return;
   if (out_done_ == out_.size()) {
     writing_ = false;
+    if (tls_) flush_tls();
     if (out_.capacity() > 2 * BodyStream::kPieceBytes) out_ = std::string();
     return (this->*out_then_)();
   }
@@ -343,6 +404,12 @@ void Connection::on_heartbeat() {
 void Connection::linger() {
   phase_ = Phase::kLingering;
   error_code ignored;
+  if (tls_ && !wire_writing_) {
+    tls_->close();
+    const std::string goodbye = tls_->take_output();
+    socket_.non_blocking(true, ignored);
+    socket_.write_some(asio::buffer(goodbye), ignored);
+  }
   socket_.shutdown(Socket::shutdown_send, ignored);
   set_deadline(kLingerMs, &Connection::close);
   if (!reading_) linger_more();

@@ -13,6 +13,7 @@
 #include <mutex>
 #include <string>
 #include <unordered_set>
+#include <vector>
 
 #include "connectors/net/event_loop_impl.h"
 #include "connectors/net/http_server.h"
@@ -40,8 +41,9 @@ struct ServerShared : std::enable_shared_from_this<ServerShared> {
 
   std::mutex mutex;
   std::condition_variable idle;
-  std::size_t running = 0;  // guarded by mutex: handlers and stream calls under way
-  bool stopped = false;     // guarded by mutex
+  std::size_t running = 0;          // guarded by mutex: handlers and stream calls under way
+  bool stopped = false;             // guarded by mutex
+  std::shared_ptr<TlsContext> tls;  // guarded by mutex; null: no TLS
 
   // Runs `task` on a handler thread, unless the server has stopped.
   void handle(std::function<void()> task);
@@ -70,6 +72,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   [[nodiscard]] std::string head_of(const HttpResponse& response, bool chunked) const;
   void write(std::string bytes, void (Connection::*then)());
   void write_rest();
+  void read_wire();
+  [[nodiscard]] bool take_plain();
+  void flush_tls();
   void after_response();
   void start_stream(HttpResponse response);
   void pump();
@@ -97,6 +102,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool reading_ = false;    // a read is pending
   bool continued_ = false;  // 100 Continue was sent for this message
   bool reading_body_ = false;
+
+  std::unique_ptr<TlsSession> tls_;  // null: no TLS
+  std::vector<char> wire_in_;
+  std::string wire_out_;       // of the handshake
+  bool wire_writing_ = false;  // wire_out_ is on its way; answers wait for it
+  bool established_ = false;
 
   std::string out_;
   std::size_t out_done_ = 0;

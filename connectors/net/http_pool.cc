@@ -61,6 +61,8 @@ Result<HttpResponse> HttpPool::request(const Url& url, HttpRequest request, std:
     options.limits = options_.limits;
     options.tls = url.tls;
     options.tls_options = options_.tls;
+    options.policy = options_.policy;
+    options.cancelled = options_.cancelled;
     client = std::make_unique<HttpClient>(url.address, options);
   }
   client->limit_time(timeout_ms);

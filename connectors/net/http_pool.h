@@ -5,6 +5,7 @@
 // Threads  any.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -28,8 +29,10 @@ struct Url {
 struct HttpPoolOptions {
   HttpLimits limits{.header_bytes = 64 * 1024, .body_bytes = 64ULL << 20};
   std::int64_t connect_ms_max = 10'000;
-  std::size_t idle_max = 64;  // connections kept open, all servers together
-  TlsOptions tls;             // the host comes from the URL
+  std::size_t idle_max = 64;                    // connections kept open, all servers together
+  TlsOptions tls;                               // the host comes from the URL
+  std::shared_ptr<const AddressPolicy> policy;  // null: anywhere
+  std::function<bool()> cancelled;              // as HttpClientOptions::cancelled
 };
 
 class HttpPool {

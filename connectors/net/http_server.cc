@@ -188,6 +188,7 @@ Result<std::unique_ptr<HttpServer>> HttpServer::listen(EventLoop& loop, const Ad
   core->shared->options = options;
   core->shared->handler = std::move(handler);
   core->address = address;
+  if (options.tls.enabled()) core->shared->tls = TRY(TlsContext::make(options.tls));
   bool local = !address.unix_path.empty();
   if (local)
     TRY(core->open_local());
@@ -208,6 +209,15 @@ HttpServer::~HttpServer() {
   std::unique_lock lock(shared.mutex);
   shared.stopped = true;
   shared.idle.wait(lock, [&] { return shared.running == 0; });
+}
+
+Result<void> HttpServer::reload_certificates() {
+  ServerShared& shared = *core_->shared;
+  if (!shared.options.tls.enabled()) return {};
+  std::shared_ptr<TlsContext> fresh = TRY(TlsContext::make(shared.options.tls));
+  std::lock_guard lock(shared.mutex);
+  shared.tls = std::move(fresh);
+  return {};
 }
 
 const Address& HttpServer::address() const { return core_->address; }

@@ -18,6 +18,7 @@
 #include "connectors/net/event_loop.h"
 #include "connectors/net/http_message.h"
 #include "connectors/net/http_parser.h"
+#include "connectors/net/tls_server.h"
 #include "engine/base/result.h"
 
 namespace thalweg::net {
@@ -30,6 +31,7 @@ struct HttpServerOptions {
   std::int64_t idle_ms_max = 75'000;   // between requests
   std::int64_t stall_ms_max = 30'000;  // a reader that takes nothing for this long is dropped
   std::int64_t heartbeat_ms = 15'000;  // a waiting stream is asked for a sign of life
+  TlsServerOptions tls;                // with a certificate: TLS only
 };
 
 struct HttpServerStats {
@@ -64,6 +66,8 @@ class HttpServer {
   ~HttpServer();
   [[nodiscard]] const Address& address() const;  // with the port that was chosen for port 0
   [[nodiscard]] HttpServerStats stats() const;
+  // Reads the files of `tls` again, for connections to come. On an error those of before stay in use.
+  [[nodiscard]] Result<void> reload_certificates();
 
   struct Core;  // http_server.cc
 

@@ -45,6 +45,12 @@ Result<Context> make_context(const TlsOptions& options) {
   ::SSL_CTX_set_default_verify_paths(context.get());
   if (!options.ca_file.empty() && ::SSL_CTX_load_verify_locations(context.get(), options.ca_file.c_str(), nullptr) != 1)
     return fail(Code::kInvalidArgument, "cannot read the certificates in '" + options.ca_file + "': " + reason());
+  if (!options.cert_file.empty()) {
+    const std::string& key = options.key_file.empty() ? options.cert_file : options.key_file;
+    if (::SSL_CTX_use_certificate_chain_file(context.get(), options.cert_file.c_str()) != 1 ||
+        ::SSL_CTX_use_PrivateKey_file(context.get(), key.c_str(), SSL_FILETYPE_PEM) != 1)
+      return fail(Code::kInvalidArgument, "cannot use the certificate in '" + options.cert_file + "': " + reason());
+  }
   ::SSL_CTX_set_verify(context.get(), options.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
   return context;
 }

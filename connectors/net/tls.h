@@ -15,8 +15,9 @@
 namespace thalweg::net {
 
 struct TlsOptions {
-  std::string host;     // what the certificate must be for; empty: the host of the address
-  std::string ca_file;  // PEM, beside the system's authorities
+  std::string host;                 // what the certificate must be for; empty: the host of the address
+  std::string ca_file;              // PEM, beside the system's authorities
+  std::string cert_file, key_file;  // ours, PEM, where the server asks for it
   bool verify = true;
 };
 
