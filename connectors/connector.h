@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "config/option_spec.h"
+#include "connectors/services.h"
 #include "engine/base/env.h"
 #include "engine/io/sink.h"
 #include "engine/io/source.h"
@@ -22,12 +23,19 @@ struct ConnectorDescriptor {
   config::ConnectorSpec spec;
   // Sources. `args` in all of these are decoded: canonical names, defaults filled in.
   std::function<Result<std::unique_ptr<Source>>(const plan::Source& source, Env& env)> make_source;
+  // The same for connectors that need more of the world than Env.
+  std::function<Result<std::unique_ptr<Source>>(const plan::Source& source, Env& env,
+                                                const ConnectorServices& services)>
+      make_served_source;
   // Columns before building (`schema` is what the pipeline declares, maybe nothing). May read a sample of local files;
   // null where the schema says all.
   std::function<Result<plan::SourceShape>(const Setting& args, const std::vector<plan::SourceField>& schema, Env& env)>
       describe;
   // Sinks.
   std::function<Result<std::unique_ptr<Sink>>(const plan::Output& output, const Schema& schema, Env& env)> make_sink;
+  std::function<Result<std::unique_ptr<Sink>>(const plan::Output& output, const Schema& schema, Env& env,
+                                              const ConnectorServices& services)>
+      make_served_sink;
   // Where the pipeline keeps its state: what of its rows is lost or doubled if the process ends at any moment.
   Delivery delivery = Delivery::kAtLeastOnce;
   // `check --probe`: reaches what the arguments name (a file, a program, a server) without moving data. Null: there is

@@ -5,6 +5,7 @@
 #include "connectors/exec/descriptor.h"
 #include "connectors/file/descriptor.h"
 #include "connectors/generator/descriptor.h"
+#include "connectors/http/descriptor.h"
 #include "connectors/kafka/descriptor.h"
 #include "connectors/null/descriptor.h"
 #include "connectors/postgres/descriptor.h"
@@ -16,26 +17,32 @@ namespace {
 
 std::vector<ConnectorDescriptor> build_table() {
   std::vector<ConnectorDescriptor> table;
-  for (auto make : {exec_connectors, file_connectors, generator_connectors, kafka_connectors, null_connectors,
-                    postgres_connectors, sqlite_connectors})
+  for (auto make : {exec_connectors, file_connectors, generator_connectors, http_connectors, kafka_connectors,
+                    null_connectors, postgres_connectors, sqlite_connectors})
     for (ConnectorDescriptor& connector : make()) table.push_back(std::move(connector));
   return table;
 }
 
 class RegistryFactory final : public ConnectorFactory {
  public:
+  explicit RegistryFactory(ConnectorServices services) : services_(std::move(services)) {}
   Result<std::unique_ptr<Source>> make_source(const plan::Source& source, Env& env) override {
     const ConnectorDescriptor* connector = find_connector(source.connector);
+    if (connector && connector->make_served_source) return connector->make_served_source(source, env, services_);
     if (!connector || !connector->make_source)
       return fail(Code::kInvalidPipeline, "`" + source.connector + "` is not a source of this version");
     return connector->make_source(source, env);
   }
   Result<std::unique_ptr<Sink>> make_sink(const plan::Output& output, const Schema& schema, Env& env) override {
     const ConnectorDescriptor* connector = find_connector(output.connector);
+    if (connector && connector->make_served_sink) return connector->make_served_sink(output, schema, env, services_);
     if (!connector || !connector->make_sink)
       return fail(Code::kInvalidPipeline, "`" + output.connector + "` is not a sink of this version");
     return connector->make_sink(output, schema, env);
   }
+
+ private:
+  const ConnectorServices services_;
 };
 
 }  // namespace
@@ -72,9 +79,6 @@ const std::vector<std::string>& known_but_not_built() {
                                                  "io.gcp_storage.read",
                                                  "io.gcp_storage.write",
                                                  "io.gdrive.read",
-                                                 "io.http.read",
-                                                 "io.http.write",
-                                                 "io.http.write_server",
                                                  "io.iceberg.read",
                                                  "io.iceberg.write",
                                                  "io.kinesis.read",
@@ -108,6 +112,8 @@ const std::vector<std::string>& known_but_not_built() {
   return names;
 }
 
-std::unique_ptr<ConnectorFactory> make_connector_factory() { return std::make_unique<RegistryFactory>(); }
+std::unique_ptr<ConnectorFactory> make_connector_factory(ConnectorServices services) {
+  return std::make_unique<RegistryFactory>(std::move(services));
+}
 
 }  // namespace thalweg

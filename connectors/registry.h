@@ -19,6 +19,6 @@ namespace thalweg {
 [[nodiscard]] const std::vector<std::string>& known_but_not_built();
 
 // What the engine is given.
-[[nodiscard]] std::unique_ptr<ConnectorFactory> make_connector_factory();
+[[nodiscard]] std::unique_ptr<ConnectorFactory> make_connector_factory(ConnectorServices services = {});
 
 }  // namespace thalweg

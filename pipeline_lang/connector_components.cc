@@ -1,5 +1,6 @@
 // Connectors as components: their options as arguments, and the Source and Output nodes they become.
 #include <algorithm>
+#include <set>
 
 #include "config/decode.h"
 #include "pipeline_lang/evaluate.h"
@@ -72,6 +73,12 @@ bool is_ours(std::string_view name, const std::vector<ArgSpec>& ours, const conf
                                   [&](const config::OptionSpec& option) { return option.name == name; });
 }
 
+// What a connector knows a table by: its source, where it is one as it comes.
+std::string name_of_table(const Evaluator& e, const Table& table) {
+  const auto* source = std::get_if<plan::Source>(&e.node_of(table).params);
+  return source != nullptr ? source->name : table.name;
+}
+
 // The connector's own options, checked. Nothing after an error.
 std::optional<Setting> decoded_options(Evaluator& e, const Call& call, const config::ConnectorSpec& connector,
                                        const std::vector<ArgSpec>& ours) {
@@ -86,7 +93,7 @@ std::optional<Setting> decoded_options(Evaluator& e, const Call& call, const con
     const ObjectPtr value = e.evaluate(argument.value);
     std::optional<Setting> one;
     if (const Table* table = value->as_table(); table != nullptr && argument.spec->kind == ArgKind::kTable)
-      one = Setting(table->name, argument.value.span());
+      one = Setting(name_of_table(e, *table), argument.value.span());
     else
       one = e.to_setting(*value, call.span_of(argument.spec->name));
     fine = fine && one;
@@ -272,13 +279,77 @@ void give_table_key(const config::ConnectorSpec& connector, const Table& table, 
   args.as_map()->emplace_back("table_key", Setting(std::move(columns), at));
 }
 
+// Connectors that are more to the language than a table from outside or rows for it: the answers of kQueryAnswers are
+// made of the queries of kQuerySource, a table on kTableServer is exported.
+constexpr std::string_view kQuerySource = "io.http.rest_connector";
+constexpr std::string_view kQueryAnswers = "io.http.rest_response";
+constexpr std::string_view kTableServer = "io.http.write_server";
+
+// The sources of queries that a table is made of.
+std::vector<std::string> query_sources(const Evaluator& e, const Table& table) {
+  std::vector<std::string> out;
+  std::vector<NodeId> todo = {table.node};
+  std::set<std::uint32_t> seen;
+  while (!todo.empty()) {
+    const NodeId id = todo.back();
+    todo.pop_back();
+    if (!seen.insert(id.value).second) continue;
+    Table at;
+    at.node = id;
+    const plan::Node& node = e.node_of(at);
+    if (const auto* source = std::get_if<plan::Source>(&node.params);
+        source != nullptr && source->connector == kQuerySource)
+      out.push_back(source->name);
+    todo.insert(todo.end(), node.inputs.begin(), node.inputs.end());
+  }
+  return out;
+}
+
+// What answers are read from: the result, and None in a second column where it is an ERROR.
+std::optional<Table> answers_of(Evaluator& e, const Call& call, const Table& table, const Setting& args) {
+  const std::vector<std::string> sources = query_sources(e, table);
+  if (const Setting* queries = args.find("queries")) {
+    if (std::find(sources.begin(), sources.end(), *queries->as_text()) == sources.end()) {
+      e.error(call.span_of("queries"), "`" + *queries->as_text() + "` are no queries that these answers are made of")
+          .note("`queries` is a table of `!io.http.rest_connector`");
+      return std::nullopt;
+    }
+  } else if (sources.empty()) {
+    e.error(call.span_of("table"), "these are no answers: they are not made of queries of `!io.http.rest_connector`")
+        .note("a row answers the query whose key it has");
+    return std::nullopt;
+  }
+  auto column = table.schema.find("result");
+  if (!column && table.schema.size() == 1) column = 0;
+  if (!column) {
+    suggest(e.error(call.span_of("table"), "answers are in a column `result`, which this table does not have"),
+            "result", table.column_names());
+    return std::nullopt;
+  }
+  const Type type = table.schema.columns[*column].type;
+  const plan::ExprPtr cell = plan::column(static_cast<std::uint32_t>(*column), type, call.span());
+  const Type shown = type.admits_none() ? type : type.as_optional();
+  const Type flag = Type(Kind::kBool).as_optional();
+  const auto or_none = [&](const plan::ExprPtr& value, const Type& as) {
+    return plan::special(plan::ExprKind::kFillError,
+                         {plan::coerce(value, as), plan::coerce(plan::literal(Value::none(), Kind::kNone), as)}, as);
+  };
+  plan::Project project;
+  project.exprs = {or_none(cell, shown), or_none(plan::call("is_none", {cell}, Kind::kBool), flag)};
+  Schema schema;
+  schema.columns = {{"result", shown}, {"computed", flag}};
+  return e.add(
+      std::move(project), {table}, std::move(schema),
+      {.span = call.span(), .label = call.label(), .append_only = table.append_only, .universe = table.universe});
+}
+
 ObjectPtr build_sink(Builder& b, const Call& call, const config::ConnectorSpec& connector) {
   auto& e = static_cast<Evaluator&>(b);
   if (b.in_loop()) {
     b.error(call.span(), "`!" + connector.name + "` cannot stand inside a loop");
     return error_object();
   }
-  const auto table = call.table("table");
+  auto table = call.table("table");
   auto args = decoded_options(e, call, connector, writer_args());
   const auto sort_by = call.names("sort_by");
   if (!table || !args) return error_object();
@@ -301,6 +372,8 @@ ObjectPtr build_sink(Builder& b, const Call& call, const config::ConnectorSpec& 
     e.diagnostics().report(std::move(error).at(call.span()));
     return error_object();
   }
+  if (connector.name == kQueryAnswers) table = answers_of(e, call, *table, *args);
+  if (!table) return error_object();
   plan::Output output;
   output.connector = connector.name;
   output.args = std::move(*args);
@@ -308,6 +381,8 @@ ObjectPtr build_sink(Builder& b, const Call& call, const config::ConnectorSpec& 
   const Table node =
       b.add(std::move(output), {*table}, {},
             {.span = call.span(), .label = call.label(), .append_only = false, .universe = std::nullopt});
+  if (connector.name == kTableServer)
+    e.export_table({std::get<plan::Output>(e.node_of(node).params).name, call.span()}, *table);
   return make_object({SinkObject{node.node}, call.span()});
 }
 

@@ -13,13 +13,6 @@ using nlohmann::json;
 constexpr std::size_t kTokenBytesMax = 4096;
 constexpr std::int64_t kPatienceMs = 3'600'000;
 
-std::string without_scheme(std::string text) {
-  constexpr std::string_view kScheme = "http://";
-  if (text.starts_with(kScheme)) text.erase(0, kScheme.size());
-  while (text.ends_with('/') && !text.starts_with("unix:")) text.pop_back();
-  return text;
-}
-
 std::string trimmed(std::string text) {
   while (!text.empty() && std::isspace(static_cast<unsigned char>(text.back()))) text.pop_back();
   return text;
@@ -44,22 +37,42 @@ std::expected<std::string, ExitCode> token_of(const ServerArgs& args, const Env&
   return trimmed(std::move(token));
 }
 
-std::expected<std::string, ExitCode> server_of(const ServerArgs& args, const Env& env) {
-  if (!args.server.empty()) return args.server;
-  if (args.config.empty())
-    if (auto variable = env.variable("THALWEG_SERVER"); variable && !variable->empty()) return *variable;
-  if (args.config.empty() && !env.disk->stat(std::string(kConfigPath))) return std::string(kListenDefault);
-  LoadedConfig loaded = load_config(args.config.empty() ? std::string(kConfigPath) : args.config, env);
-  if (!loaded.diagnostics.has_errors()) return loaded.config.listen;
-  print_diagnostics(loaded.diagnostics, *loaded.files);
-  return std::unexpected(kExitUsage);
-}
-
 }  // namespace
 
-Client::Client(net::Address address, std::string token, bool patient)
+std::expected<Client::Server, ExitCode> Client::server_of(const ServerArgs& args, const Env& env) {
+  Server out;
+  out.address = args.server;
+  if (out.address.empty() && args.config.empty()) out.address = env.variable("THALWEG_SERVER").value_or("");
+  const bool from_config =
+      out.address.empty() && (!args.config.empty() || env.disk->stat(std::string(kConfigPath)).has_value());
+  if (from_config) {
+    LoadedConfig loaded = load_config(args.config.empty() ? std::string(kConfigPath) : args.config, env);
+    if (loaded.diagnostics.has_errors()) {
+      print_diagnostics(loaded.diagnostics, *loaded.files);
+      return std::unexpected(kExitUsage);
+    }
+    out.address = loaded.config.listen;
+    out.tls = loaded.config.tls.enabled();
+    out.trust.ca_file = loaded.config.tls.cert;  // one that signed itself is its own authority
+  }
+  if (out.address.empty()) out.address = std::string(kListenDefault);
+  for (const std::string_view scheme : {"http://", "https://"}) {
+    if (!out.address.starts_with(scheme)) continue;
+    out.address.erase(0, scheme.size());
+    out.tls = scheme == "https://";
+  }
+  while (out.address.ends_with('/') && !out.address.starts_with("unix:")) out.address.pop_back();
+  if (auto file = env.variable("THALWEG_CA_FILE")) out.trust.ca_file = *file;
+  out.trust.cert_file = env.variable("THALWEG_CERT_FILE").value_or("");
+  out.trust.key_file = env.variable("THALWEG_KEY_FILE").value_or("");
+  return out;
+}
+
+Client::Client(net::Address address, const Server& server, std::string token, bool patient)
     : address_(std::move(address)), token_(std::move(token)) {
   net::HttpClientOptions options;
+  options.tls = server.tls;
+  options.tls_options = server.trust;
   if (patient) options.request_ms_max = kPatienceMs;
   http_ = std::make_unique<net::HttpClient>(address_, options);
 }
@@ -67,14 +80,14 @@ Client::Client(net::Address address, std::string token, bool patient)
 std::expected<Client, ExitCode> Client::make(const ServerArgs& args, const Env& env, bool patient) {
   auto server = server_of(args, env);
   if (!server) return std::unexpected(server.error());
-  auto address = net::parse_address(without_scheme(*server));
+  auto address = net::parse_address(server->address);
   if (!address) {
-    complain("`" + *server + "` is no server: use HOST:PORT, http://HOST:PORT or unix:PATH");
+    complain("`" + server->address + "` is no server: use HOST:PORT, http://HOST:PORT, https://HOST:PORT or unix:PATH");
     return std::unexpected(kExitUsage);
   }
   auto token = token_of(args, env);
   if (!token) return std::unexpected(token.error());
-  return Client(std::move(*address), std::move(*token), patient);
+  return Client(std::move(*address), *server, std::move(*token), patient);
 }
 
 net::HttpRequest Client::make_request(std::string method, std::string target) const {

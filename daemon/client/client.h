@@ -21,9 +21,10 @@ using ExitCode = int;
 
 class Client {
  public:
-  // `--server`, THALWEG_SERVER, `listen` of `--config`, else 127.0.0.1:8080. The token from `--token-file`,
-  // THALWEG_TOKEN_FILE or THALWEG_TOKEN. Prints what is wrong.
-  // `patient`: for requests whose answer may take as long as a reload.
+  // `--server`, THALWEG_SERVER, `listen` of `--config`, else 127.0.0.1:8080; `https://` where the server speaks TLS,
+  // with THALWEG_CA_FILE beside the system's authorities, THALWEG_CERT_FILE and THALWEG_KEY_FILE as ours. The token
+  // from `--token-file`, THALWEG_TOKEN_FILE or THALWEG_TOKEN. Prints what is wrong. `patient`: for requests whose
+  // answer may take as long as a reload.
   [[nodiscard]] static std::expected<Client, ExitCode> make(const ServerArgs& args, const Env& env,
                                                             bool patient = false);
 
@@ -48,7 +49,13 @@ class Client {
   [[nodiscard]] static std::string table_path(const TableName& name);
 
  private:
-  Client(net::Address address, std::string token, bool patient);
+  struct Server {
+    std::string address;  // HOST:PORT or unix:PATH
+    bool tls = false;     // `https://` before it
+    net::TlsOptions trust;
+  };
+  [[nodiscard]] static std::expected<Server, ExitCode> server_of(const ServerArgs& args, const Env& env);
+  Client(net::Address address, const Server& server, std::string token, bool patient);
   [[nodiscard]] net::HttpRequest make_request(std::string method, std::string target) const;
   [[nodiscard]] ExitCode unreachable(const Error& error) const;
   net::Address address_;

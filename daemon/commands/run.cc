@@ -2,15 +2,18 @@
 #include <cstdio>
 #include <optional>
 
+#include "connectors/http/web_host.h"
 #include "connectors/registry.h"
 #include "daemon/commands/commands.h"
 #include "daemon/console.h"
 #include "daemon/environment.h"
 #include "daemon/load.h"
 #include "daemon/log.h"
+#include "daemon/open_listeners.h"
 #include "daemon/persistence.h"
 #include "daemon/progress.h"
 #include "daemon/rest/rest_server.h"
+#include "daemon/rest/table_server.h"
 #include "daemon/run_set.h"
 #include "daemon/signals.h"
 
@@ -83,7 +86,9 @@ class RunCommand {
 
   // Before anything runs: a taken port must not leave half a run behind.
   int listen(const net::Address& address) {
-    auto server = RestServer::listen(address, runs_, env_);
+    ApiOptions api;
+    api.web = web_;
+    auto server = RestServer::listen(address, runs_, env_, {}, api);
     if (!server) {
       complain(server.error().message);
       return kExitFailed;
@@ -94,7 +99,6 @@ class RunCommand {
   }
 
   int start() {
-    factory_ = make_connector_factory();
     for (Loaded& loaded : loaded_) {
       auto pipeline = std::make_shared<ServedPipeline>();
       pipeline->name = loaded.name;
@@ -106,7 +110,10 @@ class RunCommand {
       plan.terminate_on_error = loaded.compiled.settings.terminate_on_error.value_or(true);
       RunOptions options = options_of(*pipeline, plan);
       options.durability = std::move(loaded.durability);
-      auto run = Run::start(plan, options, *factory_, env_);
+      for (const OpenListener& open : open_listeners(plan))
+        if (open.reachable) log(LogLevel::kWarning, open.warning, {{"pipeline", loaded.name}});
+      factories_.push_back(make_connector_factory(services_of(*pipeline)));
+      auto run = Run::start(plan, options, *factories_.back(), env_);
       if (!run) return start_failed(run.error(), *pipeline);
       pipeline->plan = std::make_shared<const plan::Plan>(std::move(plan));
       pipeline->run = std::move(*run);
@@ -115,6 +122,20 @@ class RunCommand {
     runs_.all_started();
     if (signals_.stopped()) stop_all();
     return kExitOk;
+  }
+
+  [[nodiscard]] ConnectorServices services_of(const ServedPipeline& pipeline) const {
+    ConnectorServices out;
+    out.pipeline = pipeline.name;
+    out.run = &pipeline;
+    out.web = web_;
+    out.has_listener = server_ != nullptr;
+    out.serve_table = [tables = tables_.get()](const std::string& name, const std::string& table,
+                                               const std::vector<std::string>& below, net::HttpRequest request,
+                                               net::HttpReply reply) {
+      tables->handle(name, table, below, std::move(request), std::move(reply));
+    };
+    return out;
   }
 
   [[nodiscard]] std::uint32_t workers_of(const lang::CompileResult& compiled) const {
@@ -202,8 +223,10 @@ class RunCommand {
   Env env_;
   Loader loader_;
   std::vector<Loaded> loaded_;
-  std::unique_ptr<ConnectorFactory> factory_;
+  const std::shared_ptr<web::WebHost> web_ = std::make_shared<web::WebHost>();
+  std::vector<std::unique_ptr<ConnectorFactory>> factories_;  // one per pipeline
   RunSet runs_;
+  std::unique_ptr<TableServer> tables_ = std::make_unique<TableServer>(runs_, web_->loop(), env_);
   std::unique_ptr<RestServer> server_;
   std::uint64_t idle_rows_ = 0;
   std::int64_t idle_since_ns_ = 0;

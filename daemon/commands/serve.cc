@@ -7,11 +7,13 @@
 #include <map>
 #include <optional>
 
+#include "connectors/http/web_host.h"
 #include "daemon/commands/commands.h"
 #include "daemon/console.h"
 #include "daemon/environment.h"
 #include "daemon/log.h"
 #include "daemon/rest/rest_server.h"
+#include "daemon/rest/table_server.h"
 #include "daemon/serve/config.h"
 #include "daemon/serve/daemon.h"
 #include "daemon/serve/notify.h"
@@ -37,7 +39,8 @@ class ServeCommand {
       complain("`listen: " + config_.listen + "` is no address: use HOST:PORT or unix:PATH");
       return kExitUsage;
     }
-    if (!address->is_loopback() && !config_.auth.enabled()) {
+    // Whoever has a certificate of `client_ca` is somebody.
+    if (!address->is_loopback() && !config_.auth.enabled() && config_.tls.client_ca.empty()) {
       complain("`listen: " + config_.listen +
                "` is open to other machines: this takes `auth:`; without it listen on 127.0.0.1, [::1] or unix:PATH");
       return kExitUsage;
@@ -45,7 +48,18 @@ class ServeCommand {
     if (args_.check) return check();
     no_core_dumps();
     Notify notify(env_);
-    Daemon daemon(config_, env_);
+    ConnectorServices services;
+    services.web = web_;
+    services.has_listener = true;
+    services.egress = config_.egress;
+    std::unique_ptr<TableServer> tables;
+    services.serve_table = [&tables](const std::string& name, const std::string& table,
+                                     const std::vector<std::string>& below, net::HttpRequest request,
+                                     net::HttpReply reply) {
+      tables->handle(name, table, below, std::move(request), std::move(reply));
+    };
+    Daemon daemon(config_, env_, std::move(services));
+    tables = std::make_unique<TableServer>(daemon, web_->loop(), env_);
     if (int code = listen(*address, daemon); code != kExitOk) return code;
     signals_.on_stop([this] { ask(Ask::kStop); });
     signals_.on_reload([this] { ask(Ask::kReload); });
@@ -139,8 +153,10 @@ class ServeCommand {
     http.limits.body_bytes = config_.limits.body_bytes;
     http.limits.header_bytes = config_.limits.header_bytes;
     http.connections_max = config_.limits.connections;
+    http.tls = config_.tls;
     ApiOptions api;
     api.auth = config_.auth;
+    api.web = web_;
     api.query.time_ns = config_.limits.query_ns;
     api.query.state_bytes = config_.limits.query_bytes;
     api.queries_max = config_.limits.queries;
@@ -166,6 +182,7 @@ class ServeCommand {
   // A reload may take long, and the watchdog must hear of us meanwhile. One runs and one waits; what is asked for
   // beyond that is what the waiting one will do.
   void reload_beside(Daemon& daemon) {
+    reload_certificates();
     std::erase_if(reloads_, [](std::future<void>& one) {
       return one.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
     });
@@ -175,6 +192,13 @@ class ServeCommand {
       options.trigger = "signal";
       daemon.reload_all(options);
     }));
+  }
+
+  void reload_certificates() {
+    if (auto done = server_->reload_certificates(); !done)
+      log(LogLevel::kError, "the certificates stay as they were", {{"reason", done.error().message}});
+    for (const std::string& reason : web_->reload_certificates())
+      log(LogLevel::kError, "the certificates stay as they were", {{"reason", reason}});
   }
 
   void loop(Daemon& daemon, Notify& notify) {
@@ -207,6 +231,7 @@ class ServeCommand {
   StopSignals signals_{true};  // first: every thread inherits its mask
   Env env_;
   ServeConfig config_;
+  const std::shared_ptr<web::WebHost> web_ = std::make_shared<web::WebHost>();
   std::unique_ptr<RestServer> server_;
   std::vector<std::future<void>> reloads_;  // of signals
   std::mutex mutex_;

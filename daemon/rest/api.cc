@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "connectors/net/origin.h"
 #include "daemon/json_writer.h"
 
 namespace thalweg::daemon {
@@ -30,29 +31,9 @@ struct Api::Wait {
 
 namespace {
 
-bool is_address(std::string_view host) {
-  if (host.starts_with('[')) return true;
-  return !host.empty() && host.find_first_not_of("0123456789.") == std::string_view::npos;
-}
-
-// A page of another site can make a browser ask us, but only under that site's name.
-bool is_local_host(std::string_view host) {
-  if (!host.starts_with('[')) host = host.substr(0, host.rfind(':'));
-  return is_address(host) || net::same_field_name(host, "localhost") || host.ends_with(".localhost") || host.empty();
-}
-
 // What changes something, or takes work, is not for pages of other sites: a browser says where a request comes from.
 std::optional<Problem> check_origin(const net::HttpRequest& http) {
-  if (http.method == "GET" || http.method == "HEAD") return std::nullopt;
-  const std::string* origin = http.headers.find("Origin");
-  const std::string* host = http.headers.find("Host");
-  const std::string* site = http.headers.find("Sec-Fetch-Site");
-  bool foreign = site && *site != "same-origin" && *site != "none";
-  if (origin && host) {
-    std::size_t scheme = origin->find("://");
-    foreign = foreign || scheme == std::string::npos || origin->substr(scheme + 3) != *host;
-  }
-  if (!foreign) return std::nullopt;
+  if (!net::is_cross_origin(http)) return std::nullopt;
   return Problem{403, "cross_origin", "requests that pages of another site make are refused", "", 0, 0};
 }
 
@@ -114,11 +95,13 @@ void Api::handle(net::HttpRequest http, net::HttpReply reply) {
   request->begun_ns = env_.clock->monotonic_ns();
   request->call.request = &request->http;
   const std::string* host = request->http.headers.find("Host");
-  if (options_.check_host && host && !is_local_host(*host))
+  if (options_.check_host && host && !net::names_this_machine(*host))
     return finish(*request,
                   refuse(421, "unknown_host", "this listener answers for this machine only, not for `" + *host + "`"));
-  if (auto problem = check_origin(request->http)) return finish(*request, std::unexpected(std::move(*problem)));
   auto target = net::parse_target(request->http.target);
+  if (target && options_.web && target->segments.size() >= 2 && target->segments[0] == "p")
+    return serve_pipeline_route(request, std::move(*target));  // its routes say what other sites may do
+  if (auto problem = check_origin(request->http)) return finish(*request, std::unexpected(std::move(*problem)));
   if (!target) return finish(*request, refuse(400, "invalid_target", "the request target is malformed"));
   Match found = match(routes(), request->http.method, target->segments);
   if (!found.route && !found.allow.empty()) {
@@ -143,6 +126,19 @@ void Api::handle(net::HttpRequest http, net::HttpReply reply) {
   auto table = table_of(request->call);
   if (!table) return finish(*request, std::unexpected(table.error()));
   wait_for_frontier(request, table->reader, **wanted);
+}
+
+// Below /p/{pipeline}/. Preflights of browsers come without credentials.
+void Api::serve_pipeline_route(const std::shared_ptr<Request>& request, net::Target target) {
+  auto caller = authenticate(options_.auth, request->http);
+  if (!caller) return finish(*request, std::unexpected(caller.error()));
+  if (caller->role == Role::kNone && request->http.method != "OPTIONS")
+    return finish(*request, refuse(401, "unauthorized", "a token is asked for"));
+  std::string pipeline = target.segments[1];
+  target.segments.erase(target.segments.begin(), target.segments.begin() + 2);
+  net::HttpReply reply([this, request](net::HttpResponse response) { finish(*request, std::move(response)); });
+  options_.web->handle_shared(pipeline, std::move(target.segments), std::move(target.query), request->http,
+                              std::move(reply), may_ingest(caller->role));
 }
 
 std::optional<Problem> Api::check_role(Request& request) const {

@@ -16,6 +16,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "connectors/http/web_host.h"
 #include "connectors/net/event_loop.h"
 #include "connectors/net/http_server.h"
 #include "daemon/query/limits.h"
@@ -31,6 +32,7 @@ struct ApiOptions {
   bool check_host = true;  // without auth: only requests for this machine by name or address (DNS rebinding)
   std::int64_t min_frontier_ns_max = 30'000'000'000;  // how long `min_frontier=` waits
   AuthConfig auth;
+  std::shared_ptr<web::WebHost> web;  // routes of pipelines, below /p/; may be null
   QueryLimits query;
   std::uint32_t queries_max = 2;  // ad-hoc queries at a time; more are told to come again
 };
@@ -60,6 +62,7 @@ class Api {
   struct Wait;
   struct Request;
   [[nodiscard]] std::optional<Problem> check_role(Request& request) const;
+  void serve_pipeline_route(const std::shared_ptr<Request>& request, net::Target target);
   void serve(const std::shared_ptr<Request>& request);
   void finish(const Request& request, Answer answer);
   void wait_for_frontier(std::shared_ptr<Request> request, std::shared_ptr<ExportReader> reader, Frontier wanted);

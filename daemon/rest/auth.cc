@@ -43,7 +43,7 @@ std::optional<std::string> base64_decoded(std::string_view text) {
 }
 
 std::optional<Role> role_from_text(std::string_view text) {
-  for (Role role : {Role::kRead, Role::kOperate, Role::kAdmin})
+  for (Role role : {Role::kIngest, Role::kRead, Role::kOperate, Role::kAdmin})
     if (role_text(role) == text) return role;
   return std::nullopt;
 }
@@ -51,6 +51,7 @@ std::optional<Role> role_from_text(std::string_view text) {
 std::string_view role_text(Role role) {
   switch (role) {
     case Role::kNone: return "none";
+    case Role::kIngest: return "ingest";
     case Role::kRead: return "read";
     case Role::kOperate: return "operate";
     case Role::kAdmin: return "admin";

@@ -20,6 +20,7 @@ class RestServer {
                                                                   PipelineControl* control = nullptr);
   ~RestServer();
   [[nodiscard]] const net::Address& address() const { return server_->address(); }
+  [[nodiscard]] Result<void> reload_certificates() { return server_->reload_certificates(); }
 
  private:
   RestServer() = default;

@@ -24,8 +24,9 @@ struct QueryParameter {
   std::string_view example = "";
 };
 
-// Who may ask: each role may do what those before it may.
-enum class Role : std::uint8_t { kNone, kRead, kOperate, kAdmin };
+// Who may ask: each role may do what those before it may, but for reading, which is no right to send rows.
+enum class Role : std::uint8_t { kNone, kIngest, kRead, kOperate, kAdmin };
+[[nodiscard]] inline bool may_ingest(Role role) { return role != Role::kNone && role != Role::kRead; }
 
 // A request after matching.
 struct Call {

@@ -62,7 +62,7 @@ const std::vector<OptionSpec>& token_specs() {
   static const std::vector<OptionSpec> kSpecs = [] {
     std::vector<OptionSpec> specs = {option("name", OptionType::kText, "for the log"),
                                      option("sha256", OptionType::kText, "of the token: printf %s TOKEN | sha256sum"),
-                                     choice("role", {"read", "operate", "admin"}, "what it may do")};
+                                     choice("role", {"ingest", "read", "operate", "admin"}, "what it may do")};
     for (OptionSpec& spec : specs) spec.required = true;
     return specs;
   }();
@@ -151,9 +151,8 @@ class Reader {
     for (const char* name : {"metrics", "telemetry"})
       if (const Setting* unused = all.find(name))
         out_.diagnostics.warning(unused->span, "`" + std::string(name) + "` has no effect in this version");
-    if (const Setting* tls = all.find("tls"))
-      out_.diagnostics.error(
-          tls->span, "this version speaks no TLS; listen on loopback or a unix socket behind a proxy that does");
+    if (const Setting* tls = all.find("tls")) read_tls(*tls);
+    read_egress(all.find("allow_hosts"));
   }
 
  private:
@@ -189,6 +188,24 @@ class Reader {
     return out;
   }
 
+  void read_tls(const Setting& tls) {
+    text(tls, "cert", out_.config.tls.cert);
+    text(tls, "key", out_.config.tls.key);
+    text(tls, "client_ca", out_.config.tls.client_ca);
+    if (out_.config.tls.cert.empty()) {
+      out_.diagnostics.error(tls.span, "`tls` needs `cert`");
+      return;
+    }
+    if (auto made = net::TlsContext::make(out_.config.tls); !made)
+      out_.diagnostics.error(tls.span, made.error().message);
+  }
+  void read_egress(const Setting* allowed) {
+    auto policy = net::AddressPolicy::make(allowed ? texts(*allowed) : std::vector<std::string>());
+    if (policy)
+      out_.config.egress = std::make_shared<const net::AddressPolicy>(std::move(*policy));
+    else
+      out_.diagnostics.error(allowed->span, policy.error().message);
+  }
   void read_log(const Setting& log) {
     std::string level;
     std::string format;
@@ -301,6 +318,10 @@ const std::vector<OptionSpec>& config_specs() {
       section("llm", {}, "defaults of language-model components", true),
       option("watch", OptionType::kBool, "follow changes of the pipelines' files", "true"),
       option("allow_paths", OptionType::kTextList, "folders that pipelines may read beside their own"),
+      option(
+          "allow_hosts", OptionType::kTextList,
+          "names, addresses and networks (10.0.0.0/8, db.internal, *.internal) that HTTP connectors may reach beside "
+          "public ones"),
       option("allow_exec", OptionType::kBool, "pipelines may start programs"),
   };
   return kSpecs;

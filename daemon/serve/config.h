@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "config/option_spec.h"
+#include "connectors/net/address_policy.h"
+#include "connectors/net/tls_server.h"
 #include "daemon/log.h"
 #include "daemon/rest/auth.h"
 #include "engine/base/env.h"
@@ -42,6 +44,9 @@ struct ServeConfig {
   std::string listen = std::string(kListenDefault);
   AuthConfig auth;
   bool require_pipeline_auth = false;
+  net::TlsServerOptions tls;
+  // Where HTTP connectors of pipelines may connect to: public addresses, and these.
+  std::shared_ptr<const net::AddressPolicy> egress;
   std::uint32_t workers = 0;       // of pipelines that do not say; 0: one
   std::uint64_t memory_limit = 0;  // 0: none
   LogLevel log_level = LogLevel::kInfo;

@@ -52,7 +52,8 @@ std::string_view managed_state_text(Managed::State state) {
   return "failed";
 }
 
-Daemon::Daemon(const ServeConfig& config, Env env) : config_(config), env_(env), maker_(config, std::move(env)) {}
+Daemon::Daemon(const ServeConfig& config, Env env, ConnectorServices services)
+    : config_(config), env_(env), maker_(config, std::move(env), std::move(services)) {}
 
 Daemon::~Daemon() {
   stopping_ = true;

@@ -26,7 +26,7 @@ namespace thalweg::daemon {
 
 class Daemon : public PipelineSet, public PipelineControl {
  public:
-  Daemon(const ServeConfig& config, Env env);
+  Daemon(const ServeConfig& config, Env env, ConnectorServices services = {});
   ~Daemon() override;
   void start();                            // reads the folder and starts what it finds
   void begin_stop() { stopping_ = true; }  // changes that are under way give up

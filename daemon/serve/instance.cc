@@ -6,6 +6,8 @@
 #include "connectors/registry.h"
 #include "daemon/catalog_impl.h"
 #include "daemon/load.h"
+#include "daemon/log.h"
+#include "daemon/open_listeners.h"
 #include "daemon/persistence.h"
 
 namespace thalweg::daemon {
@@ -36,11 +38,11 @@ Instance::~Instance() {
   if (served) served->run->stop();
 }
 
-InstanceMaker::InstanceMaker(const ServeConfig& config, Env env)
+InstanceMaker::InstanceMaker(const ServeConfig& config, Env env, ConnectorServices services)
     : config_(config),
       env_(std::move(env)),
       catalog_(std::make_unique<ConnectorCatalog>(env_, FunctionPolicy{.allow_exec = config.allow_exec})),
-      connectors_(make_connector_factory()) {}
+      services_(std::move(services)) {}
 
 bool InstanceMaker::path_allowed(const std::string& pipeline_path, const std::string& path) const {
   std::string whole = absolute(path);
@@ -83,6 +85,18 @@ std::optional<Prepared> InstanceMaker::prepare(Definition definition, Outcome& o
     }
     return std::nullopt;
   }
+  if (config_.require_pipeline_auth)
+    for (const OpenListener& open : open_listeners(compiled.plan)) {
+      LineColumn at = compiled.files->locate(open.span);
+      outcome.result = Outcome::Result::kFailed;
+      outcome.code = "pipeline_auth_required";
+      outcome.reason =
+          definition.path + ":" + std::to_string(at.line) + ":" + std::to_string(at.column) + ": " + open.refusal;
+      outcome.line = at.line;
+      outcome.column = at.column;
+      outcome.diagnostics = outcome.reason + "\n";
+      return std::nullopt;
+    }
   plan::Plan plan = std::move(compiled.plan);
   plan.name = out.name;
   plan.terminate_on_error = compiled.settings.terminate_on_error.value_or(false);  // a daemon goes on; `run` does not
@@ -128,13 +142,20 @@ std::vector<std::string> output_identities(const plan::Plan& plan) {
 
 std::unique_ptr<Instance> InstanceMaker::make(Prepared prepared, const Instance* beside) {
   auto instance = std::make_unique<Instance>();
-  instance->sinks = std::make_unique<SwitchFactory>(*connectors_, beside != nullptr, config_.limits.reload_bytes);
+  instance->served = std::make_shared<ServedPipeline>();
+  ConnectorServices services = services_;
+  services.pipeline = prepared.name;
+  services.run = instance->served.get();
+  instance->connectors = make_connector_factory(std::move(services));
+  for (const OpenListener& open : open_listeners(*prepared.plan))
+    if (open.reachable) log(LogLevel::kWarning, open.warning, {{"pipeline", prepared.name}});
+  instance->sinks =
+      std::make_unique<SwitchFactory>(*instance->connectors, beside != nullptr, config_.limits.reload_bytes);
   if (beside) {
     // An output that is closed at the switch may be in the way of one that is opened: only without any is early safe.
     std::vector<std::string> before = output_identities(*beside->prepared.plan);
     if (std::ranges::includes(output_identities(*prepared.plan), before)) instance->sinks->open_early_except(before);
   }
-  instance->served = std::make_shared<ServedPipeline>();
   ServedPipeline& served = *instance->served;
   served.name = prepared.name;
   served.plan = prepared.plan;

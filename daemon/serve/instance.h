@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "connectors/services.h"
 #include "daemon/rest/pipelines.h"
 #include "daemon/serve/config.h"
 #include "daemon/rest/outcome.h"
@@ -35,6 +36,7 @@ struct Prepared {
 
 struct Instance {
   Prepared prepared;
+  std::unique_ptr<ConnectorFactory> connectors;
   std::unique_ptr<SwitchFactory> sinks;
   std::shared_ptr<ServedPipeline> served;
   ~Instance();  // ends the run first: the sinks belong to it
@@ -43,7 +45,8 @@ struct Instance {
 // Everything that definitions need to become runs.
 class InstanceMaker {
  public:
-  InstanceMaker(const ServeConfig& config, Env env);
+  // `services`: without what belongs to one run.
+  InstanceMaker(const ServeConfig& config, Env env, ConnectorServices services = {});
   // What is wrong goes into the outcome.
   [[nodiscard]] std::optional<Prepared> prepare(Definition definition, Outcome& outcome,
                                                 const plan::Plan* running = nullptr);
@@ -62,7 +65,7 @@ class InstanceMaker {
   const ServeConfig& config_;
   Env env_;
   std::unique_ptr<lang::Catalog> catalog_;
-  std::unique_ptr<ConnectorFactory> connectors_;
+  const ConnectorServices services_;
 };
 
 // `kept`, `rebuilt`, `added`, `removed` of operators, and what each output gets. Whether some output can only go on
