@@ -111,7 +111,7 @@ class Ingest {
     std::size_t ends_queued = 0;
     std::uint64_t next_order = 0;
     bool moved = false;
-    std::int64_t moved_ns = 0;  // since when
+    std::int64_t moved_ns = 0;    // since when
     std::uint64_t let_in = 0;     // transactions
     std::uint64_t committed = 0;  // of them
     std::string position;
