@@ -6,6 +6,7 @@
 #include <limits>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "daemon/testing/read_file.h"
 #include "daemon/testing/table_check.h"
@@ -177,9 +178,9 @@ enum class Restart : std::uint8_t {
 constexpr std::string_view restart_text(Restart how) {
   switch (how) {
     case Restart::kNone: break;
-    case Restart::kSnapshot: return " restarted from a snapshot";
-    case Restart::kLog: return " restarted from the log of commits";
-    case Restart::kWorkers: return " restarted with another number of workers";
+    case Restart::kSnapshot: return ", restarted from a snapshot";
+    case Restart::kLog: return ", restarted from the log of commits";
+    case Restart::kWorkers: return ", restarted with another number of workers";
   }
   return "";
 }
@@ -270,15 +271,6 @@ class CaseRun {
   Frontier seen_;
 };
 
-Failure run_plan(const TestCase& test, const FileTable& files, const plan::Plan& plan, const TestWorld& world,
-                 std::uint32_t workers) {
-  if (test.restarts.empty()) return CaseRun(test, files, plan, world, workers, Restart::kNone).run();
-  for (Restart how : {Restart::kSnapshot, Restart::kLog, Restart::kWorkers})
-    if (auto failure = CaseRun(test, files, plan, world, workers, how).run())
-      return std::string(restart_text(how).substr(1)) + ":\n" + *failure;
-  return std::nullopt;
-}
-
 // ---------------------------------------------------------------- compiling
 
 Result<ast::NodePtr> pipeline_tree(TestFile& file, const TestCase& test, const TestWorld& world,
@@ -317,22 +309,43 @@ std::vector<std::uint64_t> all_times(const plan::Plan& plan) {
   return some;
 }
 
+// A test that is run in several ways compiles its pipeline for each: functions of the user may keep something between
+// calls.
+Failure run_all_ways(const TestCase& test, const TestWorld& world, const FileTable& files,
+                     const std::function<plan::Plan()>& make_plan) {
+  for (std::uint32_t workers : world.workers.empty() ? test.workers : world.workers) {
+    std::vector<Restart> ways = {Restart::kNone};
+    if (!test.restarts.empty()) ways = {Restart::kSnapshot, Restart::kLog, Restart::kWorkers};
+    for (Restart how : ways) {
+      const plan::Plan plan = make_plan();
+      auto failure = CaseRun(test, files, plan, world, workers, how).run();
+      if (!failure) continue;
+      return "with " + std::to_string(workers) + (workers == 1 ? " worker" : " workers") +
+             std::string(restart_text(how)) + ":\n" + *failure;
+    }
+  }
+  return std::nullopt;
+}
+
 Failure compile_and_run(TestFile& file, const TestCase& test, const TestWorld& world) {
   lang::Diagnostics reading = test.pipeline_problems;
   auto tree = pipeline_tree(file, test, world, reading);
   if (!tree) return full_text(tree.error());
   lang::CompileResult compiled;
-  if (*tree && !reading.has_errors()) compiled = lang::compile_tree(*tree, file.files, compile_options(test, world));
+  const lang::CompileOptions options = compile_options(test, world);
+  if (*tree && !reading.has_errors()) compiled = lang::compile_tree(*tree, file.files, options);
   const lang::Diagnostics& found = reading.has_errors() ? reading : compiled.diagnostics;
   if (test.expect_error) return check_expected_error(*test.expect_error, found, *file.files);
   if (found.has_errors()) return lang::render_text(found, *file.files);
-  compiled.plan.terminate_on_error = compiled.settings.terminate_on_error.value_or(false);
   TestCase restarted = test;
   if (world.restarts && test.restarts.empty()) restarted.restarts = all_times(compiled.plan);
-  for (std::uint32_t workers : world.workers.empty() ? test.workers : world.workers)
-    if (auto failure = run_plan(restarted, *file.files, compiled.plan, world, workers))
-      return "with " + std::to_string(workers) + (workers == 1 ? " worker:\n" : " workers:\n") + *failure;
-  return std::nullopt;
+  bool first = true;
+  return run_all_ways(restarted, world, *file.files, [&] {
+    if (!std::exchange(first, false)) compiled = lang::compile_tree(*tree, file.files, options);
+    plan::Plan plan = std::move(compiled.plan);
+    plan.terminate_on_error = compiled.settings.terminate_on_error.value_or(false);
+    return plan;
+  });
 }
 
 }  // namespace
