@@ -103,12 +103,16 @@ std::string wrong_after(const Events& events, std::uint64_t time, const Multiset
 
 TEST_CASE("remembered answers go with their rows") {
   for (std::uint64_t seed = 1; seed <= kCasesDefault; ++seed) {
-    for (std::uint32_t workers : {1U, 2U, 3U}) {
+    for (std::uint32_t round = 0; round < 6; ++round) {
+      const std::uint32_t workers = round % 3 + 1;
       const Case one = random_case(seed);
-      const auto results = run_results(one.plan, one.result, workers);
+      Random random(seed * 7 + round);
+      std::vector<Restart> restarts;  // the second time it is saved and restored on its way
+      if (round >= 3) restarts = random_restarts(random, commit_times({&one.events}));
+      const auto results = run_results(one.plan, one.result, workers, restarts);
       for (std::uint64_t time : commit_times({&one.events})) {
         const auto got = results.find(time);
-        INFO("seed " << seed << ", workers " << workers << ", after " << time);
+        INFO("seed " << seed << ", workers " << workers << ", after " << time << " " << to_text(restarts));
         REQUIRE(got != results.end());
         CHECK(wrong_after(one.events, time, got->second) == "");
       }
