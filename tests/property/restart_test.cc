@@ -9,7 +9,7 @@
 namespace thalweg::testing {
 namespace {
 
-constexpr std::uint64_t kCasesDefault = 40;
+constexpr std::uint64_t kCasesDefault = 12;
 
 struct Pipeline {
   const char* name;

@@ -149,7 +149,6 @@ std::string compare_after_commits(const plan::Plan& plan, NodeId result, const s
   for (std::uint32_t round = 0; round < 5; ++round) {
     std::uint32_t workers = round % 3 + 1;
     std::vector<Restart> restarts;
-    if (round >= 3 && !can_be_saved(plan)) break;
     if (round >= 3) restarts = random_restarts(random, times);
     auto results = run_results(plan, result, workers, restarts);
     if (auto failed = results.find(0); failed != results.end()) return failed->second.begin()->first;

@@ -66,13 +66,6 @@ Result<RestartedRun> run_with_restarts(const plan::Plan& plan, RunOptions option
   return out;
 }
 
-bool can_be_saved(const plan::Plan& plan) {
-  return std::ranges::all_of(plan.nodes, [](const plan::Node& node) {
-    const OperatorDescriptor* descriptor = find_operator(plan::operator_name(node.params));
-    return !descriptor || descriptor->stateless || descriptor->state_version > 0;
-  });
-}
-
 std::vector<Restart> random_restarts(Random& random, const std::vector<std::uint64_t>& times) {
   std::vector<Restart> out;
   std::vector<std::uint64_t> points;

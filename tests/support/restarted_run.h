@@ -27,8 +27,6 @@ struct RestartedRun {
 Result<RestartedRun> run_with_restarts(const plan::Plan& plan, RunOptions options,
                                        const std::vector<Restart>& restarts);
 
-// Every operator of the plan says how it is saved.
-[[nodiscard]] bool can_be_saved(const plan::Plan& plan);
 // One to three restarts at some of the times (or the end), each with 1 to 3 workers.
 [[nodiscard]] std::vector<Restart> random_restarts(Random& random, const std::vector<std::uint64_t>& times);
 [[nodiscard]] std::string to_text(const std::vector<Restart>& restarts);
