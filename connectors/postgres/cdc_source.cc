@@ -121,7 +121,7 @@ CdcSource::CdcSource(const plan::Source& source, ReadSettings settings)
       shared_(std::make_shared<ReadShared>(std::move(settings), source.name)),
       upsert_(source.upsert) {}
 
-void CdcSource::durable_up_to(const std::string& position) {
+void CdcSource::on_durable(const std::string& position) {
   const auto at = Position::from(position);
   if (!at) return;
   Lsn known = durable_.load();
@@ -132,6 +132,7 @@ void CdcSource::durable_up_to(const std::string& position) {
 Result<void> CdcSource::run(SourceContext& context) {
   if (!shared_->settings.dead_letters.empty())
     TRY(shared_->policy.open_dead_letters(context.env(), shared_->settings.dead_letters));
+  keeps_positions_ = context.keeps_positions();
   if (!context.resume_position().empty()) {
     last_ = Position::from(context.resume_position());
     if (!last_)

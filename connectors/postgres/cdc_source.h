@@ -25,8 +25,7 @@ class CdcSource final : public Source {
  public:
   CdcSource(const plan::Source& source, ReadSettings settings);
   Result<void> run(SourceContext& context) override;
-  // What may be confirmed to the server. Any thread.
-  void durable_up_to(const std::string& position);
+  void on_durable(const std::string& position) override;
 
  private:
   // A part of a transaction that was handed over before the connection broke.

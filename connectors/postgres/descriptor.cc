@@ -68,6 +68,7 @@ ConnectorDescriptor reader() {
               .options = postgres::read_options(),
               .upsert_by_default = true};
   out.make_source = make_reader;
+  out.delivery = Delivery::kExactlyOnce;
   out.probe = [](const Setting& args, Env& env) -> Result<void> {
     const ReadSettings settings = TRY(ReadSettings::from(args, ""));
     auto connection = TRY(postgres::Connection::open(settings.access, env));
@@ -85,6 +86,7 @@ ConnectorDescriptor writer(std::string name, std::string doc, std::string exampl
               .doc = std::move(doc),
               .example = std::move(example),
               .options = postgres::write_options(snapshot)};
+  out.delivery = Delivery::kExactlyOnce;
   out.make_sink = [snapshot](const plan::Output& output, const Schema& schema, Env&) -> Result<std::unique_ptr<Sink>> {
     auto settings = TRY(WriteSettings::from(output.args, schema, output.name, snapshot));
     return std::make_unique<postgres::PostgresSink>(std::move(settings), schema);

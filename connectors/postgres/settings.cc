@@ -206,6 +206,7 @@ Result<WriteSettings> WriteSettings::from(const Setting& args, const Schema& sch
                                             : InitMode::kDefault;
   s.batch_rows_max = static_cast<std::size_t>(read.integer("max_batch_size", 0));
   s.exactly_once = read.text("delivery") == "exactly_once";
+  s.at_least_once = read.text("delivery") == "at_least_once";
   s.sort_by = TRY(columns_of(read, "sort_by", schema));
   TRY(take_bad_rows(read, s.bad_rows, s.dead_letters));
   s.key = TRY(columns_of(read, read.has("primary_key") ? "primary_key" : "table_key", schema));
@@ -327,9 +328,8 @@ std::vector<OptionSpec> write_options(bool snapshot) {
                  .min = 1});
   out.push_back({.name = "delivery",
                  .type = OptionType::kEnum,
-                 .fallback = "at_least_once",
                  .doc = "`exactly_once` keeps the last commit in the table `thalweg_commits`, in the transaction that "
-                        "writes its rows",
+                        "writes its rows; so it is where the pipeline keeps state, unless this says `at_least_once`",
                  .choices = {"at_least_once", "exactly_once"}});
   add_bad_rows(out, "rows that do not fit the table: `dead_letter` keeps them, `skip` drops them, `fail` ends the run");
   return out;

@@ -49,7 +49,8 @@ struct WriteSettings {
   std::vector<std::uint32_t> key;  // columns; snapshots
   std::vector<std::uint32_t> sort_by;
   std::size_t batch_rows_max = 0;  // rows of one COPY; 0: all of a commit
-  bool exactly_once = false;
+  bool exactly_once = false;       // asked for; else it is done where state is kept
+  bool at_least_once = false;      // asked for
   BadRowPolicy::Action bad_rows = BadRowPolicy::Action::kLog;
   std::string dead_letters;
 

@@ -66,7 +66,7 @@ void pause(std::int64_t ns) { std::this_thread::sleep_for(std::chrono::nanosecon
 
 // ---------------------------------------------------------------- the marker
 
-Result<void> CommitMarker::take_over(Connection& connection, std::uint64_t generation) {
+Result<void> CommitMarker::take_over(Connection& connection, std::uint64_t generation, bool anew) {
   const std::string table = table_.quoted();
   TRY(
       connection.run(fmt::format("CREATE TABLE IF NOT EXISTS {} (pipeline text NOT NULL, sink text NOT NULL, "
@@ -74,6 +74,9 @@ Result<void> CommitMarker::take_over(Connection& connection, std::uint64_t gener
                                  table)));
   TRY(connection.run(fmt::format("INSERT INTO {} VALUES ($1, $2, 0, 0) ON CONFLICT DO NOTHING", table),
                      {pipeline_, sink_}));
+  if (anew)
+    TRY(connection.run(fmt::format("UPDATE {} SET commit = 0 WHERE pipeline = $1 AND sink = $2", table),
+                       {pipeline_, sink_}));
   const Rows taken = TRY(connection.run(
       fmt::format("UPDATE {} SET generation = CASE WHEN $3::bigint = 0 THEN generation + 1 ELSE $3::bigint END "
                   "WHERE pipeline = $1 AND sink = $2 AND ($3::bigint = 0 OR generation <= $3::bigint) "
@@ -81,8 +84,14 @@ Result<void> CommitMarker::take_over(Connection& connection, std::uint64_t gener
                   table),
       {pipeline_, sink_, std::to_string(generation)}));
   if (taken.size() != 1)
-    return fail(Code::kPermission,
-                fmt::format("a newer run writes to this table (`{}` has a later generation)", table_.text()));
+    return fail(
+        Error{Code::kPermission,
+              fmt::format("a newer run writes to this table (`{}` has a later generation)", table_.text()),
+              {},
+              {{fmt::format("if the pipeline's state was removed on purpose: DELETE FROM {} WHERE pipeline = {} AND "
+                            "sink = {}",
+                            table, quoted_literal(pipeline_), quoted_literal(sink_)),
+                {}}}});
   generation_ = static_cast<std::uint64_t>(taken.number(0, 0));
   last_ = static_cast<std::uint64_t>(taken.number(0, 1));
   return {};
@@ -128,12 +137,21 @@ Result<void> PostgresSink::connect_patiently(std::int64_t patience_ns) {
 Result<void> PostgresSink::open(const SinkContext& context) {
   env_ = context.env;
   name_ = context.name;
+  tell_ = context.reject;
+  goes_on_ = context.resume_from > 0;
   if (!settings_.dead_letters.empty()) TRY(policy_.open_dead_letters(*env_, settings_.dead_letters));
   TRY(connect_patiently(kOpenPatienceNs));
   TRY(prepare_table());
-  if (settings_.exactly_once) {
-    marker_.emplace(TableName{settings_.table.schema, kMarkerTable}, std::string("default"), name_);
-    TRY(marker_->take_over(*connection_, 0));
+  const bool keeps_state = !context.state_path.empty();
+  if (settings_.exactly_once && !keeps_state)
+    return fail(Error{Code::kInvalidPipeline,
+                      "`delivery: exactly_once` needs a pipeline that keeps state",
+                      {},
+                      {{"give it a `persistence_config`", {}}}});
+  if (context.exactly_once || (keeps_state && !settings_.at_least_once)) {
+    marker_.emplace(TableName{settings_.table.schema, kMarkerTable},
+                    context.pipeline.empty() ? std::string("default") : context.pipeline, name_);
+    TRY(marker_->take_over(*connection_, context.generation, made_new_ && settings_.init == InitMode::kReplace));
   }
   return prepare_session();
 }
@@ -157,7 +175,7 @@ Result<void> PostgresSink::create_table() {
     columns += std::string(columns.empty() ? "" : ", ") + "\"time\" BIGINT NOT NULL, \"diff\" SMALLINT NOT NULL";
   }
   const std::string name = settings_.table.quoted();
-  const bool replace = settings_.init == InitMode::kReplace;
+  const bool replace = settings_.init == InitMode::kReplace && !goes_on_;
   TRY(connection_->run(fmt::format("BEGIN; {}CREATE TABLE {}{} ({}); COMMIT",
                                    replace ? "DROP TABLE IF EXISTS " + name + "; " : "",
                                    replace ? "" : "IF NOT EXISTS ", name, columns)));
@@ -167,7 +185,9 @@ Result<void> PostgresSink::create_table() {
 
 Result<void> PostgresSink::prepare_table() {
   auto table = TRY(describe_table(*connection_, settings_.table));
-  const bool make = settings_.init == InitMode::kReplace || (!table && settings_.init == InitMode::kCreateIfNotExists);
+  // A restart goes on with its table.
+  const bool replace = settings_.init == InitMode::kReplace && !goes_on_;
+  const bool make = replace || (!table && settings_.init != InitMode::kDefault);
   if (make) {
     TRY(create_table());
     table = TRY(describe_table(*connection_, settings_.table));
@@ -285,6 +305,15 @@ Result<void> PostgresSink::prepare_session() {
   merge_deletions_ =
       fmt::format("{} AND NOT EXISTS (SELECT FROM {} u WHERE {})", merge_only_deletions_, kStageUpserts, both);
   return {};
+}
+
+std::optional<std::uint64_t> PostgresSink::last_commit() const {
+  return marker_ ? std::optional(marker_->last()) : std::nullopt;
+}
+
+Delivery PostgresSink::delivery() const {
+  if (marker_) return Delivery::kExactlyOnce;
+  return settings_.snapshot ? Delivery::kEffectivelyOnce : Delivery::kAtLeastOnce;
 }
 
 // ---------------------------------------------------------------- writing

@@ -27,8 +27,9 @@ class CommitMarker {
  public:
   CommitMarker(TableName table, std::string pipeline, std::string sink)
       : table_(std::move(table)), pipeline_(std::move(pipeline)), sink_(std::move(sink)) {}
-  // Takes over from older runs, which can write no more. `generation` 0: one more than that of the row.
-  [[nodiscard]] Result<void> take_over(Connection& connection, std::uint64_t generation);
+  // Takes over from older runs, which can write no more. `generation` 0: one more than that of the row. `anew`: the
+  // output begins again, nothing of it is there.
+  [[nodiscard]] Result<void> take_over(Connection& connection, std::uint64_t generation, bool anew);
   // Part of a transaction. kPermission: a newer run has taken over.
   [[nodiscard]] Result<void> advance(Connection& connection, std::uint64_t commit);
   [[nodiscard]] Result<std::uint64_t> read(Connection& connection) const;
@@ -51,6 +52,8 @@ class PostgresSink final : public Sink {
   Result<void> write(std::uint64_t commit, const Batch& batch) override;
   Result<void> end(std::uint64_t commit) override;
   Result<void> close(bool complete) override;
+  [[nodiscard]] std::optional<std::uint64_t> last_commit() const override;
+  [[nodiscard]] Delivery delivery() const override;
 
  private:
   enum class Stage : std::uint8_t { kNone, kTable, kUpserts, kDeletions };
@@ -84,6 +87,7 @@ class PostgresSink final : public Sink {
   BadRowPolicy policy_;
   std::unique_ptr<Connection> connection_;
   std::optional<CommitMarker> marker_;
+  bool goes_on_ = false;   // earlier starts of the pipeline have written here
   bool made_new_ = false;  // the table was made by us
 
   std::vector<EncodedColumn> columns_;

@@ -140,6 +140,10 @@ StaticSource::StaticSource(const plan::Source& source, ReadSettings settings)
     : source_(source), shared_(std::make_shared<ReadShared>(std::move(settings), source.name)) {}
 
 Result<void> StaticSource::run(SourceContext& context) {
+  if (!context.resume_position().empty()) {
+    context.warn("an earlier run of this pipeline has read the table; `mode: static` reads it once");
+    return {};
+  }
   if (!shared_->settings.dead_letters.empty())
     TRY(shared_->policy.open_dead_letters(context.env(), shared_->settings.dead_letters));
   TableInfo table;
@@ -151,7 +155,7 @@ Result<void> StaticSource::run(SourceContext& context) {
   const bool whole = TRY(read_table(shared_, table, "", context));
   if (std::string lost = shared_->policy.take_write_error(); !lost.empty())
     return fail(Code::kIo, "bad rows can no longer be kept: " + lost);
-  if (whole) context.commit();
+  if (whole) context.commit(context.keeps_positions() ? "read" : "");
   return {};
 }
 

@@ -77,6 +77,7 @@ Result<WriteSettings> write_settings(const Setting& args, const Schema& schema, 
            : init == "create_if_not_exists" ? sqlite::InitMode::kCreateIfNotExists
                                             : sqlite::InitMode::kDefault;
   s.exactly_once = read.text("delivery") == "exactly_once";
+  s.at_least_once = read.text("delivery") == "at_least_once";
   s.sort_by = TRY(columns_of(read, "sort_by", schema));
   TRY(take_bad_rows(read, s.bad_rows, s.dead_letters));
   s.key = TRY(columns_of(read, read.has("primary_key") ? "primary_key" : "table_key", schema));
@@ -151,6 +152,7 @@ ConnectorDescriptor reader() {
                      .type = OptionType::kInt,
                      .doc = "accepted for compatibility; queues are bounded by bytes"});
   options.push_back({.name = "debug_data", .type = OptionType::kAny, .doc = "accepted for compatibility; not used"});
+  out.delivery = Delivery::kExactlyOnce;
   out.make_source = [](const plan::Source& source, Env&) -> Result<std::unique_ptr<Source>> {
     return std::make_unique<sqlite::SqliteSource>(source, TRY(read_settings(source.args)));
   };
@@ -203,10 +205,11 @@ ConnectorDescriptor writer() {
                      .min = 1});
   options.push_back({.name = "delivery",
                      .type = OptionType::kEnum,
-                     .fallback = "at_least_once",
                      .doc = "`exactly_once` keeps the last commit in the table `thalweg_commits`, in the transaction "
-                            "that writes its rows",
+                            "that writes its rows; so it is where the pipeline keeps state, unless this says "
+                            "`at_least_once`",
                      .choices = {"at_least_once", "exactly_once"}});
+  out.delivery = Delivery::kExactlyOnce;
   out.make_sink = [](const plan::Output& output, const Schema& schema, Env&) -> Result<std::unique_ptr<Sink>> {
     return std::make_unique<sqlite::SqliteSink>(TRY(write_settings(output.args, schema, output.name)), schema);
   };

@@ -16,7 +16,6 @@ namespace thalweg::sqlite {
 namespace {
 
 constexpr const char* kMarkerTable = "thalweg_commits";
-constexpr const char* kPipeline = "default";
 constexpr int kAttemptsMax = 5;
 constexpr std::uint64_t kRejectedShown = 10;
 
@@ -24,10 +23,19 @@ constexpr std::uint64_t kRejectedShown = 10;
 
 Result<void> SqliteSink::open(const SinkContext& context) {
   if (!settings_.dead_letters.empty()) TRY(policy_.open_dead_letters(*context.env, settings_.dead_letters));
+  tell_ = context.reject;
+  goes_on_ = context.resume_from > 0;
+  const bool keeps_state = !context.state_path.empty();
+  if (settings_.exactly_once && !keeps_state)
+    return fail(Error{Code::kInvalidPipeline,
+                      "`delivery: exactly_once` needs a pipeline that keeps state",
+                      {},
+                      {{"give it a `persistence_config`", {}}}});
+  exactly_once_ = context.exactly_once || (keeps_state && !settings_.at_least_once);
   database_.emplace(TRY(Database::open(settings_.path, Database::Mode::kWrite)));
   TRY(prepare_table());
   TRY(prepare_statements());
-  if (settings_.exactly_once) TRY(take_over());
+  if (exactly_once_) TRY(take_over(context));
   return {};
 }
 
@@ -48,14 +56,14 @@ Result<void> SqliteSink::create_table() const {
     columns += std::string(columns.empty() ? "" : ", ") + "\"time\" INTEGER NOT NULL, \"diff\" INTEGER NOT NULL";
   }
   const std::string name = quoted_name(settings_.table);
-  const bool replace = settings_.init == InitMode::kReplace;
+  const bool replace = settings_.init == InitMode::kReplace && !goes_on_;
   return database_->run(fmt::format("BEGIN IMMEDIATE; {}CREATE TABLE IF NOT EXISTS {} ({}); COMMIT",
                                     replace ? "DROP TABLE IF EXISTS " + name + "; " : "", name, columns));
 }
 
 Result<void> SqliteSink::prepare_table() {
   auto table = TRY(describe_table(*database_, settings_.table));
-  if (settings_.init == InitMode::kReplace || (!table && settings_.init == InitMode::kCreateIfNotExists)) {
+  if ((settings_.init == InitMode::kReplace && !goes_on_) || (!table && settings_.init != InitMode::kDefault)) {
     TRY(create_table());
     table = TRY(describe_table(*database_, settings_.table));
   }
@@ -144,32 +152,42 @@ Result<void> SqliteSink::prepare_statements() {
 }
 
 // The mark of the last commit; whoever had it before writes no more.
-Result<void> SqliteSink::take_over() {
+Result<void> SqliteSink::take_over(const SinkContext& context) {
+  const std::string pipeline = context.pipeline.empty() ? "default" : context.pipeline;
   TRY(database_->run(
       fmt::format("CREATE TABLE IF NOT EXISTS {} (pipeline TEXT NOT NULL, sink TEXT NOT NULL, generation "
                   "INTEGER NOT NULL, \"commit\" INTEGER NOT NULL, PRIMARY KEY (pipeline, sink))",
                   kMarkerTable)));
-  auto taken = TRY(database_->prepare(fmt::format(
-      "INSERT INTO {} VALUES (?1, ?2, 1, 0) ON CONFLICT (pipeline, sink) DO UPDATE SET generation = generation + 1 "
-      "RETURNING generation, \"commit\"",
-      kMarkerTable)));
-  taken.bind(1, kPipeline);
+  const bool anew = settings_.init == InitMode::kReplace && !goes_on_;
+  auto taken = TRY(database_->prepare(
+      fmt::format("INSERT INTO {0} VALUES (?1, ?2, max(1, ?3), 0) ON CONFLICT (pipeline, sink) DO UPDATE SET "
+                  "generation = iif(?3 = 0, generation + 1, ?3), \"commit\" = iif(?4, 0, \"commit\") "
+                  "WHERE ?3 = 0 OR generation <= ?3 RETURNING generation, \"commit\"",
+                  kMarkerTable)));
+  taken.bind(1, pipeline);
   taken.bind(2, settings_.name);
-  if (!TRY(taken.step())) return fail(Code::kIo, "the mark of the last commit cannot be read");
+  taken.bind(3, static_cast<std::int64_t>(context.generation));
+  taken.bind(4, anew ? 1 : 0);
+  if (!TRY(taken.step()))
+    return fail(Error{
+        Code::kPermission,
+        fmt::format("a newer run writes to '{}' (`{}` has a later generation)", settings_.path, kMarkerTable),
+        {},
+        {{fmt::format("if the pipeline's state was removed on purpose, delete its row from `{}`", kMarkerTable), {}}}});
   generation_ = static_cast<std::uint64_t>(taken.number(0));
   last_commit_ = static_cast<std::uint64_t>(taken.number(1));
   TRY(taken.run());
   advance_.emplace(TRY(database_->prepare(fmt::format(
       "UPDATE {} SET \"commit\" = ?1 WHERE pipeline = ?2 AND sink = ?3 AND generation = ?4 AND \"commit\" < ?1",
       kMarkerTable))));
-  advance_->bind(2, kPipeline);
+  advance_->bind(2, pipeline);
   advance_->bind(3, settings_.name);
   advance_->bind(4, static_cast<std::int64_t>(generation_));
   return {};
 }
 
 Result<void> SqliteSink::begin(std::uint64_t commit) {
-  skipping_ = settings_.exactly_once && commit <= last_commit_;
+  skipping_ = exactly_once_ && commit <= last_commit_;
   commit_batches_.clear();
   again_ = false;
   return {};
@@ -197,6 +215,7 @@ bool SqliteSink::acceptable(std::uint64_t commit, const Batch& batch, std::size_
     policy_.apply(record);
     if (++rejected_ <= kRejectedShown)
       std::fprintf(stderr, "%s: a row is left out: %s\n", settings_.name.c_str(), located_message(record).c_str());
+    if (tell_) tell_(std::move(record));
     return false;
   }
   return true;
@@ -268,7 +287,7 @@ Result<void> SqliteSink::write_all(std::uint64_t commit) {
     }
   }
   if (policy_.failed()) return fail(Code::kBadData, "a row does not fit the table (`on_bad_row: fail`)");
-  if (settings_.exactly_once) {
+  if (exactly_once_) {
     advance_->bind(1, static_cast<std::int64_t>(commit));
     TRY(advance_->run());
     if (database_->changes() != 1)

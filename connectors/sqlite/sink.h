@@ -25,7 +25,8 @@ struct WriteSettings {
   InitMode init = InitMode::kDefault;
   std::vector<std::uint32_t> key;
   std::vector<std::uint32_t> sort_by;
-  bool exactly_once = false;
+  bool exactly_once = false;   // asked for; else it is done where state is kept
+  bool at_least_once = false;  // asked for
   BadRowPolicy::Action bad_rows = BadRowPolicy::Action::kLog;
   std::string dead_letters;
 };
@@ -39,13 +40,20 @@ class SqliteSink final : public Sink {
   Result<void> write(std::uint64_t commit, const Batch& batch) override;
   Result<void> end(std::uint64_t commit) override;
   Result<void> close(bool complete) override;
+  [[nodiscard]] std::optional<std::uint64_t> last_commit() const override {
+    return exactly_once_ ? std::optional(last_commit_) : std::nullopt;
+  }
+  [[nodiscard]] Delivery delivery() const override {
+    if (exactly_once_) return Delivery::kExactlyOnce;
+    return settings_.snapshot ? Delivery::kEffectivelyOnce : Delivery::kAtLeastOnce;
+  }
 
  private:
   [[nodiscard]] Result<void> prepare_table();
   [[nodiscard]] Result<void> check_table(const TableInfo& table);
   [[nodiscard]] Result<void> create_table() const;
   [[nodiscard]] Result<void> prepare_statements();
-  [[nodiscard]] Result<void> take_over();
+  [[nodiscard]] Result<void> take_over(const SinkContext& context);
   [[nodiscard]] Result<void> write_all(std::uint64_t commit);
   [[nodiscard]] Result<void> insert(std::uint64_t commit, const Batch& batch, std::size_t row);
   [[nodiscard]] Result<void> merge(std::uint64_t commit, const Batch& batch);
@@ -58,6 +66,9 @@ class SqliteSink final : public Sink {
   std::optional<Database> database_;
   std::optional<Statement> insert_, delete_, advance_;
   std::vector<Batch> commit_batches_;
+  std::function<void(BadRecord)> tell_;
+  bool exactly_once_ = false;
+  bool goes_on_ = false;  // earlier starts of the pipeline have written here
   std::uint64_t generation_ = 0;
   std::uint64_t last_commit_ = 0;
   bool skipping_ = false;

@@ -65,9 +65,13 @@ Result<void> SqliteSource::prepare(const Database& database) {
 
 Result<void> SqliteSource::run(SourceContext& context) {
   if (!settings_.dead_letters.empty()) TRY(policy_.open_dead_letters(context.env(), settings_.dead_letters));
+  if (!context.resume_position().empty() && settings_.is_static) {
+    context.warn("an earlier run of this pipeline has read the table; `mode: static` reads it once");
+    return {};
+  }
   const Database database = TRY(Database::open(settings_.path, Database::Mode::kRead));
   TRY(prepare(database));
-  if (!context.resume_position().empty() && !settings_.is_static) {
+  if (!context.resume_position().empty()) {
     if (!source_.upsert)
       return fail(Error{Code::kInvalidPipeline,
                         "without a primary key in the schema, `io.sqlite.read` cannot go on after a restart",
