@@ -221,11 +221,34 @@ class Compilation {
     suggest(diagnostic, entry.key, names);
   }
 
+  // The peer's application of slides says what it is made of, and not how: `sources`, `retriever_factory` and
+  // `search_topk` are a store of slides that is searched.
+  void find_slides() {
+    const ast::Entry* sources = result_.root->find("sources");
+    const ast::Entry* factory = result_.root->find("retriever_factory");
+    if (sources == nullptr || factory == nullptr || result_.diagnostics.has_errors()) return;
+    std::string text =
+        "!xpacks.llm.question_answering.DeckRetriever\n"
+        "indexer: !xpacks.llm.document_store.SlidesDocumentStore\n"
+        "  docs: $sources\n"
+        "  parser: !xpacks.llm.parsers.SlideParser {}\n"
+        "  retriever_factory: $retriever_factory\n";
+    if (result_.root->find("search_topk") != nullptr) text += "search_topk: $search_topk\n";
+    const FileId file = result_.files->add("the application of slides", std::move(text));
+    ast::NodePtr node = read_yaml(*result_.files, file, result_.diagnostics);
+    if (node == nullptr) return;
+    const ObjectPtr made = evaluator_.evaluate({node.get(), scope_});
+    roots_.push_back(std::move(node));
+    if (const Instance* instance = made->as_instance(); instance != nullptr && instance->made != nullptr)
+      components_.emplace_back(sources, made);
+  }
+
   // Routes of document stores and question answering. Where both are there the store is part of the other.
   void serve_components() {
     for (const auto& [entry, value] : undecided_)
       if (const Instance* instance = value->as_instance(); instance != nullptr && instance->made != nullptr)
         components_.emplace_back(entry, value);
+    if (components_.empty()) find_slides();
     const bool any_answers = std::any_of(components_.begin(), components_.end(), [](const auto& component) {
       return answers_questions(*component.second->as_instance());
     });

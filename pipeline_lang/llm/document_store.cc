@@ -293,16 +293,16 @@ void add_store_components(Components& out) {
   out.push_back(table_component(prefix + "retrieve_query", args,
                                 "The chunks that a document store finds for each query (`query`, `k`, "
                                 "`metadata_filter`, `filepath_globpattern`): `result`, a json list.",
-                                "!" + prefix + "retrieve_query {store: $store, queries: $queries}", build_retrieve,
+                                "!" + prefix + "retrieve_query {store: $store, queries: $searches}", build_retrieve,
                                 {prefix + "DocumentStore.retrieve_query", "DocumentStore.retrieve_query"}));
   out.push_back(table_component(prefix + "inputs_query", args,
                                 "The metadata of the documents of a store, as `result`, for each query "
                                 "(`metadata_filter`, `filepath_globpattern`, `return_status`).",
-                                "!" + prefix + "inputs_query {store: $store, queries: $queries}", build_inputs,
+                                "!" + prefix + "inputs_query {store: $store, queries: $searches}", build_inputs,
                                 {prefix + "DocumentStore.inputs_query", "DocumentStore.inputs_query"}));
   out.push_back(table_component(prefix + "statistics_query", args,
                                 "How many documents a store has and how new they are, as `result`, for each query.",
-                                "!" + prefix + "statistics_query {store: $store, queries: $queries}", build_statistics,
+                                "!" + prefix + "statistics_query {store: $store, queries: $searches}", build_statistics,
                                 {prefix + "DocumentStore.statistics_query", "DocumentStore.statistics_query"}));
 }
 

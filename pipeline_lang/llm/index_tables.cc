@@ -464,13 +464,13 @@ void add_index_components(Components& out) {
           {"columns"})};
   out.push_back(table_component(
       "indexing.query_as_of_now", args, "What an index finds for each query when it comes; never revised.",
-      "!indexing.query_as_of_now {retriever: $index, queries: $queries, query_column: text, select: [text, {found: "
+      "!indexing.query_as_of_now {retriever: $index, queries: $queries, query_column: word, select: [word, {found: "
       "right.title}]}",
       [](Builder& b, const Call& call) { return build_query(b, call, false); }, {"DataIndex.query_as_of_now"}));
   out.push_back(table_component(
       "indexing.query", args, "What an index finds for each query, kept up to date as its table changes.",
       "!indexing.query {retriever: !indexing.TantivyBM25Factory {}, data: $docs, data_column: text, queries: $queries, "
-      "query_column: text}",
+      "query_column: word}",
       [](Builder& b, const Call& call) { return build_query(b, call, true); }, {"DataIndex.query"}));
 }
 

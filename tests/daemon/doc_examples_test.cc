@@ -46,6 +46,13 @@ constexpr std::string_view kTables = R"(
   $set: $people
   $gone: !filter {table: $people, where: city == "d"}
   $words: !select {table: $t, columns: {word: name}}
+  $docs: !table_from_rows {schema: !schema {title: str, text: str, data: str}, rows: [[a, b, c]]}
+  $searches: !select {table: $t, columns: {query: name}}
+  $questions: !select {table: $t, columns: {prompt: name}}
+  $index: !indexing.DataIndex {data_table: $docs, inner_index: !indexing.TantivyBM25 {data_column: text}}
+  $store: !xpacks.llm.DocumentStore {docs: $docs, retriever_factory: !indexing.TantivyBM25Factory {}}
+  $model: !udf.lua {source: "function model(messages, options) return 'x' end", returns: str | None}
+  $answerer: !xpacks.llm.BaseRAGQuestionAnswerer {indexer: $store, llm: $model}
   $schema: !schema {a: str, b: int}
   $s: !schema {id: int, w: str}
 )";
