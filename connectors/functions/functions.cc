@@ -45,7 +45,7 @@ std::string function_text(const plan::FunctionSpec& spec) {
 std::expected<plan::UserFunctionPtr, plan::FunctionError> make_function(const plan::FunctionSpec& spec,
                                                                         const FunctionPolicy& policy) {
   if (spec.kind == "lua") return functions::make_lua(spec, function_text(spec));
-  if (spec.kind == "http") return functions::make_http(spec, function_text(spec));
+  if (spec.kind == "http") return functions::make_http(spec, function_text(spec), policy.egress);
   plan::FunctionError wrong;
   if (spec.kind == "exec" && policy.allow_exec) return functions::make_exec(spec, function_text(spec));
   wrong.message = spec.kind == "exec" ? "pipelines may not start programs here"

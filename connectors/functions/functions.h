@@ -5,13 +5,16 @@
 #pragma once
 
 #include <expected>
+#include <memory>
 
+#include "connectors/net/address_policy.h"
 #include "engine/plan/user_function.h"
 
 namespace thalweg {
 
 struct FunctionPolicy {
-  bool allow_exec = true;  // off where pipelines come from others
+  bool allow_exec = true;                            // off where pipelines come from others
+  std::shared_ptr<const net::AddressPolicy> egress;  // where `!udf.http` may connect to; null: anywhere
 };
 
 // Checks what can be checked without starting anything (U1): options, the syntax of Lua sources.

@@ -78,7 +78,8 @@ bool is_header(std::string_view text) {
 
 }  // namespace
 
-std::expected<plan::UserFunctionPtr, plan::FunctionError> make_http(const plan::FunctionSpec& spec, std::string text) {
+std::expected<plan::UserFunctionPtr, plan::FunctionError> make_http(const plan::FunctionSpec& spec, std::string text,
+                                                                    std::shared_ptr<const net::AddressPolicy> egress) {
   const SettingReader read(spec.options);
   auto options = remote_options(spec.options, {});
   if (!options) return std::unexpected(std::move(options.error()));
@@ -95,6 +96,7 @@ std::expected<plan::UserFunctionPtr, plan::FunctionError> make_http(const plan::
   net::HttpPoolOptions pool;
   pool.tls.ca_file = read.text("ca_file");
   pool.idle_max = options->capacity;
+  pool.policy = std::move(egress);
   return make_remote(spec, *options,
                      std::make_unique<HttpTransport>(std::move(*url), std::move(headers), std::move(pool)),
                      std::move(text));

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "connectors/functions/remote_options.h"
+#include "connectors/net/address_policy.h"
 #include "engine/plan/user_function.h"
 
 namespace thalweg::functions {
@@ -41,7 +42,7 @@ class Transport {
 
 [[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_exec(const plan::FunctionSpec& spec,
                                                                                   std::string text);
-[[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_http(const plan::FunctionSpec& spec,
-                                                                                  std::string text);
+[[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_http(
+    const plan::FunctionSpec& spec, std::string text, std::shared_ptr<const net::AddressPolicy> egress);
 
 }  // namespace thalweg::functions

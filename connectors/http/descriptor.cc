@@ -70,7 +70,7 @@ Result<std::unique_ptr<Source>> make_rest(const plan::Source& source, Env& env, 
   const auto server = web::QueryServer::make(std::move(options), services.web);
   route.handle = [server](web::Exchange exchange) { server->handle(std::move(exchange)); };
   auto held = TRY(services.web->add(std::move(route)));
-  return std::make_unique<web::RestSource>(source, std::move(held), server);
+  return std::make_unique<web::RestSource>(source, std::move(held), server, deletes_completed(source.args));
 }
 
 ConnectorDescriptor rest_connector() {

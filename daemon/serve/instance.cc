@@ -41,7 +41,8 @@ Instance::~Instance() {
 InstanceMaker::InstanceMaker(const ServeConfig& config, Env env, ConnectorServices services)
     : config_(config),
       env_(std::move(env)),
-      catalog_(std::make_unique<ConnectorCatalog>(env_, FunctionPolicy{.allow_exec = config.allow_exec})),
+      catalog_(std::make_unique<ConnectorCatalog>(
+          env_, FunctionPolicy{.allow_exec = config.allow_exec, .egress = config.egress})),
       services_(std::move(services)) {}
 
 bool InstanceMaker::path_allowed(const std::string& pipeline_path, const std::string& path) const {
