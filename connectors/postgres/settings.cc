@@ -159,8 +159,8 @@ std::string quoted_literal(std::string_view text) {
 std::string TableName::quoted() const { return quoted_name(schema) + '.' + quoted_name(table); }
 
 std::string Access::place() const {
-  const auto get = [&](std::string_view name, const char* fallback) {
-    const std::string* value = parameter(*this, name);
+  const auto get = [&](std::string_view key, const char* fallback) {
+    const std::string* value = parameter(*this, key);
     return value != nullptr ? *value : std::string(fallback);
   };
   return fmt::format("{}@{}:{}/{}", get("user", "?"), get("host", "localhost"), get("port", "5432"),

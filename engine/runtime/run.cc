@@ -433,6 +433,7 @@ class RunImpl : public Run {
   }
   [[nodiscard]] bool caught_up() const override {
     std::lock_guard lock(shared_.mutex);
+    if (shared_.failure) return false;
     if (shared_.caught_up) return true;
     if (!shared_.source_nodes.empty() && !shared_.all_idle_ns) return false;
     auto oldest = shared_.ingest->oldest_waiting_ns();
