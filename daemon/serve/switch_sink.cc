@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "engine/plan/fingerprint.h"
+#include "engine/types/batch_bytes.h"
 
 namespace thalweg::daemon {
 namespace {
@@ -14,18 +15,6 @@ Batch with_keys(Batch batch) {
   batch.materialise_keys();
   if (batch.keys.absent()) batch.keys = KeyColumn(std::vector<Key>(batch.num_rows));
   return batch;
-}
-
-std::uint64_t bytes_of(const Batch& batch) {
-  std::uint64_t bytes = batch.num_rows * (sizeof(Key) + sizeof(Diff));
-  for (const Column& column : batch.columns) {
-    bytes += column.size() * phys_bytes(column.phys());
-    if (column.phys() != Phys::kView) continue;
-    Cells<StrView> views = column.views();
-    for (std::size_t i = 0; i < column.size(); ++i)
-      if (!views[i].is_inline()) bytes += views[i].size();
-  }
-  return bytes;
 }
 
 Batch negated(Batch batch) {

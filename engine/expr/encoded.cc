@@ -2,28 +2,10 @@
 
 #include <cstring>
 
+#include "engine/types/encoding_marks.h"
+
 namespace thalweg::expr {
 namespace {
-
-enum Mark : std::uint8_t {
-  kMarkNone = 0x00,
-  kMarkBool,
-  kMarkInt,
-  kMarkFloat,
-  kMarkPointer,
-  kMarkStr,
-  kMarkBytes,
-  kMarkTuple,
-  kMarkIntArray,
-  kMarkFloatArray,
-  kMarkNaive,
-  kMarkUtc,
-  kMarkDuration,
-  kMarkJson,
-  kMarkUuid,
-  kMarkError,
-  kMarkPending,
-};
 
 std::uint64_t u64_at(std::string_view bytes, std::size_t at) {
   ENSURE(at + 8 <= bytes.size());

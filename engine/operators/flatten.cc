@@ -2,7 +2,7 @@
 //
 // One row per element of a list, tuple, array (first axis), text (characters) or json array. New keys are those of
 // parts of the row. A cell that has no elements by its nature (a json object, None) yields nothing and is logged.
-#include "engine/expr/json_elements.h"
+#include "engine/expr/json_access.h"
 #include "engine/operators/registry.h"
 #include "engine/types/encoding.h"
 
@@ -56,7 +56,12 @@ class Flatten : public Operator {
     switch (type_.kind()) {
       case Kind::kStr: append_characters(cell, out); return true;
       case Kind::kJson:
-        return expr::for_each_json_element(cell, [&](std::string_view element) { out.push_text(element); });
+        if (expr::json_kind(cell) != expr::JsonKind::kArray) return false;
+        expr::json_each(cell, [&](std::string_view element) {
+          out.push_text(element);
+          return true;
+        });
+        return true;
       default: break;
     }
     Value value = decode_all(cell);

@@ -4,6 +4,8 @@
 #include <set>
 #include <numeric>
 
+#include "engine/types/batch_bytes.h"
+
 namespace thalweg {
 
 namespace {
@@ -12,18 +14,6 @@ std::vector<Type> types_of(const Schema& schema) {
   std::vector<Type> types;
   for (const ColumnSpec& column : schema.columns) types.push_back(column.type);
   return types;
-}
-
-std::size_t bytes_of(const Batch& batch) {
-  std::size_t bytes = batch.num_rows * (sizeof(Key) + sizeof(Diff));
-  for (const Column& column : batch.columns) {
-    bytes += column.size() * phys_bytes(column.phys());
-    if (column.phys() != Phys::kView) continue;
-    Cells<StrView> views = column.views();
-    for (std::size_t i = 0; i < column.size(); ++i)
-      if (!views[i].is_inline()) bytes += views[i].size();
-  }
-  return bytes;
 }
 
 constexpr std::uint64_t kDone = ~std::uint64_t{0};

@@ -6,30 +6,11 @@
 #include <cstring>
 
 #include "engine/base/ensure.h"
+#include "engine/types/encoding_marks.h"
 
 namespace thalweg {
 
 namespace {
-
-enum Mark : std::uint8_t {
-  kMarkNone = 0x00,
-  kMarkBool,
-  kMarkInt,
-  kMarkFloat,
-  kMarkPointer,
-  kMarkStr,
-  kMarkBytes,
-  kMarkTuple,
-  kMarkIntArray,
-  kMarkFloatArray,
-  kMarkNaive,
-  kMarkUtc,
-  kMarkDuration,
-  kMarkJson,
-  kMarkUuid,
-  kMarkError,
-  kMarkPending,
-};
 
 void put_u64(std::uint64_t v, std::string& out) {
   char bytes[8];

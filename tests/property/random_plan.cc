@@ -281,7 +281,7 @@ class PlanMaker {
     NodeId input{static_cast<std::uint32_t>(plan_.nodes.size() - 1)};
     if (random_.chance(30)) input = copied(input);
     const Schema& from = schema_of(input);
-    plan::ExprPtr condition = comparison(from);
+    plan::ExprPtr condition = random_.chance(50) ? comparison(from) : band(from);
     for (std::size_t n = random_.below(3); n > 0; --n)
       condition = plan::special(
           plan::ExprKind::kAnd,
@@ -315,6 +315,34 @@ class PlanMaker {
     const plan::ExprPtr other = random_.chance(30) ? plan::column(random_.one_of(same), type)
                                                    : plan::literal(random_value(random_, type), type);
     return plan::call(name, {column, other}, Kind::kBool);
+  }
+
+  // One column between two others, or two ranges that overlap: where they are of both sides, an interval join.
+  plan::ExprPtr band(const Schema& from) {
+    std::vector<std::uint32_t> ordered;
+    for (std::uint32_t i = 0; i < from.size(); ++i)
+      if (from.columns[i].type.is_number()) ordered.push_back(i);
+    if (ordered.empty()) return comparison(from);
+    const Kind kind = from.columns[random_.one_of(ordered)].type.kind();
+    std::erase_if(ordered, [&](std::uint32_t i) { return from.columns[i].type.kind() != kind; });
+    const auto end = [&] {
+      const std::uint32_t index = random_.one_of(ordered);
+      const Type& type = from.columns[index].type;
+      const plan::ExprPtr column = plan::column(index, type);
+      if (random_.chance(60)) return column;
+      return plan::call("add", {column, plan::literal(random_value(random_, Type(kind)), Type(kind))}, type);
+    };
+    const plan::ExprPtr middle = end();
+    const plan::ExprPtr second = random_.chance(70) ? middle : end();
+    const auto at_most = [&](const plan::ExprPtr& low, const plan::ExprPtr& high) {
+      const bool optional = low->type.optional() || high->type.optional();
+      const plan::ExprPtr holds =
+          plan::call(random_.chance(80) ? "le" : "lt", {low, high}, Type(Kind::kBool, optional));
+      if (!optional) return holds;
+      return plan::special(plan::ExprKind::kCoalesce, {holds, plan::literal(Value::of(false), Kind::kBool)},
+                           Kind::kBool);
+    };
+    return plan::special(plan::ExprKind::kAnd, {at_most(end(), middle), at_most(second, end())}, Kind::kBool);
   }
 
   // The table seen through expressions that give exactly these types.

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <functional>
 #include <map>
+#include <set>
 
 #include "tests/support/reference_eval.h"
 #include "engine/base/int128.h"
@@ -83,6 +84,10 @@ Value call(const plan::Expr& expr, const Row& row, const Key& key) {
   for (const plan::ExprPtr& arg : expr.args) args.push_back(evaluate(*arg, row, key));
   for (const Value& arg : args)
     if (arg.is_error()) return Value::error();
+  static const std::set<std::string> kNoneThrough{"add", "sub", "mul", "lt", "le", "gt", "ge"};
+  if (kNoneThrough.contains(expr.function))
+    for (const Value& arg : args)
+      if (arg.is_none()) return Value::none();
   if (expr.function == "cast" && expr.type.is(Kind::kFloat) && !args[0].is_none()) return Value::of(as_number(args[0]));
   if (expr.function == "cast") return args[0];
   auto found = functions().find(expr.function);

@@ -64,6 +64,11 @@ class TimeAxis {
     else
       out.push_int(order);
   }
+  // Nothing is before this.
+  [[nodiscard]] std::int64_t first() const {
+    return is_float_ ? order_of_float(-std::numeric_limits<double>::infinity())
+                     : std::numeric_limits<std::int64_t>::min();
+  }
   [[nodiscard]] bool is_float() const { return is_float_; }
 
  private:

@@ -19,7 +19,9 @@ std::uint32_t TimedRows::insert(const Batch& batch, std::size_t row, std::uint32
   index_.insert(entry(id));
   if (lower_ != upper_) {
     std::int64_t from = order(id), to = upper(id);
-    if (axis_.is_float()) {
+    if (from == axis_.first()) {
+      some_unbounded_ = true;
+    } else if (axis_.is_float()) {
       double length = float_of_order(to) - float_of_order(from);
       if (length > longest_real_) longest_real_ = length;
     } else if (to > from) {

@@ -5,6 +5,7 @@
 // T1  A row taken out of the order stays readable until erase(): retractions of this commit still need its cells.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <vector>
@@ -62,6 +63,10 @@ class TimedRows {
   template <class F>
   void for_each_overlap(std::uint32_t group, std::int64_t lower, std::int64_t upper, F&& f) const {
     if (upper < lower) return;
+    if (some_unbounded_)
+      for (auto at = index_.seek(first_of(group, axis_.first()));
+           at && at->group == group && at->order == axis_.first(); at.next())
+        if (this->upper(at->row) >= lower) f(at->row);
     for (auto at = index_.seek(first_of(group, seek_from(lower))); at && at->group == group && at->order <= upper;
          at.next())
       if (lower_ == upper_ || (this->upper(at->row) >= lower && this->upper(at->row) >= at->order)) f(at->row);
@@ -87,7 +92,7 @@ class TimedRows {
     std::int64_t from = axis_.minus(lower, length);
     if (axis_.is_float())
       from = order_of_float(std::nextafter(float_of_order(from), -std::numeric_limits<double>::infinity()));
-    return from;
+    return some_unbounded_ ? std::max(from, axis_.first() + 1) : from;
   }
 
   RowStore rows_;
@@ -96,8 +101,9 @@ class TimedRows {
   std::uint32_t lower_, upper_;
   TimeAxis axis_;
   std::vector<std::uint32_t> groups_;  // by row
-  std::int64_t longest_whole_ = 0;     // of all ranges seen
+  std::int64_t longest_whole_ = 0;     // of all ranges seen that have a beginning
   double longest_real_ = 0;
+  bool some_unbounded_ = false;  // ranges from the first time on were seen: they are looked for apart
 };
 
 }  // namespace thalweg::operators

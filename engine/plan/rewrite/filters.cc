@@ -4,69 +4,12 @@
 #include <optional>
 
 #include "engine/plan/fingerprint.h"
+#include "engine/plan/rewrite/conditions.h"
 #include "engine/plan/rewrite/rewrite.h"
 
 namespace thalweg::plan {
 
 namespace {
-
-// Compares without ever raising an error of its own (ERROR cells only pass through).
-bool is_silent_call(const std::string& name) {
-  constexpr std::string_view kNames[] = {"eq", "ne", "lt", "le", "gt", "ge", "is_none", "is_not_none", "not"};
-  return std::ranges::find(kNames, name) != std::end(kNames);
-}
-
-bool is_silent(const Expr& expr) {
-  switch (expr.kind) {
-    case ExprKind::kColumn:
-    case ExprKind::kKey:
-    case ExprKind::kLiteral: return true;
-    case ExprKind::kCall:
-      if (!is_silent_call(expr.function)) return false;
-      break;
-    case ExprKind::kAnd:
-    case ExprKind::kOr:
-    case ExprKind::kIf:
-    case ExprKind::kCoalesce:
-    case ExprKind::kRequire:
-    case ExprKind::kFillError: break;
-  }
-  return std::ranges::all_of(expr.args, [](const ExprPtr& arg) { return is_silent(*arg); });
-}
-
-// The parts of a chain of `and`, in order. A part may move as long as those before it raise nothing: they would be
-// asked first.
-void split(const ExprPtr& condition, std::vector<ExprPtr>& parts) {
-  if (condition->kind != ExprKind::kAnd) {
-    parts.push_back(condition);
-    return;
-  }
-  for (const ExprPtr& arg : condition->args) split(arg, parts);
-}
-
-std::vector<ExprPtr> movable_parts(const ExprPtr& condition) {
-  std::vector<ExprPtr> parts;
-  split(condition, parts);
-  auto loud = std::ranges::find_if(parts, [](const ExprPtr& part) { return !is_silent(*part); });
-  parts.erase(loud, parts.end());
-  return parts;
-}
-
-constexpr std::uint32_t kNowhere = 0xFFFFFFFFU;
-
-// The expression over other columns, if each of its columns has a place there.
-ExprPtr moved(const ExprPtr& expr, const std::vector<std::uint32_t>& place) {
-  std::vector<bool> used(place.size(), false);
-  bool key = false;
-  collect_columns(*expr, used, key);
-  if (key) return nullptr;
-  bool any = false;
-  for (std::size_t c = 0; c < place.size(); ++c) {
-    if (used[c] && place[c] == kNowhere) return nullptr;
-    any |= used[c];
-  }
-  return any ? remap_columns(expr, place) : nullptr;
-}
 
 // A filter that goes before one input of a node.
 struct Before {
@@ -88,7 +31,11 @@ class FilterMover {
       const Node& node = plan_.nodes[i];
       const auto* filter = std::get_if<Filter>(&node.params);
       if (!filter) continue;
-      for (const ExprPtr& part : movable_parts(filter->condition)) push(part, node.inputs[0], node);
+      // A part may move as long as those before it raise nothing: they would be asked first.
+      for (const ExprPtr& part : conjuncts(filter->condition)) {
+        if (!is_silent(*part)) break;
+        push(part, node.inputs[0], node);
+      }
     }
   }
   [[nodiscard]] const Before* before(NodeId node, std::size_t port) const {
@@ -104,10 +51,7 @@ class FilterMover {
     if (const auto* project = std::get_if<Project>(&node.params)) {
       bool silent = std::ranges::all_of(project->exprs, [](const ExprPtr& expr) { return is_silent(*expr); });
       if (!silent) return false;
-      std::vector<std::uint32_t> place;
-      for (const ExprPtr& expr : project->exprs)
-        place.push_back(expr->kind == ExprKind::kColumn ? expr->column : kNowhere);
-      ExprPtr below = moved(condition, place);
+      ExprPtr below = moved(condition, places_before(*project));
       return below && push(below, node.inputs[0], filter);
     }
     const auto* join = std::get_if<Join>(&node.params);
@@ -124,12 +68,7 @@ class FilterMover {
     std::size_t end = split_at + plan_.node(node.inputs[1]).schema.size();
     for (std::size_t side : {std::size_t{0}, std::size_t{1}}) {
       if (!sides[side]) continue;
-      std::vector<std::uint32_t> place;
-      for (std::uint32_t index : join.emit) {
-        bool mine = side == 0 ? index < split_at : index >= split_at && index < end;
-        place.push_back(mine ? index - static_cast<std::uint32_t>(side == 0 ? 0 : split_at) : kNowhere);
-      }
-      ExprPtr below = moved(condition, place);
+      ExprPtr below = moved(condition, places_in_side(join.emit, side, split_at, end));
       if (!below) continue;
       if (!push(below, node.inputs[side], filter)) {
         Before& place_here = before_[{node.id.value, side}];

@@ -69,8 +69,10 @@ std::vector<NodeId> merge_equal_nodes(Plan& plan) {
 
 std::vector<NodeId> rewrite(Plan& plan, const std::set<Key>& kept) {
   std::vector<NodeId> now = merge_equal_nodes(plan);
-  std::vector<NodeId> then = move_filters(plan, kept);
-  for (NodeId& id : now) id = then[id.value];
+  for (auto step : {move_filters, join_by_bands}) {
+    std::vector<NodeId> then = step(plan, kept);
+    for (NodeId& id : now) id = then[id.value];
+  }
   return now;
 }
 
