@@ -95,6 +95,10 @@ std::string unread_fields(const plan::Source& source) {
   return out;
 }
 
+std::string range_text(const Schema& schema, std::uint32_t lower, std::uint32_t upper) {
+  return lower == upper ? names_of(schema, {lower}) : "[" + names_of(schema, {lower, upper}) + "]";
+}
+
 std::string detail_of(const plan::Node& node, const Schema& input, const Schema& other) {
   if (const auto* source = std::get_if<plan::Source>(&node.params)) return unread_fields(*source);
   if (const auto* project = std::get_if<plan::Project>(&node.params)) return expr_list(project->exprs, node.schema);
@@ -115,6 +119,13 @@ std::string detail_of(const plan::Node& node, const Schema& input, const Schema&
     static constexpr const char* kHow[] = {"inner", "left", "right", "outer"};
     return std::string(kHow[static_cast<int>(join->how)]) + "; " + names_of(input, join->left_on) + " = " +
            names_of(other, join->right_on);
+  }
+  if (const auto* join = std::get_if<plan::IntervalJoin>(&node.params)) {
+    std::string text = join->left_on.empty()
+                           ? std::string()
+                           : names_of(input, join->left_on) + " = " + names_of(other, join->right_on) + "; ";
+    return text + range_text(input, join->left_lower, join->left_upper) + " meets " +
+           range_text(other, join->right_lower, join->right_upper);
   }
   return {};
 }
@@ -249,7 +260,12 @@ std::string graph_json(const GraphView& graph, const std::vector<OperatorStatus>
       if (status.node.value != node.id) continue;
       json.key("live").begin_object().field("rows_in", status.rows_in).field("rows_out", status.rows_out);
       json.field("busy_ns", status.busy_ns).field("state_rows", status.state.rows);
-      json.field("state_bytes", status.state.bytes).field("late_rows", status.state.late_rows).end_object();
+      json.field("state_bytes", status.state.bytes).field("late_rows", status.state.late_rows);
+      if (node.op == "iterate") {
+        json.field("rounds", status.state.rounds).field("last_rounds", status.state.last_rounds);
+        json.field("round_rows", status.state.round_rows);
+      }
+      json.end_object();
     }
     json.end_object();
   }

@@ -1,5 +1,8 @@
+#include <algorithm>
 #include <cstdio>
 #include <map>
+#include <string>
+#include <vector>
 
 #include "daemon/client/client.h"
 #include "daemon/commands/commands.h"
@@ -38,15 +41,29 @@ int explain_running(const ExplainArgs& args, const Env& env) {
     std::string& text = inputs[edge["to"].get<std::uint64_t>()];
     text += (text.empty() ? "" : ", ") + edge["from"].dump();
   }
-  TextTable table({"ID", "OPERATOR", "NAME", "INPUTS", "ROWS IN", "ROWS OUT", "STATE ROWS", "STATE", "TIME"});
-  for (const json& node : (*graph)["operators"]) {
-    json live = node.value("live", json::object());
+  auto live_of = [](const json& node) { return node.value("live", json::object()); };
+  const json& operators = (*graph)["operators"];
+  bool any_loop = std::ranges::any_of(operators, [&](const json& node) { return live_of(node).contains("rounds"); });
+  std::vector<std::string> heads{"ID",       "OPERATOR",   "NAME",  "INPUTS", "ROWS IN",
+                                 "ROWS OUT", "STATE ROWS", "STATE", "TIME"};
+  if (any_loop) heads.insert(heads.end(), {"ROUNDS", "LAST ROUNDS", "ROUND ROWS"});
+  TextTable table(heads);
+  for (const json& node : operators) {
+    json live = live_of(node);
     auto number = [&](const char* name) { return live.value(name, std::uint64_t{0}); };
-    table.add({node["id"].dump(), node.value("operator", ""), node.value("label", ""),
-               inputs[node["id"].get<std::uint64_t>()], std::to_string(number("rows_in")),
-               std::to_string(number("rows_out")), std::to_string(number("state_rows")),
-               short_bytes(static_cast<double>(number("state_bytes"))),
-               short_seconds(static_cast<double>(number("busy_ns")) / 1e9)});
+    std::vector<std::string> line{node["id"].dump(),
+                                  node.value("operator", ""),
+                                  node.value("label", ""),
+                                  inputs[node["id"].get<std::uint64_t>()],
+                                  std::to_string(number("rows_in")),
+                                  std::to_string(number("rows_out")),
+                                  std::to_string(number("state_rows")),
+                                  short_bytes(static_cast<double>(number("state_bytes"))),
+                                  short_seconds(static_cast<double>(number("busy_ns")) / 1e9)};
+    if (any_loop)
+      for (const char* name : {"rounds", "last_rounds", "round_rows"})
+        line.push_back(live.contains(name) ? std::to_string(number(name)) : "");
+    table.add(std::move(line));
   }
   std::fputs(table.text().c_str(), stdout);
   return kExitOk;

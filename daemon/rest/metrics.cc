@@ -248,6 +248,8 @@ void append_pipeline_metrics(const std::vector<std::shared_ptr<ServedPipeline>>&
                   [](const OperatorStatus& s) { return s.state.bytes; });
   operator_family(all, "thalweg_operator_late_rows_total", "counter", "Rows dropped behind a cutoff", text,
                   [](const OperatorStatus& s) { return s.state.late_rows; });
+  operator_family(all, "thalweg_operator_rounds_total", "counter", "Rounds a loop has run", text,
+                  [](const OperatorStatus& s) { return s.state.rounds; });
 }
 
 void append_http_metrics(const std::vector<Route>& routes, const Api::RouteCount* counts,

@@ -152,6 +152,9 @@ class Iterate : public Operator {
       size.rows += inner.rows;
       size.bytes += inner.bytes;
     }
+    size.rounds = rounds_;
+    size.last_rounds = last_rounds_;
+    size.round_rows = round_rows_;
     for (const InputLog& log : logs_) size.bytes += log.bytes();
     return size;
   }
@@ -213,9 +216,10 @@ class Iterate : public Operator {
   std::deque<Output> outputs_;                    // by node
   std::vector<std::vector<Reader>> readers_;
   std::uint64_t round_ = 0;
-  std::vector<std::vector<Batch>> inputs_;   // staged, by port
-  std::vector<Batch> constants_round_;       // by port: what LoopInput gives in the round to run
-  std::vector<Batch> variables_;             // by variable: its difference in the round to run
+  std::uint64_t rounds_ = 0, last_rounds_ = 0, round_rows_ = 0;  // see StateSize
+  std::vector<std::vector<Batch>> inputs_;                       // staged, by port
+  std::vector<Batch> constants_round_;                           // by port: what LoopInput gives in the round to run
+  std::vector<Batch> variables_;                                 // by variable: its difference in the round to run
   std::vector<bool> distinct_;               // by variable: its next value gives no row twice in a round
   std::vector<std::vector<Batch>> results_;  // by variable: of `next` in the round just run
   std::vector<Batch> total_;                 // differences of the output variable, all rounds
@@ -342,6 +346,9 @@ void Iterate::close(OperatorContext& context) {
     }
     run_round(*round);
     advance_variables(*round);
+    ++rounds_;
+    last_rounds_ = *round + 1;
+    for (const Batch& change : variables_) round_rows_ += change.num_rows;
     std::optional<std::uint64_t> next = next_round(*round);
     // A round that nothing feeds, but in which history is due, starts with empty variables.
     round = next;

@@ -51,7 +51,10 @@ struct DataError {
 struct StateSize {
   std::uint64_t rows = 0;
   std::uint64_t bytes = 0;
-  std::uint64_t late_rows = 0;  // dropped behind a cutoff, since the start
+  std::uint64_t late_rows = 0;    // dropped behind a cutoff, since the start
+  std::uint64_t rounds = 0;       // of a loop: run since the start
+  std::uint64_t last_rounds = 0;  // run in the last commit that changed anything
+  std::uint64_t round_rows = 0;   // changes of variables that went into a next round, since the start
 };
 
 class OperatorContext {

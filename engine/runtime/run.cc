@@ -782,6 +782,9 @@ std::vector<OperatorStatus> RunImpl::operators() const {
       status.state.rows += counter.state_rows;
       status.state.bytes += counter.state_bytes;
       status.state.late_rows += counter.late_rows;
+      status.state.rounds += counter.rounds;  // one worker runs a loop
+      status.state.last_rounds += counter.last_rounds;
+      status.state.round_rows += counter.round_rows;
     }
     out.push_back(status);
   }

@@ -44,6 +44,9 @@ struct NodeCounters {
   std::atomic<std::uint64_t> state_rows{0};
   std::atomic<std::uint64_t> state_bytes{0};
   std::atomic<std::uint64_t> late_rows{0};
+  std::atomic<std::uint64_t> rounds{0};
+  std::atomic<std::uint64_t> last_rounds{0};
+  std::atomic<std::uint64_t> round_rows{0};
 };
 
 struct RunShared {

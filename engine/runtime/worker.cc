@@ -374,6 +374,9 @@ void Worker::finish_commit(const CommitSpec& spec) {
     counter.state_rows.store(state.rows, std::memory_order_relaxed);
     counter.state_bytes.store(state.bytes, std::memory_order_relaxed);
     counter.late_rows.store(state.late_rows, std::memory_order_relaxed);
+    counter.rounds.store(state.rounds, std::memory_order_relaxed);
+    counter.last_rounds.store(state.last_rounds, std::memory_order_relaxed);
+    counter.round_rows.store(state.round_rows, std::memory_order_relaxed);
   }
   if (wants_odd) shared_.odd_wanted.fetch_add(1);
   std::int64_t now = shared_.env.clock->monotonic_ns();

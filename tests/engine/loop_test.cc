@@ -1,6 +1,8 @@
 // What loops are built on: reducers of extremes, histories, rows sorted into parts; and what ends a loop that does not.
 #include <catch2/catch.hpp>
 #include <map>
+#include <memory>
+#include <optional>
 #include <random>
 
 #include "engine/operators/loop/history.h"
@@ -140,7 +142,10 @@ TEST_CASE("many rows come back part by part, few as they came, none lost") {
   }
 }
 
-TEST_CASE("a loop without a fixpoint ends the run with an error that says so") {
+namespace {
+
+// One row whose number grows by one in every round.
+plan::Plan counting_plan(std::optional<std::uint64_t> limit) {
   plan::Plan body;
   plan::Node input;
   input.schema = ints(1);
@@ -168,23 +173,46 @@ TEST_CASE("a loop without a fixpoint ends the run with an error that says so") {
   iterate.body = std::make_shared<plan::Plan>(std::move(body));
   iterate.next = {grown};
   iterate.loop_inputs = {variable};
+  iterate.limit = limit;
   loop.params = std::move(iterate);
   NodeId result = plan.add(std::move(loop));
   plan::Node out;
   out.inputs = {result};
   out.params = plan::Export{.name = "out", .indexes = {}, .retain_ns = {}};
   plan.add(std::move(out));
+  return plan;
+}
 
-  NoConnectors connectors;
-  Env env = real_env();
+std::unique_ptr<Run> run_to_its_end(const plan::Plan& plan) {
+  static NoConnectors connectors;
+  static Env env = real_env();
   RunOptions options;
   options.workers = 1;
   auto run = Run::start(plan, options, connectors, env);
   REQUIRE(run);
   REQUIRE((*run)->wait(120'000'000'000));
-  REQUIRE((*run)->failure());
-  CHECK((*run)->failure()->message.find("100000 rounds") != std::string::npos);
-  CHECK((*run)->failure()->message.find("limit") != std::string::npos);
+  return std::move(*run);
+}
+
+}  // namespace
+
+TEST_CASE("a loop without a fixpoint ends the run with an error that says so") {
+  auto run = run_to_its_end(counting_plan(std::nullopt));
+  REQUIRE(run->failure());
+  CHECK(run->failure()->message.find("100000 rounds") != std::string::npos);
+  CHECK(run->failure()->message.find("limit") != std::string::npos);
+}
+
+TEST_CASE("a loop tells how many rounds it has run and how many rows went into the next") {
+  auto run = run_to_its_end(counting_plan(7));
+  REQUIRE(!run->failure());
+  std::vector<OperatorStatus> operators = run->operators();
+  REQUIRE(operators.size() == 3);
+  const StateSize& loop = operators[1].state;
+  CHECK(loop.rounds == 7);
+  CHECK(loop.last_rounds == 7);
+  CHECK(loop.round_rows == 14);  // one row goes and one comes in each
+  CHECK(operators[0].state.rounds == 0);
 }
 
 }  // namespace thalweg
