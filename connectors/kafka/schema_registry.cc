@@ -50,6 +50,26 @@ std::string json_type(const Type& type) {
   return {};
 }
 
+// `{name: value}`, or a list of `{key: name, value: value}`.
+Result<void> read_headers(const Setting& settings, RegistrySettings& out) {
+  const Setting* given = settings.find("headers");
+  if (given == nullptr || given->is_null()) return {};
+  if (const Setting::Map* map = given->as_map())
+    for (const auto& [name, value] : *map) out.headers.emplace_back(name, config::as_text(value).value_or(""));
+  if (given->as_map() != nullptr) return {};
+  if (given->as_list() == nullptr)
+    return fail(Code::kInvalidPipeline, "`headers` is `{name: value}`, or a list of `{key: name, value: value}`",
+                given->span);
+  for (const Setting& entry : *given->as_list()) {
+    const SettingReader pair(entry);
+    if (pair.text("key").empty())
+      return fail(Code::kInvalidPipeline, "`headers` is `{name: value}`, or a list of `{key: name, value: value}`",
+                  entry.span);
+    out.headers.emplace_back(pair.text("key"), pair.text("value"));
+  }
+  return {};
+}
+
 }  // namespace
 
 config::OptionSpec registry_option() {
@@ -92,9 +112,7 @@ Result<std::optional<RegistrySettings>> RegistrySettings::from(const SettingRead
     out.authorization = "Basic ";
     append_base64(user + ":" + read.text("password"), out.authorization);
   }
-  if (const Setting* headers = read.map("headers"))
-    for (const auto& [name, value] : *headers->as_map())
-      out.headers.emplace_back(name, config::as_text(value).value_or(""));
+  TRY(read_headers(*map, out));
   out.timeout_ms = read.integer("timeout", 10'000'000'000) / 1'000'000;
   return std::optional(std::move(out));
 }

@@ -204,6 +204,7 @@ Result<ReadSettings> ReadSettings::from(std::string_view connector, const Settin
   TRY(read_start(read, given.start, s));
   TRY(read_bad_rows(read, s));
   s.start_timeout_ns = read.integer("start_timeout", 30'000 * kMs);
+  s.commit_interval_ns = read.integer("commit_interval", 20 * kMs);
   s.partition_check_ns = read.integer("partition_check_interval", 30'000 * kMs);
   if (const Setting* nested = read.map("kafka_settings")) {
     if (const std::string group = SettingReader(*nested).text("consumer_group"); !group.empty()) {
@@ -301,6 +302,12 @@ std::vector<OptionSpec> read_options(bool debezium) {
        .type = OptionType::kBool,
        .fallback = "true",
        .doc = "commit positions to the consumer group, if one is given, for tools that look there"},
+      {.name = "commit_interval",
+       .type = OptionType::kDuration,
+       .fallback = "20ms",
+       .doc = "in steady traffic, messages of this long are one commit; one that comes after a quiet time is committed "
+              "at once",
+       .min = 0},
       {.name = "on_bad_row",
        .type = OptionType::kEnum,
        .doc = "`dead_letter` keeps bad messages, `skip` only logs them, `fail` ends the run",

@@ -36,6 +36,7 @@ struct ReadSettings {
   Offsets start_offsets;      // of these partitions, whatever `start` says
   std::int64_t start_timeout_ns = 0;
   std::int64_t partition_check_ns = 0;
+  std::int64_t commit_interval_ns = 0;
   BadRowPolicy::Action on_bad_row = BadRowPolicy::Action::kLog;
   std::string dead_letter;  // a path, or empty
 

@@ -43,16 +43,18 @@ Result<void> KafkaSource::run(SourceContext& context) {
   consumer_ = TRY(Consumer::open(settings.client));
   TRY(start(context));
   std::vector<rd_kafka_message_t*> messages(kMessagesMax);
-  while (!context.stopping() && !all_done()) {
-    const std::size_t count = consumer_->take(messages, kPollMs);
+  while (!context.stopping() && !torn_ && !all_done()) {
+    const std::size_t count = consumer_->take(messages, poll_ms(context));
     TRY(take(std::span(messages).first(count), context));
+    commit_if_due(context);
     if (const std::string lost = shared_->policy->take_write_error(); !lost.empty())
       return fail(Code::kIo, "bad messages can no longer be kept: " + lost);
     if (shared_->policy->failed()) return {};
-    if (count == 0) context.idle();
+    if (count == 0 && !open_) context.idle();
     TRY(look_around(context));
   }
-  if (settings.is_static && all_done()) context.commit(position().to_text());
+  if (torn_) return {};
+  if (open_ || (settings.is_static && all_done())) context.commit(position().to_text());
   if (settings.commits_group_offsets) consumer_->commit_for_information(next_of(readings_));
   return {};
 }
@@ -234,11 +236,29 @@ Result<void> KafkaSource::take(std::span<rd_kafka_message_t*> messages, SourceCo
   if (shared_->avro)
     for (const Reading* reading : touched) TRY(fetch_schemas(*reading, context));
   for (Reading* reading : touched)
-    if (!deliver(*reading, context)) return {};
+    if (!deliver(*reading, context)) {
+      torn_ = true;
+      return {};
+    }
   if (touched.empty()) return {};
-  moved_ = true;
-  if (!is_static()) context.commit(position().to_text());
+  moved_ = open_ = true;
   return {};
+}
+
+void KafkaSource::commit_if_due(SourceContext& context) {
+  const std::int64_t now = context.env().clock->monotonic_ns();
+  if (is_static() || !open_ || now - last_commit_ns_ < shared_->settings.commit_interval_ns) return;
+  context.commit(position().to_text());
+  open_ = false;
+  last_commit_ns_ = now;
+}
+
+// Until the transaction at work is due, else until it is time to see whether the run stops.
+int KafkaSource::poll_ms(SourceContext& context) const {
+  if (!open_ || is_static()) return kPollMs;
+  const std::int64_t now = context.env().clock->monotonic_ns();
+  const std::int64_t left = last_commit_ns_ + shared_->settings.commit_interval_ns - now;
+  return static_cast<int>(std::clamp<std::int64_t>((left + kMs - 1) / kMs, 0, kPollMs));
 }
 
 // The registry is asked here, so that no worker waits for it.

@@ -9,7 +9,7 @@
 // K3  While deliver() blocks, the library fetches until its queue (16 MiB) is full and then waits; connections live on,
 //     as no group membership depends on us.
 // K4  Partitions that appear are read from their beginning.
-// K5  What one call of the library gives is one transaction.
+// K5  What comes within `commit_interval` is one transaction; what comes after a quiet time is not kept waiting.
 #pragma once
 
 #include <memory>
@@ -58,6 +58,9 @@ class KafkaSource final : public Source {
   [[nodiscard]] bool deliver(Reading& reading, SourceContext& context);
   [[nodiscard]] Reading* reading_of(const rd_kafka_message_t& message);
   [[nodiscard]] Result<void> look_around(SourceContext& context);
+  // Ends the transaction at work, if it is due.
+  void commit_if_due(SourceContext& context);
+  [[nodiscard]] int poll_ms(SourceContext& context) const;
   [[nodiscard]] bool all_done() const;
   [[nodiscard]] Position position() const;
   [[nodiscard]] Error out_of_range(const Partition& partition, std::int64_t next, const Watermarks& marks) const;
@@ -72,6 +75,9 @@ class KafkaSource final : public Source {
   std::int64_t looked_ns_ = 0;
   std::int64_t committed_ns_ = 0;
   bool moved_ = false;  // since offsets were committed as information
+  bool open_ = false;   // a transaction is at work: rows were delivered since the last commit
+  bool torn_ = false;   // the run stops, and a part of what the positions say was not delivered
+  std::int64_t last_commit_ns_ = 0;
 };
 
 }  // namespace thalweg::kafka

@@ -5,6 +5,7 @@
 #include <librdkafka/rdkafka_mock.h>
 
 #include <array>
+#include <cstdlib>
 #include <thread>
 
 #include "collect.h"
@@ -263,6 +264,41 @@ TEST_CASE("Kafka: exactly once survives a coordinator that is busy, and tells it
   CollectContext context(types_of(source));
   REQUIRE(read_all(source, context));
   CHECK(context.rows.texts() == std::vector<std::string>{"a|2", "a|4", "a|6"});
+}
+
+// Run by tests/integration/kafka against a real broker, which kills it at any moment.
+TEST_CASE("Kafka: a writer that is killed", "[.]") {
+  const auto variable = [](const char* name) {
+    return std::string(std::getenv(name) != nullptr ? std::getenv(name) : "");
+  };
+  const std::string brokers = variable("THALWEG_TEST_BROKERS");
+  REQUIRE_FALSE(brokers.empty());
+  const Schema schema{{{"row", Kind::kStr}}};
+  const Setting given = decoded("io.kafka.write", args({{"brokers", text(brokers)},
+                                                        {"topic", text(variable("THALWEG_TEST_TOPIC"))},
+                                                        {"format", text("plaintext")},
+                                                        {"delivery", text("exactly_once")},
+                                                        {"transactional_id", text(variable("THALWEG_TEST_TOPIC"))}}));
+  auto settings = kafka::WriteSettings::from(given, schema);
+  REQUIRE(settings);
+  kafka::KafkaSink sink(*settings, schema);
+  Env env = real_env();
+  const auto opened = sink.open({.env = &env, .schema = schema, .name = "out"});
+  INFO((opened ? "" : opened.error().message));
+  REQUIRE(opened);
+  const std::uint64_t commits = std::stoull(variable("THALWEG_TEST_COMMITS"));
+  for (std::uint64_t commit = 2; commit <= 2 * commits; commit += 2) {
+    BatchBuilder builder(schema);
+    for (std::uint64_t n = 0; n < 10; ++n) {
+      const std::array row{Value::str("c" + std::to_string(commit) + ":" + std::to_string(n))};
+      builder.push(Key{commit, n}, row);
+    }
+    auto done = sink.write(commit, builder.finish());
+    if (done) done = sink.end(commit);
+    INFO((done ? "" : done.error().message));
+    REQUIRE(done);
+  }
+  REQUIRE(sink.close(true));
 }
 
 // ---------------------------------------------------------------- Avro

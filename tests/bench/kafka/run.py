@@ -1,0 +1,94 @@
+"""Word count from Kafka to Kafka at a fixed rate: CPU of the engine per million records, and latency.
+
+    python3 tests/bench/kafka/run.py [--rate 100000] [--seconds 10] [--engines thalweg,exactly-once,pathway] [--binary B]
+
+The broker, the load and the engine share the machine: compare engines of one call, nothing else. The peer comes from
+THALWEG_BENCH_VENV (a venv with pathway in it).
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(ROOT / "tests" / "support"), str(ROOT / "tests" / "bench")]
+from kafka_broker import Broker  # noqa: E402
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid):
+    """Of a process with all of its threads, and its children."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(int(fields[i]) for i in (11, 12)) / TICKS
+
+
+def command_of(engine, options, broker, source, target, delivery):
+    if engine == "pathway":
+        python = Path(os.environ.get("THALWEG_BENCH_VENV", ROOT / "build-peer")) / "bin" / "python"
+        return [str(python), str(HERE / "pathway_wordcount.py"), broker.servers, source, target], {
+            "PATHWAY_THREADS": str(options.workers), "PATHWAY_YOLO_RARE_WAKEUPS": options.rare}
+    return [options.binary, "run", "--workers", str(options.workers), str(HERE / "wordcount.yaml")], {
+        "BROKERS": broker.servers, "IN": source, "OUT": target, "DELIVERY": delivery}
+
+
+def measure(engine, options, broker, name):
+    source, target = f"in-{name}", f"out-{name}"
+    broker.topic(source)
+    broker.topic(target)
+    delivery = "exactly_once" if engine == "exactly-once" else "at_least_once"
+    command, more = command_of(engine, options, broker, source, target, delivery)
+    load = [options.load, "--brokers", broker.servers, "--in", source, "--out", target, "--rate", str(options.rate),
+            "--count", str(options.rate * options.seconds), "--warm-up", str(options.rate * 3)]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(command, env={**os.environ, **more}, stdout=log, stderr=log)
+        try:
+            loader = subprocess.Popen(load, stdout=subprocess.PIPE, text=True)
+            started = None
+            done = None
+            for line in loader.stdout:
+                event = json.loads(line)
+                if event["event"] == "measuring":
+                    started = cpu_seconds(process.pid)
+                else:
+                    done = event
+            if done is None or loader.wait() != 0:
+                log.seek(0)
+                raise SystemExit(f"{engine}: {done}\n{log.read().decode(errors='replace')[-3000:]}")
+            cpu = cpu_seconds(process.pid) - started
+        finally:
+            process.kill()
+            process.wait()
+    return {"cpu_per_million": cpu / (done["sent"] / 1e6), **done}
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rate", type=int, default=100_000)
+    parser.add_argument("--seconds", type=int, default=10)
+    parser.add_argument("--runs", type=int, default=1)
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--rare", default="0", help="PATHWAY_YOLO_RARE_WAKEUPS of the peer")
+    parser.add_argument("--engines", default="thalweg,exactly-once,pathway")
+    parser.add_argument("--binary", default=str(ROOT / "build" / "daemon" / "thalweg"))
+    parser.add_argument("--load", default=str(ROOT / "build" / "tests" / "bench" / "kafka_load"))
+    options = parser.parse_args()
+    print(f"{options.rate:,} words a second for {options.seconds} s, {options.workers} worker(s)")
+    print(f"{'engine':14}{'CPU s/M':>9}{'p50 ms':>8}{'p95 ms':>8}{'p99 ms':>8}{'max ms':>8}{'all s':>8}")
+    with Broker({"log.retention.bytes": "2000000000"}) as broker:
+        for run in range(options.runs):
+            for engine in options.engines.split(","):
+                got = measure(engine, options, broker, f"{engine}-{run}")
+                print(f"{engine:14}{got['cpu_per_million']:>9.2f}{got['p50_ms']:>8}{got['p95_ms']:>8}{got['p99_ms']:>8}"
+                      f"{got['max_ms']:>8}{got['all_s']:>8.1f}", flush=True)
+                time.sleep(1)
+
+
+if __name__ == "__main__":
+    main()
