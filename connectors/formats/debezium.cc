@@ -138,6 +138,7 @@ void DebeziumDecoder::change(RowWriter& rows, const char* record, std::uint64_t 
                              std::optional<std::string_view> key) const {
   const std::string& op = envelope.op;
   if (op == "m") return;
+  if (op == "t" && upsert_) return rows.clear_all();
   if (op == "t")
     return rows.bad_record(record, record, line, "the table was truncated: which rows that took is not said");
   const bool inserts = op == "c" || op == "r" || op == "u";

@@ -7,7 +7,7 @@
 //   r, c       the row of its key       + after
 //   u          the row of its key       - before, + after (Postgres: REPLICA IDENTITY FULL)
 //   d          no row of that key       - before
-//   t          a bad record: which rows a truncation took is not said
+//   t          no row at all            a bad record: which rows went is not said
 //   m, none    nothing (messages of the log; tombstones repeat a deletion)
 //
 // D1  A value that Debezium could not get (`__debezium_unavailable_value`: an unchanged TOAST value) is a cell that

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "engine/io/upsert_marks.h"
 #include "engine/types/encoding.h"
 
 namespace thalweg {
@@ -294,6 +295,12 @@ void RowWriter::flush() {
     batch.set_diffs(std::vector<Diff>(row_, info_.diff));
   report_.rows(std::move(batch));
   row_ = 0;
+}
+
+void RowWriter::clear_all() {
+  flush();
+  start_chunk();
+  report_.rows(thalweg::clear_all(layout_.column_types));
 }
 
 }  // namespace thalweg

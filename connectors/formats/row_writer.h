@@ -72,6 +72,8 @@ class RowWriter {
   // The record is reported as bad (`at` is where) and its row given up.
   void bad_record(const char* record, const char* at, std::uint64_t line, std::string message);
   void flush();  // the end of the block
+  // All rows go, those before it in the block too (upsert_marks.h). Requires: an Upsert follows.
+  void clear_all();
 
   [[nodiscard]] const RecordField& field(std::size_t index) const { return layout_.fields[index]; }
   [[nodiscard]] std::size_t num_fields() const { return layout_.num_payload; }  // that a decoder fills

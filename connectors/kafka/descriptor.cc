@@ -53,6 +53,7 @@ ConnectorDescriptor reader(std::string name, std::string doc, std::string exampl
               .needs_schema = debezium,
               .upsert_by_default = true};
   out.make_source = make_kafka_source;
+  out.probe = [](const Setting& args, Env&) { return kafka::probe(args, kafka::Role::kConsumer); };
   out.describe = [name](const Setting& args, const std::vector<plan::SourceField>& schema, Env&) {
     return describe_topic(name, args, schema);
   };
@@ -70,6 +71,7 @@ ConnectorDescriptor writer() {
   out.make_sink = [](const plan::Output& output, const Schema& schema, Env&) -> Result<std::unique_ptr<Sink>> {
     return std::make_unique<kafka::KafkaSink>(TRY(kafka::WriteSettings::from(output.args, schema)), schema);
   };
+  out.probe = [](const Setting& args, Env&) { return kafka::probe(args, kafka::Role::kProducer); };
   out.check = [](const Setting& args, const Schema& schema) -> Result<void> {
     TRY(kafka::WriteSettings::from(args, schema));
     return {};

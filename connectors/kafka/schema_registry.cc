@@ -135,9 +135,10 @@ Result<net::HttpResponse> SchemaRegistry::request(const std::string& method, con
   for (const std::string& base : settings_.urls) {
     net::Url url = TRY(net::parse_url(base));
     const bool slash = url.target.ends_with('/');
+    if (slash) url.target.pop_back();
+    url.target += target;
     net::HttpRequest request;
     request.method = method;
-    request.target = (slash ? url.target.substr(0, url.target.size() - 1) : url.target) + target;
     request.body = body;
     request.headers.add("Accept", std::string(kMedia) + ", application/json");
     if (!body.empty()) request.headers.add("Content-Type", std::string(kMedia));

@@ -459,6 +459,9 @@ Result<WriteSettings> WriteSettings::from(const Setting& args, const Schema& sch
                 read.span("primary_key"));
   if (!s.key_columns.empty() && s.key_column)
     return fail(Code::kInvalidPipeline, "`key` and `primary_key` say the same; leave one out", read.span("key"));
+  if (s.snapshot && !s.key_column && s.key_columns.empty())
+    for (const std::string& name : read.texts("table_key"))
+      s.key_columns.push_back(TRY(column_of(read, "table_key", name, schema)));
   TRY(read_format(read, schema, s));
   s.change_headers = read.flag("change_headers", true);
   s.exactly_once = read.text("delivery") == "exactly_once";
@@ -478,6 +481,22 @@ Result<WriteSettings> WriteSettings::from(const Setting& args, const Schema& sch
   }
   TRY(check_settings(Role::kProducer, s.client));
   return s;
+}
+
+Result<void> probe(const Setting& args, Role role) {
+  constexpr int kTimeoutMs = 3000;
+  const SettingReader read(args);
+  Given given = TRY(client_settings(read));
+  auto client = TRY(Client::make(role, given.client));
+  const std::vector<std::string> topics =
+      role == Role::kConsumer ? read.texts("topics") : std::vector{read.text("topic")};
+  for (const std::string& topic : topics) {
+    if (topic.empty()) continue;
+    auto found = client->partitions(topic, kTimeoutMs);
+    const bool may_be_made = !found && found.error().code == Code::kNotFound && role == Role::kProducer;
+    if (!found && !may_be_made) return fail(std::move(found).error());
+  }
+  return {};
 }
 
 std::vector<OptionSpec> write_options() {
@@ -516,7 +535,9 @@ std::vector<OptionSpec> write_options() {
        .choices = {"stream_of_changes", "snapshot"}},
       {.name = "primary_key",
        .type = OptionType::kTextList,
-       .doc = "snapshot: the columns that make the key, written as a JSON object; else `key`, else the row's key"},
+       .doc =
+           "snapshot: the columns that make the key, written as a JSON object; else `key`, else those of the table's "
+           "key, else the row's key"},
       {.name = "delivery",
        .type = OptionType::kEnum,
        .fallback = "at_least_once",

@@ -73,6 +73,9 @@ struct WriteSettings {
   static Result<WriteSettings> from(const Setting& args, const Schema& schema);
 };
 
+// Brokers answer, and the topics that are named are there (where something is read).
+[[nodiscard]] Result<void> probe(const Setting& args, Role role);
+
 [[nodiscard]] std::vector<config::OptionSpec> read_options(bool debezium);
 [[nodiscard]] std::vector<config::OptionSpec> write_options();
 
