@@ -16,6 +16,7 @@ class Progress {
   // `name` is the writer's transactional id. Makes the topic if it is missing.
   Progress(std::string topic, std::string name) : topic_(std::move(topic)), name_(std::move(name)) {}
   // The last commit recorded, 0 if there is none. Requires: transactions of the name are settled (init_transactions).
+  // `settings` are the producer's; a consumer leaves those aside that are not its own.
   [[nodiscard]] Result<std::uint64_t> read(const Client& producer, const Settings& settings, int timeout_ms) const;
   [[nodiscard]] Result<void> make_topic(const Client& producer, int timeout_ms) const;
   [[nodiscard]] const std::string& topic() const { return topic_; }

@@ -237,6 +237,7 @@ OptionSpec library_option() {
           .type = OptionType::kTextMap,
           .doc = "settings of librdkafka: servers, consumer group, SASL, TLS, sizes",
           .aliases = {"rdkafka_setting"},
+          .secret = true,  // passwords are among them
           .example = "{bootstrap.servers: \"localhost:9092\", group.id: counts}"};
 }
 

@@ -115,10 +115,7 @@ Result<void> KafkaSink::open(const SinkContext& context) {
   TRY(progress_->make_topic(*client_, timeout_ms));
   TRY(transact("the transactions of an earlier run cannot be settled", *client_, settings_.timeout_ns,
                [&](int left_ms) { return rd_kafka_init_transactions(client_->raw(), left_ms); }));
-  Settings reader;
-  for (const auto& [setting, value] : settings_.client)
-    if (setting == "bootstrap.servers" || setting.starts_with("s")) reader.emplace_back(setting, value);
-  last_commit_ = TRY(progress_->read(*client_, reader, timeout_ms));
+  last_commit_ = TRY(progress_->read(*client_, settings_.client, timeout_ms));
   return {};
 }
 
