@@ -258,9 +258,75 @@ Result<void> KafkaSink::write(std::uint64_t commit, const Batch& batch) {
 Result<void> KafkaSink::write_rows(std::uint64_t commit, Batch batch) {
   const bool by_row_key = !settings_.key_column && settings_.key_columns.empty();
   if (by_row_key) batch.materialise_keys();
-  for (std::size_t row = 0; row < batch.num_rows; ++row) TRY(write_row(commit, batch, row));
+  const bool plain =
+      !settings_.snapshot && !settings_.topic_column && !settings_.change_headers && settings_.header_columns.empty();
+  if (plain) TRY(write_plain(commit, batch));
+  for (std::size_t row = 0; row < batch.num_rows && !plain; ++row) TRY(write_row(commit, batch, row));
   rd_kafka_poll(client_->raw(), 0);
   return delivery_error();
+}
+
+Result<void> KafkaSink::write_plain(std::uint64_t commit, const Batch& batch) {
+  constexpr std::size_t kMessagesMax = 1024;
+  constexpr std::size_t kBytesMax = 1U << 20;
+  for (std::size_t row = 0; row < batch.num_rows;) {
+    messages_.clear();
+    bytes_.clear();
+    for (; row < batch.num_rows && messages_.size() < kMessagesMax && bytes_.size() < kBytesMax; ++row) {
+      encode_key(batch, row, key_);
+      encode_value(batch, row, &commit, value_);
+      bytes_ += key_;
+      bytes_ += value_;
+      messages_.push_back({.len = value_.size(), .key_len = key_.size()});
+    }
+    // The bytes have their place only now.
+    char* at = bytes_.data();
+    for (rd_kafka_message_t& message : messages_) {
+      message.key = at;
+      message.payload = at + message.key_len;
+      at += message.key_len + message.len;
+    }
+    TRY(make_room(messages_.size(), bytes_.size()));
+    TRY(produce_all(messages_));
+  }
+  return {};
+}
+
+Result<void> KafkaSink::make_room(std::size_t messages, std::size_t bytes) {
+  constexpr std::size_t kQueuedMessagesMax = 200'000;
+  constexpr std::size_t kQueuedBytesMax = 32U << 20;
+  const std::int64_t deadline = now_ms() + settings_.timeout_ns / kMs;
+  const bool full = queued_messages_ + messages > kQueuedMessagesMax || queued_bytes_ + bytes > kQueuedBytesMax;
+  while (full && rd_kafka_outq_len(client_->raw()) > 0) {
+    rd_kafka_poll(client_->raw(), 10);
+    TRY(delivery_error());
+    if (now_ms() >= deadline) return flush();
+  }
+  if (full) queued_messages_ = queued_bytes_ = 0;
+  queued_messages_ += messages;
+  queued_bytes_ += bytes;
+  return {};
+}
+
+Result<void> KafkaSink::produce_all(std::span<rd_kafka_message_t> messages) {
+  rd_kafka_topic_t* const handle = handle_of(settings_.topic);
+  if (handle == nullptr)
+    return fail(Code::kBadData, fmt::format("`{}` cannot be the name of a Kafka topic", settings_.topic));
+  const std::int64_t deadline = now_ms() + settings_.timeout_ns / kMs;
+  while (true) {
+    const int taken = rd_kafka_produce_batch(handle, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, messages.data(),
+                                             static_cast<int>(messages.size()));
+    if (taken == static_cast<int>(messages.size())) return {};
+    // Those that were not taken come again, in their order.
+    const auto left = std::ranges::remove(messages, RD_KAFKA_RESP_ERR_NO_ERROR, &rd_kafka_message_t::err);
+    messages = messages.first(messages.size() - left.size());
+    const rd_kafka_resp_err_t error = messages.front().err;
+    if (error == RD_KAFKA_RESP_ERR__QUEUE_FULL) rd_kafka_poll(client_->raw(), 100);
+    TRY(delivery_error());
+    if (error != RD_KAFKA_RESP_ERR__QUEUE_FULL || now_ms() >= deadline)
+      return fail(Code::kUnavailable,
+                  fmt::format("Kafka does not take messages for topic `{}`: {}", settings_.topic, text_of(error)));
+  }
 }
 
 Result<void> KafkaSink::write_sorted(std::uint64_t commit) {

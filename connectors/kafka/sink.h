@@ -13,6 +13,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,11 @@ class KafkaSink final : public Sink {
   [[nodiscard]] Result<void> write_rows(std::uint64_t commit, Batch batch);
   [[nodiscard]] Result<void> write_sorted(std::uint64_t commit);
   [[nodiscard]] Result<void> write_row(std::uint64_t commit, const Batch& batch, std::size_t row);
+  // Messages to the one topic, without headers: many at a time cost a third less.
+  [[nodiscard]] Result<void> write_plain(std::uint64_t commit, const Batch& batch);
+  // Until the library has room for so much: a full queue in the middle of a call would change the order.
+  [[nodiscard]] Result<void> make_room(std::size_t messages, std::size_t bytes);
+  [[nodiscard]] Result<void> produce_all(std::span<rd_kafka_message_t> messages);
   // `headers` are taken over, whatever comes of it.
   [[nodiscard]] Result<void> produce(const std::string& topic, std::string_view key, const std::string* value,
                                      rd_kafka_headers_t* headers);
@@ -71,6 +77,10 @@ class KafkaSink final : public Sink {
   bool in_transaction_ = false;
   std::map<std::pair<std::string, std::string>, bool> deleted_;  // snapshot: topic and key, of the commit at work
   std::vector<Batch> commit_batches_;                            // with sort_by: of the commit at work
+  std::vector<rd_kafka_message_t> messages_;                     // of write_plain
+  std::string bytes_;
+  std::size_t queued_messages_ = 0;  // by write_plain, since the library's queue was empty
+  std::size_t queued_bytes_ = 0;
   std::string value_;
   std::string key_;
   std::mutex mutex_;

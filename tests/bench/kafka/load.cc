@@ -5,7 +5,7 @@
 //
 // Word i is due at start + i / rate, whatever came before (open loop), and its record's time is that. The n-th
 // occurrence of a word is answered by the first output of at least n; its latency is the difference of the records'
-// times. Prints one line of JSON. The output is `word,count,time,diff`, or JSON with these members.
+// times. Prints one line of JSON. The output is `word,count,time,diff`.
 #include <librdkafka/rdkafka.h>
 
 #include <algorithm>
@@ -131,9 +131,9 @@ void take_output(const rd_kafka_message_t& message, Matching& matching) {
     cell = rest.substr(0, comma);
     rest.remove_prefix(std::min(comma + 1, rest.size()));
   }
-  if (cells[0].starts_with('"')) cells[0] = cells[0].substr(1, cells[0].size() - 2);
-  if (cells[1].starts_with('"')) cells[1] = cells[1].substr(1, cells[1].size() - 2);
-  if (cells[3] != "1") return;
+  for (std::string_view& cell : cells)
+    if (cell.starts_with('"') && cell.size() >= 2) cell = cell.substr(1, cell.size() - 2);
+  if (cells[3] != "1") return;  // a deletion, or the peer's line of column names
   std::size_t count = 0;
   std::from_chars(cells[1].data(), cells[1].data() + cells[1].size(), count);
   matching.answer(cells[0], count, at_ms);

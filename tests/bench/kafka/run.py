@@ -35,7 +35,7 @@ def command_of(engine, options, broker, source, target, delivery):
         return [str(python), str(HERE / "pathway_wordcount.py"), broker.servers, source, target], {
             "PATHWAY_THREADS": str(options.workers), "PATHWAY_YOLO_RARE_WAKEUPS": options.rare}
     return [options.binary, "run", "--workers", str(options.workers), str(HERE / "wordcount.yaml")], {
-        "BROKERS": broker.servers, "IN": source, "OUT": target, "DELIVERY": delivery}
+        "BROKERS": broker.servers, "IN": source, "OUT": target, "DELIVERY": delivery, "COMMIT": options.commit}
 
 
 def measure(engine, options, broker, name):
@@ -74,6 +74,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=10)
     parser.add_argument("--runs", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument("--commit", default="20ms", help="our commit_interval; the peer's autocommit is 100 ms")
     parser.add_argument("--rare", default="0", help="PATHWAY_YOLO_RARE_WAKEUPS of the peer")
     parser.add_argument("--engines", default="thalweg,exactly-once,pathway")
     parser.add_argument("--binary", default=str(ROOT / "build" / "daemon" / "thalweg"))
