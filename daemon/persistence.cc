@@ -183,7 +183,13 @@ std::vector<OutputGuarantee> guarantees_of(const plan::Plan& plan, bool keeps_st
     OutputGuarantee one{.name = node.label, .connector = output->connector};
     one.span = node.span;
     one.delivery = delivery_of(output->connector);
-    if (one.delivery < Delivery::kEffectivelyOnce)
+    const Setting* asked = output->args.find("delivery");
+    const bool less = asked && asked->as_text() && *asked->as_text() == "at_least_once";
+    if (less && one.delivery > Delivery::kAtLeastOnce) {
+      one.delivery = Delivery::kAtLeastOnce;
+      one.because = "the output is told so (`delivery`)";
+    }
+    if (one.delivery < Delivery::kEffectivelyOnce && one.because.empty())
       one.because = fmt::format("`{}` has nothing that tells a repeated commit from a new one", output->connector);
     std::vector<bool> seen(plan.nodes.size());
     std::vector<const plan::Node*> sources;

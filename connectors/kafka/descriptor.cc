@@ -53,6 +53,7 @@ ConnectorDescriptor reader(std::string name, std::string doc, std::string exampl
               .needs_schema = debezium,
               .upsert_by_default = true};
   out.make_source = make_kafka_source;
+  out.delivery = Delivery::kExactlyOnce;
   out.probe = [](const Setting& args, Env&) { return kafka::probe(args, kafka::Role::kConsumer); };
   out.describe = [name](const Setting& args, const std::vector<plan::SourceField>& schema, Env&) {
     return describe_topic(name, args, schema);
@@ -68,6 +69,7 @@ ConnectorDescriptor writer() {
               .example = "!io.kafka.write {table: $counts, brokers: [localhost:9092], topic: counts, key: word}",
               .aliases = {"io.redpanda.write", "io.rdkafka.write"},
               .options = kafka::write_options()};
+  out.delivery = Delivery::kExactlyOnce;
   out.make_sink = [](const plan::Output& output, const Schema& schema, Env&) -> Result<std::unique_ptr<Sink>> {
     return std::make_unique<kafka::KafkaSink>(TRY(kafka::WriteSettings::from(output.args, schema)), schema);
   };

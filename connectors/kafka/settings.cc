@@ -465,7 +465,7 @@ Result<WriteSettings> WriteSettings::from(const Setting& args, const Schema& sch
       s.key_columns.push_back(TRY(column_of(read, "table_key", name, schema)));
   TRY(read_format(read, schema, s));
   s.change_headers = read.flag("change_headers", true);
-  s.exactly_once = read.text("delivery") == "exactly_once";
+  if (read.has("delivery")) s.exactly_once = read.text("delivery") == "exactly_once";
   s.transactional_id = read.text("transactional_id");
   s.progress_topic = read.text("progress_topic", "thalweg-progress");
   s.timeout_ns = read.integer("timeout", 120'000 * kMs);
@@ -541,8 +541,8 @@ std::vector<OptionSpec> write_options() {
            "key, else the row's key"},
       {.name = "delivery",
        .type = OptionType::kEnum,
-       .fallback = "at_least_once",
-       .doc = "`exactly_once`: each commit is a transaction that also records how far the sink is",
+       .doc = "`exactly_once`: each commit is a transaction that also records how far the sink is; the default where "
+              "the pipeline keeps its state (`persistence_config`), else `at_least_once`",
        .choices = {"at_least_once", "exactly_once"}},
       {.name = "transactional_id",
        .doc = "exactly once: the name of this writer, stable over restarts and used by no other"},

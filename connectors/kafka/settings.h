@@ -65,8 +65,8 @@ struct WriteSettings {
   std::vector<std::uint32_t> sort_by;
   bool change_headers = true;  // `pathway_time`, `pathway_diff`
   bool snapshot = false;
-  bool exactly_once = false;
-  std::string transactional_id;  // empty: of the pipeline's and the sink's name
+  std::optional<bool> exactly_once;  // nothing: if the pipeline keeps its state
+  std::string transactional_id;      // empty: of the pipeline's and the sink's name
   std::string progress_topic;
   std::int64_t timeout_ns = 0;
 

@@ -96,7 +96,7 @@ Result<void> KafkaSink::open(const SinkContext& context) {
   Settings client = settings_.client;
   client.emplace_back("delivery.report.only.error", "true");
   const int timeout_ms = static_cast<int>(settings_.timeout_ns / kMs);
-  if (settings_.exactly_once) {
+  if (settings_.exactly_once.value_or(context.exactly_once || !context.state_path.empty())) {
     const std::string own =
         context.pipeline.empty() ? "thalweg." + context.name : "thalweg." + context.pipeline + "." + context.name;
     const std::string name = settings_.transactional_id.empty() ? own : settings_.transactional_id;
@@ -115,7 +115,9 @@ Result<void> KafkaSink::open(const SinkContext& context) {
   TRY(progress_->make_topic(*client_, timeout_ms));
   TRY(transact("the transactions of an earlier run cannot be settled", *client_, settings_.timeout_ns,
                [&](int left_ms) { return rd_kafka_init_transactions(client_->raw(), left_ms); }));
-  last_commit_ = TRY(progress_->read(*client_, settings_.client, timeout_ms));
+  // What an earlier life of the pipeline wrote, of which no state is left, says nothing of the commits to come.
+  const bool starts_anew = !context.state_path.empty() && context.resume_from == 0;
+  if (!starts_anew) last_commit_ = TRY(progress_->read(*client_, settings_.client, timeout_ms));
   return {};
 }
 

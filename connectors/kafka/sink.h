@@ -37,7 +37,7 @@ class KafkaSink final : public Sink {
     return progress_ ? std::optional(last_commit_) : std::nullopt;
   }
   [[nodiscard]] Delivery delivery() const override {
-    return settings_.exactly_once ? Delivery::kExactlyOnce : Delivery::kAtLeastOnce;
+    return progress_ ? Delivery::kExactlyOnce : Delivery::kAtLeastOnce;
   }
 
  private:

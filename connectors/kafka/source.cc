@@ -55,7 +55,7 @@ Result<void> KafkaSource::run(SourceContext& context) {
   }
   if (torn_) return {};
   if (open_ || (settings.is_static && all_done())) context.commit(position().to_text());
-  if (settings.commits_group_offsets) consumer_->commit_for_information(next_of(readings_));
+  if (settings.commits_group_offsets) inform_group(context);
   return {};
 }
 
@@ -192,6 +192,18 @@ Result<void> KafkaSource::assign_all() {
 
 bool KafkaSource::all_done() const {
   return is_static() && std::ranges::all_of(readings_, [](const auto& reading) { return reading->done; });
+}
+
+void KafkaSource::on_durable(const std::string& position) {
+  const std::lock_guard lock(mutex_);
+  durable_ = position;
+}
+
+void KafkaSource::inform_group(SourceContext& context) {
+  if (!context.keeps_positions()) return consumer_->commit_for_information(next_of(readings_));
+  const std::lock_guard lock(mutex_);
+  if (durable_.empty()) return;
+  if (const auto durable = Position::from_text(durable_)) consumer_->commit_for_information(durable->next);
 }
 
 Position KafkaSource::position() const { return {cluster_, next_of(readings_)}; }
@@ -338,7 +350,7 @@ Result<void> KafkaSource::look_around(SourceContext& context) {
     context.warn("Kafka: " + std::move(problem));
   const std::int64_t now = context.env().clock->monotonic_ns();
   if (moved_ && shared_->settings.commits_group_offsets && now - committed_ns_ >= kInformationNs) {
-    consumer_->commit_for_information(next_of(readings_));
+    inform_group(context);
     committed_ns_ = now;
     moved_ = false;
   }

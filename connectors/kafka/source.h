@@ -13,6 +13,7 @@
 #pragma once
 
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,7 @@ class KafkaSource final : public Source {
   explicit KafkaSource(std::shared_ptr<SourceShared> shared) : shared_(std::move(shared)) {}
   Result<void> run(SourceContext& context) override;
   [[nodiscard]] bool is_static() const override { return shared_->settings.is_static; }
+  void on_durable(const std::string& position) override;
 
  private:
   struct Reading {
@@ -63,6 +65,8 @@ class KafkaSource final : public Source {
   [[nodiscard]] int poll_ms(SourceContext& context) const;
   [[nodiscard]] bool all_done() const;
   [[nodiscard]] Position position() const;
+  // What the consumer group is told: with persistence, what is durable.
+  void inform_group(SourceContext& context);
   [[nodiscard]] Error out_of_range(const Partition& partition, std::int64_t next, const Watermarks& marks) const;
   [[nodiscard]] int timeout_ms() const;
 
@@ -74,9 +78,11 @@ class KafkaSource final : public Source {
   std::vector<std::pair<std::pair<const rd_kafka_topic_t*, std::int32_t>, Reading*>> by_handle_;
   std::int64_t looked_ns_ = 0;
   std::int64_t committed_ns_ = 0;
-  bool moved_ = false;  // since offsets were committed as information
-  bool open_ = false;   // a transaction is at work: rows were delivered since the last commit
-  bool torn_ = false;   // the run stops, and a part of what the positions say was not delivered
+  std::mutex mutex_;
+  std::string durable_;  // guarded by mutex_; the last durable position
+  bool moved_ = false;   // since offsets were committed as information
+  bool open_ = false;    // a transaction is at work: rows were delivered since the last commit
+  bool torn_ = false;    // the run stops, and a part of what the positions say was not delivered
   std::int64_t last_commit_ns_ = 0;
 };
 
