@@ -75,10 +75,11 @@ TEST_CASE("tests of a pipeline file are about that pipeline") {
   CHECK(file.cases[0].expect_error->line == 1U);
 }
 
-TEST_CASE("restart is skipped with its reason, tests that are no list are an error") {
+TEST_CASE("restart names times, tests that are no list are an error") {
   TestFile file;
-  read("tests:\n  - {name: a, pipeline: {}, restart: [2]}\n", file);
-  CHECK(file.cases.at(0).skip);
+  read("tests:\n  - {name: a, pipeline: {}, restart: [2, 6]}\n", file);
+  CHECK(file.cases.at(0).restarts == std::vector<std::uint64_t>{2, 6});
+  CHECK_FALSE(file.cases[0].skip);
   TestFile broken;
   read("tests: 5\n", broken);
   CHECK(broken.problems.has_errors());
