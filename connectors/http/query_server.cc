@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "connectors/formats/format.h"
 #include "connectors/http/problem.h"
@@ -13,6 +14,8 @@ namespace thalweg::web {
 namespace {
 
 constexpr std::size_t kCachedBytesMax = 64 * 1024;  // of one answer
+
+std::int64_t now_ns() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
 
 bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
 
@@ -112,6 +115,7 @@ void QueryServer::handle(Exchange exchange) {
 
 void QueryServer::ask(std::vector<Value> cells, std::string request, net::HttpReply reply) {
   const Key key{options_.rng->next(), options_.rng->next()};
+  bool arm = false;
   {
     std::unique_lock lock(mutex_);
     if (const auto known = cache_.find(request); options_.cached_max > 0 && known != cache_.end()) {
@@ -134,13 +138,45 @@ void QueryServer::ask(std::vector<Value> cells, std::string request, net::HttpRe
     }
     changes_.push_back({key, cells, 1});
     open_.emplace(key, Query{std::move(cells), std::move(request)});
+    arm = add_deadline(key);
   }
   wake();
+  if (arm) arm_timer(options_.timeout_ns);
+}
+
+bool QueryServer::add_deadline(const Key& key) {
+  while (!deadlines_.empty() && !open_.contains(deadlines_.front().second)) deadlines_.pop_front();
+  deadlines_.emplace_back(now_ns() + options_.timeout_ns, key);
+  return !std::exchange(timer_armed_, true);
+}
+
+void QueryServer::arm_timer(std::int64_t ns) {
   const auto host = host_.lock();
-  if (host)
-    host->loop().after(options_.timeout_ns, [key] {
-      (void)pending_queries().refuse(key, problem(504, "no_answer", "the pipeline gave no answer in time"));
-    });
+  if (!host) return;
+  host->loop().after(ns, [weak = weak_from_this()] {
+    if (const auto alive = weak.lock()) alive->expire();
+  });
+}
+
+void QueryServer::expire() {
+  std::vector<Key> late;
+  std::int64_t next_ns = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    const std::int64_t now = now_ns();
+    while (!deadlines_.empty()) {
+      const auto& [deadline, key] = deadlines_.front();
+      const bool is_open = open_.contains(key);
+      if (is_open && deadline > now) break;
+      if (is_open) late.push_back(key);
+      deadlines_.pop_front();
+    }
+    timer_armed_ = !deadlines_.empty();
+    if (timer_armed_) next_ns = deadlines_.front().first - now;
+  }
+  for (const Key& key : late)
+    (void)pending_queries().refuse(key, problem(504, "no_answer", "the pipeline gave no answer in time"));
+  if (next_ns > 0) arm_timer(next_ns);
 }
 
 // `body`: what was answered; null for a refusal.
@@ -167,12 +203,15 @@ std::vector<QueryServer::Change> QueryServer::take() {
 }
 
 void QueryServer::adopt(const Key& key, std::vector<Value> cells, std::string request) {
+  bool arm = false;
   {
     const std::lock_guard lock(mutex_);
     changes_.push_back({key, cells, 1});
     open_.emplace(key, Query{std::move(cells), std::move(request)});
+    arm = add_deadline(key);
   }
   wake();
+  if (arm) arm_timer(options_.timeout_ns);
 }
 
 void QueryServer::close(std::int64_t grace_ns) {

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -91,6 +92,10 @@ class QueryServer : public std::enable_shared_from_this<QueryServer> {
   void ask(std::vector<Value> cells, std::string request, net::HttpReply reply);
   void completed(const Key& key, const std::string* body);
   void wake() const;
+  // Requires: mutex_ is held. True: the caller has to arm the timer.
+  [[nodiscard]] bool add_deadline(const Key& key);
+  void arm_timer(std::int64_t ns);
+  void expire();
   void adopt(const Key& key, std::vector<Value> cells, std::string request);
   [[nodiscard]] bool same_columns(const QueryServer& other) const;
 
@@ -105,6 +110,8 @@ class QueryServer : public std::enable_shared_from_this<QueryServer> {
   std::unordered_map<Key, Query> open_;                 // guarded by mutex_: in the table, or on their way
   std::vector<Change> changes_;                         // guarded by mutex_
   bool closed_ = false;                                 // guarded by mutex_
+  std::deque<std::pair<std::int64_t, Key>> deadlines_;  // guarded by mutex_: rising; one timer for all
+  bool timer_armed_ = false;                            // guarded by mutex_
   std::unordered_map<std::string, std::string> cache_;  // guarded by mutex_: request → body
 };
 
