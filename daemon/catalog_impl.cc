@@ -57,7 +57,7 @@ Result<void> ConnectorCatalog::check(const config::ConnectorSpec& connector, con
 
 std::expected<plan::UserFunctionPtr, plan::FunctionError> ConnectorCatalog::make_function(
     const plan::FunctionSpec& spec) const {
-  if (spec.kind.starts_with("llm.")) return llm::make_function(spec);
+  if (spec.kind.starts_with("llm.")) return llm::make_function(spec, policy_.egress);
   return thalweg::make_function(spec, policy_);
 }
 

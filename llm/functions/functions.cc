@@ -11,13 +11,14 @@
 
 namespace thalweg::llm {
 
-std::expected<plan::UserFunctionPtr, plan::FunctionError> make_function(const plan::FunctionSpec& spec) {
+std::expected<plan::UserFunctionPtr, plan::FunctionError> make_function(
+    const plan::FunctionSpec& spec, std::shared_ptr<const net::AddressPolicy> egress) {
   std::string text = function_text(spec);
   const auto is = [&](std::string_view prefix) { return spec.kind.starts_with(prefix); };
   if (is("llm.parser.")) return make_parser(spec, std::move(text));
   if (is("llm.splitter.")) return make_splitter(spec, std::move(text));
-  if (is("llm.chat.")) return make_chat(spec, std::move(text));
-  if (is("llm.embedder.")) return make_embedder(spec, std::move(text));
+  if (is("llm.chat.")) return make_chat(spec, std::move(text), std::move(egress));
+  if (is("llm.embedder.")) return make_embedder(spec, std::move(text), std::move(egress));
   if (is("llm.rag.")) return make_rag_function(spec, std::move(text));
   if (is("llm.missing.")) {
     const std::string why = SettingReader(spec.options).text("why");

@@ -92,8 +92,8 @@ std::string shortened(std::string text) {
 
 class Wire {
  public:
-  Wire(std::vector<std::pair<std::string, std::string>> headers, std::size_t connections)
-      : headers_(std::move(headers)), pool_(net::HttpPoolOptions{.idle_max = connections}) {}
+  Wire(std::vector<std::pair<std::string, std::string>> headers, net::HttpPoolOptions options)
+      : headers_(std::move(headers)), pool_(std::move(options)) {}
 
   [[nodiscard]] std::expected<Json, Refusal> post(const Request& request, std::int64_t timeout_ms) {
     auto url = net::parse_url(request.url);
@@ -143,8 +143,8 @@ std::string answer_line(const Json& value) {
 
 class ChatTransport final : public functions::Transport {
  public:
-  ChatTransport(Model model, std::vector<std::pair<std::string, std::string>> headers, std::size_t connections)
-      : model_(std::move(model)), wire_(std::move(headers), connections) {}
+  ChatTransport(Model model, std::vector<std::pair<std::string, std::string>> headers, net::HttpPoolOptions options)
+      : model_(std::move(model)), wire_(std::move(headers), std::move(options)) {}
 
   std::expected<std::vector<std::string>, Refusal> exchange(const std::vector<std::string>& lines,
                                                             std::int64_t timeout_ms) override {
@@ -171,9 +171,9 @@ enum class Keep : std::uint8_t { kAll, kStart, kEnd };
 
 class EmbedTransport final : public functions::Transport {
  public:
-  EmbedTransport(Model model, std::vector<std::pair<std::string, std::string>> headers, std::size_t connections,
+  EmbedTransport(Model model, std::vector<std::pair<std::string, std::string>> headers, net::HttpPoolOptions options,
                  Keep keep, bool normalize)
-      : model_(std::move(model)), wire_(std::move(headers), connections), keep_(keep), normalize_(normalize) {}
+      : model_(std::move(model)), wire_(std::move(headers), std::move(options)), keep_(keep), normalize_(normalize) {}
 
   std::expected<std::vector<std::string>, Refusal> exchange(const std::vector<std::string>& lines,
                                                             std::int64_t timeout_ms) override {
@@ -243,6 +243,13 @@ std::expected<std::vector<std::pair<std::string, std::string>>, plan::FunctionEr
   return out;
 }
 
+net::HttpPoolOptions pool_options(std::size_t connections, std::shared_ptr<const net::AddressPolicy> egress) {
+  net::HttpPoolOptions out;
+  out.idle_max = connections;
+  out.policy = std::move(egress);
+  return out;
+}
+
 std::expected<functions::RemoteOptions, plan::FunctionError> options_of(const plan::FunctionSpec& spec,
                                                                         std::size_t batch) {
   functions::RemoteOptions defaults;
@@ -254,16 +261,18 @@ std::expected<functions::RemoteOptions, plan::FunctionError> options_of(const pl
 
 }  // namespace
 
-std::expected<plan::UserFunctionPtr, plan::FunctionError> make_chat(const plan::FunctionSpec& spec, std::string text) {
+std::expected<plan::UserFunctionPtr, plan::FunctionError> make_chat(const plan::FunctionSpec& spec, std::string text,
+                                                                    std::shared_ptr<const net::AddressPolicy> egress) {
   Model model = TRY_OPTION(model_of(spec));
   auto options = TRY_OPTION(options_of(spec, 1));
   auto headers = TRY_OPTION(headers_of(spec));
-  auto transport = std::make_unique<ChatTransport>(std::move(model), std::move(headers), options.capacity);
+  auto transport = std::make_unique<ChatTransport>(std::move(model), std::move(headers),
+                                                   pool_options(options.capacity, std::move(egress)));
   return functions::make_remote(spec, options, std::move(transport), std::move(text));
 }
 
-std::expected<plan::UserFunctionPtr, plan::FunctionError> make_embedder(const plan::FunctionSpec& spec,
-                                                                        std::string text) {
+std::expected<plan::UserFunctionPtr, plan::FunctionError> make_embedder(
+    const plan::FunctionSpec& spec, std::string text, std::shared_ptr<const net::AddressPolicy> egress) {
   const SettingReader read(spec.options);
   const std::int64_t batch = read.integer("batch_size", 32);
   if (batch < 1 || batch > 2048) return wrong("`batch_size` is between 1 and 2048", "batch_size");
@@ -273,7 +282,8 @@ std::expected<plan::UserFunctionPtr, plan::FunctionError> make_embedder(const pl
   auto headers = TRY_OPTION(headers_of(spec));
   const std::string keep = read.text("truncation_keep_strategy");
   const Keep kept = keep == "start" ? Keep::kStart : keep == "end" ? Keep::kEnd : Keep::kAll;
-  auto transport = std::make_unique<EmbedTransport>(std::move(model), std::move(headers), options.capacity, kept,
+  auto transport = std::make_unique<EmbedTransport>(std::move(model), std::move(headers),
+                                                    pool_options(options.capacity, std::move(egress)), kept,
                                                     read.flag("normalize", false));
   return functions::make_remote(spec, options, std::move(transport), std::move(text));
 }

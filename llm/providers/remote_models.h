@@ -8,9 +8,9 @@
 
 namespace thalweg::llm {
 
-[[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_chat(const plan::FunctionSpec& spec,
-                                                                                  std::string text);
-[[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_embedder(const plan::FunctionSpec& spec,
-                                                                                      std::string text);
+[[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_chat(
+    const plan::FunctionSpec& spec, std::string text, std::shared_ptr<const net::AddressPolicy> egress);
+[[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_embedder(
+    const plan::FunctionSpec& spec, std::string text, std::shared_ptr<const net::AddressPolicy> egress);
 
 }  // namespace thalweg::llm
