@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "engine/base/ensure.h"
+#include "engine/base/failpoint.h"
 #include "engine/base/bytes.h"
 
 namespace thalweg::durable {
@@ -67,24 +68,34 @@ std::uint64_t hash_of(std::string_view head, std::string_view payload) {
   return XXH3_64bits_withSeed(payload.data(), payload.size(), checksum(head));
 }
 
-std::string encode_record(Record record) {
+// The head of a record; its payload follows. `durable` is known only when it is written (set_durable).
+std::string head_of(const Record& record) {
   std::string out;
-  out.reserve(record.bytes());
   put_number(out, kRecordMagic);
   put_number(out, static_cast<std::uint32_t>(record.payload.size()));
   put_number(out, record.epoch);
   put_number(out, record.generation);
   put_number(out, record.previous);
-  put_number(out, record.durable);
+  put_number<std::uint64_t>(out, 0);
   put_number(out, hash_of(out, record.payload));
-  out += record.payload;
   return out;
 }
 
-// Where `durable` and what depends on it lie in an encoded record: it is known only when the record is written.
-void set_durable(std::string& record, std::uint64_t durable) {
-  constexpr std::size_t kDurableAt = 4 + 4 + 8 + 8 + 8;
-  std::memcpy(record.data() + kDurableAt, &durable, sizeof durable);
+std::uint64_t number_at(const std::string& bytes, std::size_t at) {
+  std::uint64_t v = 0;
+  std::memcpy(&v, bytes.data() + at, sizeof v);
+  return v;
+}
+
+constexpr std::size_t kPreviousAt = 4 + 4 + 8 + 8;
+constexpr std::size_t kDurableAt = kPreviousAt + 8;
+constexpr std::size_t kHashAt = kDurableAt + 8;
+
+// The hash of the chain does not depend on it; the stored sum does.
+void set_durable(std::string& head, std::uint64_t durable) {
+  std::uint64_t sum = number_at(head, kHashAt) ^ durable;
+  std::memcpy(head.data() + kDurableAt, &durable, sizeof durable);
+  std::memcpy(head.data() + kHashAt, &sum, sizeof sum);
 }
 
 std::optional<Record> decode_record(std::string_view bytes) {
@@ -141,7 +152,7 @@ Result<void> EpochLog::scan() {
   std::erase_if(names, [](const std::string& name) { return !name.ends_with(".log"); });
   for (std::size_t i = 0; i < names.size(); ++i) TRY(scan_segment(names[i], i + 1 == names.size()));
   // G3
-  if (!segments_.empty()) {
+  if (!segments_.empty() && !makes_mistake("log.acts_before_it_syncs")) {
     auto file = TRY(disk_->open_write(path_of(segments_.back().name), Disk::WriteMode::kAppend));
     TRY(file->sync());
   }
@@ -163,7 +174,8 @@ Result<void> EpochLog::scan_segment(const std::string& name, bool last) {
   std::uint64_t at = kSegmentHead;
   while (at < bytes.size()) {
     std::optional<Record> record = decode_record(std::string_view(bytes).substr(at));
-    bool follows = record && record->previous == hash_ && (found_.empty() || record->epoch > found_.back().epoch);
+    bool follows = record && (record->previous == hash_ || makes_mistake("log.does_not_check_the_chain")) &&
+                   (found_.empty() || record->epoch > found_.back().epoch);
     if (!follows) break;
     found_.push_back({record->epoch, record->generation, record->previous, record->hash, name, at + kRecordHead,
                       record->payload.size()});
@@ -256,12 +268,11 @@ void EpochLog::append(std::uint64_t epoch, std::string payload, Done done) {
     failed = failed_;
     if (!failed) {
       ENSURE(payload.size() <= kRecordBytesMax);
-      std::string record = encode_record(
-          {.epoch = epoch, .generation = generation_, .previous = hash_, .durable = 0, .hash = 0, .payload = payload});
-      hash_ = hash_of(std::string_view(record).substr(0, kRecordHead - 8), payload);
-      bytes_ += record.size();
-      waiting_bytes_ += record.size();
-      queue_.push_back({epoch, std::move(record), std::move(done), std::exchange(rolls_, false)});
+      std::string head = head_of({.epoch = epoch, .generation = generation_, .previous = hash_, .payload = payload});
+      hash_ = number_at(head, kHashAt);
+      bytes_ += head.size() + payload.size();
+      waiting_bytes_ += head.size() + payload.size();
+      queue_.push_back({epoch, std::move(head), std::move(payload), std::move(done), std::exchange(rolls_, false)});
     }
   }
   if (failed) return done(fail(*failed));
@@ -269,26 +280,33 @@ void EpochLog::append(std::uint64_t epoch, std::string payload, Done done) {
 }
 
 Result<void> EpochLog::write(std::deque<Waiting>& group) {
-  std::string bytes;
+  constexpr std::size_t kJoinBytes = 64 * 1024;  // smaller ones are written together
+  std::string joined;
+  auto flush = [&]() -> Result<void> {
+    if (!joined.empty()) TRY(file_->append(joined));
+    joined.clear();
+    return {};
+  };
   for (Waiting& one : group) {
-    if (one.rolls && written_ + bytes.size() > kSegmentHead) {
-      if (!bytes.empty()) TRY(file_->append(bytes));
-      bytes.clear();
+    if (one.rolls && written_ > kSegmentHead) {
+      TRY(flush());
       TRY(file_->sync());
-      std::uint64_t previous = 0;
-      std::memcpy(&previous, one.record.data() + 4 + 4 + 8 + 8, sizeof previous);
-      TRY(new_segment(one.epoch, previous));
+      TRY(new_segment(one.epoch, number_at(one.head, kPreviousAt)));
     }
-    std::uint64_t hash = 0;
-    std::memcpy(&hash, one.record.data() + kRecordHead - 8, sizeof hash);
-    hash ^= durable_;
-    set_durable(one.record, durable_);
-    std::memcpy(one.record.data() + kRecordHead - 8, &hash, sizeof hash);
-    bytes += one.record;
+    set_durable(one.head, durable_);
+    joined += one.head;
+    written_ += one.head.size() + one.payload.size();
+    if (one.payload.size() < kJoinBytes) {
+      joined += one.payload;
+      if (joined.size() < kJoinBytes) continue;
+      TRY(flush());
+    } else {
+      TRY(flush());
+      TRY(file_->append(one.payload));
+    }
   }
-  TRY(file_->append(bytes));
-  written_ += bytes.size();
-  TRY(file_->sync());
+  TRY(flush());
+  if (!makes_mistake("log.acknowledges_before_sync")) TRY(file_->sync());
   durable_ = written_;
   return {};
 }
@@ -302,14 +320,14 @@ void EpochLog::loop() {
       if (queue_.empty()) return;
       std::size_t bytes = 0;
       while (!queue_.empty() && bytes < kGroupBytesMax) {
-        bytes += queue_.front().record.size();
+        bytes += queue_.front().bytes();
         group.push_back(std::move(queue_.front()));
         queue_.pop_front();
       }
       busy_ = true;
     }
     std::size_t bytes = 0;
-    for (const Waiting& one : group) bytes += one.record.size();
+    for (const Waiting& one : group) bytes += one.bytes();
     Result<void> done = failed_ ? Result<void>(fail(*failed_)) : write(group);  // only this thread sets failed_
     {
       std::lock_guard lock(mutex_);
@@ -347,7 +365,7 @@ Result<void> EpochLog::drop_below(std::uint64_t epoch) {
     }
     // One after another, oldest first: what a power cut leaves is an end of the log, without a hole.
     TRY(disk_->remove(path_of(name)));
-    TRY(disk_->sync_directory(directory_));
+    if (!makes_mistake("log.forgets_the_order_of_removals")) TRY(disk_->sync_directory(directory_));
   }
 }
 

@@ -73,9 +73,11 @@ class EpochLog {
  private:
   struct Waiting {
     std::uint64_t epoch = 0;
-    std::string record;
+    std::string head;
+    std::string payload;
     Done done;
     bool rolls = false;
+    [[nodiscard]] std::size_t bytes() const { return head.size() + payload.size(); }
   };
   struct Segment {
     std::string name;

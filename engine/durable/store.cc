@@ -6,6 +6,7 @@
 #include <set>
 
 #include "engine/base/bytes.h"
+#include "engine/base/failpoint.h"
 
 namespace thalweg::durable {
 
@@ -88,7 +89,7 @@ Result<void> Store::next_generation() {
   std::uint64_t last = text ? decode_number(*text).value_or(0) : 0;
   for (const Manifest& manifest : kept_) last = std::max(last, manifest.info.generation);
   if (!log_->found().empty()) last = std::max(last, log_->found().back().generation);
-  generation_ = last + 1;
+  generation_ = makes_mistake("store.same_generation") ? 1 : last + 1;
   return replace_file(*disk_, path("GENERATION"), encode_number(generation_));
 }
 
@@ -275,7 +276,7 @@ Result<std::string> Store::write_file(const std::vector<const Part*>& parts, boo
     for (const Part* part : parts)
       for (const auto& piece : part->pieces)
         if (!piece->empty()) TRY(file->append(*piece));
-    TRY(file->sync());
+    if (!makes_mistake("store.names_parts_before_sync")) TRY(file->sync());
   }
   TRY(disk_->rename(temporary, path("seg/" + name)));
   return name;
@@ -319,6 +320,7 @@ Result<SnapshotInfo> Store::write_snapshot(std::uint64_t epoch, std::uint64_t lo
   if (!small.empty()) TRY(write(small));
   manifest.info.duration_ns = clock.monotonic_ns() - began;
   TRY(replace_file(*disk_, path(manifest_name(manifest.info.number)), encode(manifest)));
+  if (makes_mistake("store.drops_the_log_before_current")) TRY(log_->drop_below(epoch + 1));
   TRY(swap_current(manifest.info.number));
   SnapshotInfo info = manifest.info;
   kept_.insert(kept_.begin(), std::move(manifest));
