@@ -250,6 +250,12 @@ Result<void> EpochLog::start(std::uint64_t generation, std::uint64_t next_epoch,
 }
 
 Result<void> EpochLog::new_segment(std::uint64_t first_epoch, std::uint64_t previous) {
+  // Names rise, also after a segment whose first record was lost with the process: the next one may be an earlier
+  // epoch.
+  {
+    std::lock_guard lock(mutex_);
+    if (!segments_.empty()) first_epoch = std::max(first_epoch, segments_.back().first_epoch + 1);
+  }
   std::string name = fmt::format("{:020}-{:010}.log", first_epoch, generation_);
   file_ = TRY(disk_->open_write(path_of(name), Disk::WriteMode::kTruncate));
   TRY(file_->append(encode_head({first_epoch, previous})));

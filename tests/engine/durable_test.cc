@@ -231,7 +231,7 @@ void live(const std::shared_ptr<MemoryDisk>& disk, Ledger& ledger, Rng& random, 
   for (std::uint64_t i = 0; i < steps && !disk->dead(); ++i) {
     std::uint64_t together = 1 + random.next() % 3;
     for (std::uint64_t k = 0; k < together; ++k) {
-      last += 2;
+      last += 2 + 2 * (random.next() % 40);  // numbers follow the clock: one that was lost is not given again
       std::string payload = payload_of(last, random.next() % 3000);
       {
         std::lock_guard lock(mutex);
