@@ -98,14 +98,16 @@ void Egress::push(Entry entry) {
   if (held_ && written_ && entry.commit <= *written_) return;  // it has it already
   changed_.wait(lock, [&] { return failed_ || queued_rows_ < kQueuedRowsMax || !may_go(entry); });
   if (failed_) return;
-  if (entry.batch) queued_rows_ += entry.batch->num_rows;
+  if (entry.batch) {
+    queued_rows_ += entry.batch->num_rows;
+    rows_ += entry.batch->num_rows;
+  }
   queue_.push_back(std::move(entry));
   changed_.notify_all();
 }
 
 void Egress::write(Commit commit, Batch batch) {
   if (batch.empty()) return;
-  rows_ += batch.num_rows;
   push({commit, std::move(batch)});
 }
 

@@ -276,6 +276,9 @@ void Worker::end_durably() {
   Durability& durability = *shared_.durability;
   durability.drain();
   if (abandoned() || !durability.options().snapshot_at_end) return;
+  // What outputs have written need not be in the snapshot.
+  for (const auto& egress : shared_.egress)
+    if (egress) egress->drain();
   (void)durability.wait_for_snapshot();
   if (!durability.is_saved()) {
     take_snapshot();
