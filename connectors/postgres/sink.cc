@@ -150,7 +150,8 @@ Result<void> PostgresSink::open(const SinkContext& context) {
                       {{"give it a `persistence_config`", {}}}});
   if (context.exactly_once || (keeps_state && !settings_.at_least_once)) {
     marker_.emplace(TableName{settings_.table.schema, kMarkerTable},
-                    context.pipeline.empty() ? std::string("default") : context.pipeline, name_);
+                    context.pipeline.empty() ? std::string("default") : context.pipeline,
+                    name_ + " " + settings_.table.text());
     TRY(marker_->take_over(*connection_, context.generation, made_new_ && settings_.init == InitMode::kReplace));
   }
   return prepare_session();

@@ -165,7 +165,8 @@ Result<void> SqliteSink::take_over(const SinkContext& context) {
                   "WHERE ?3 = 0 OR generation <= ?3 RETURNING generation, \"commit\"",
                   kMarkerTable)));
   taken.bind(1, pipeline);
-  taken.bind(2, settings_.name);
+  const std::string sink = settings_.name + " " + settings_.table;
+  taken.bind(2, sink);
   taken.bind(3, static_cast<std::int64_t>(context.generation));
   taken.bind(4, anew ? 1 : 0);
   if (!TRY(taken.step()))
@@ -181,7 +182,7 @@ Result<void> SqliteSink::take_over(const SinkContext& context) {
       "UPDATE {} SET \"commit\" = ?1 WHERE pipeline = ?2 AND sink = ?3 AND generation = ?4 AND \"commit\" < ?1",
       kMarkerTable))));
   advance_->bind(2, pipeline);
-  advance_->bind(3, settings_.name);
+  advance_->bind(3, sink);
   advance_->bind(4, static_cast<std::int64_t>(generation_));
   return {};
 }

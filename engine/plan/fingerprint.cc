@@ -36,16 +36,19 @@ void append_key(const Key& key, std::string& out) {
 
 }  // namespace
 
-std::vector<Key> fingerprints(const Plan& plan) {
+std::vector<Key> fingerprints(const Plan& plan, Secrets secrets) {
+  const bool with_secrets = secrets == Secrets::kCount;
   std::vector<Key> out;
   out.reserve(plan.nodes.size());
   for (const Node& node : plan.nodes) {
     std::string text = node_text(node);
-    if (const auto* source = std::get_if<Source>(&node.params)) append_secrets(source->args, text);
-    if (const auto* output = std::get_if<Output>(&node.params)) append_secrets(output->args, text);
+    if (const auto* source = std::get_if<Source>(&node.params); source && with_secrets)
+      append_secrets(source->args, text);
+    if (const auto* output = std::get_if<Output>(&node.params); output && with_secrets)
+      append_secrets(output->args, text);
     if (const auto* rows = std::get_if<StaticRows>(&node.params)) append_rows(*rows, text);
     if (const auto* iterate = std::get_if<Iterate>(&node.params); iterate && iterate->body) {
-      std::vector<Key> body = fingerprints(*iterate->body);
+      std::vector<Key> body = fingerprints(*iterate->body, secrets);
       for (NodeId id : iterate->next) append_key(body[id.value], text);
       for (NodeId id : iterate->loop_inputs) append_key(body[id.value], text);
     }

@@ -5,6 +5,7 @@
 // after it different.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -13,8 +14,11 @@
 
 namespace thalweg::plan {
 
-// By node. Secrets count by their values.
-[[nodiscard]] std::vector<Key> fingerprints(const Plan& plan);
+// Whether values of secrets count: they do where a running plan is changed, not for state that is kept (another
+// password is the same source).
+enum class Secrets : std::uint8_t { kCount, kLeftOut };
+// By node.
+[[nodiscard]] std::vector<Key> fingerprints(const Plan& plan, Secrets secrets = Secrets::kCount);
 // Of everything that runs: nodes, and how errors end it.
 [[nodiscard]] Key fingerprint(const Plan& plan);
 // Operator, arguments and columns on one line, without inputs and names.

@@ -197,6 +197,7 @@ class RunImpl : public Run {
       : owner_(std::make_shared<RunShared>(std::move(env))), shared_(*owner_) {
     shared_.plan = plan;
     shared_.fingerprints = plan::fingerprints(plan);
+    shared_.state_prints = plan::fingerprints(plan, plan::Secrets::kLeftOut);
     plan::mark_liveness(shared_.plan);
     shared_.options = options;
   }
@@ -532,11 +533,11 @@ class RunImpl : public Run {
     shared_.durability = TRY(Durability::open(*shared_.options.durability, shared_.env_owner));
     shared_.journals.resize(workers);
     shared_.output_ids.resize(shared_.plan.nodes.size());
-    std::vector<std::uint32_t> places = occurrences(shared_.fingerprints);
+    std::vector<std::uint32_t> places = occurrences(shared_.state_prints);
     std::map<Key, std::uint32_t> outputs;
     for (const plan::Node& node : shared_.plan.nodes) {
       std::string text;
-      for (const Key& part : {shared_.fingerprints[node.id.value], state_fingerprint(shared_.plan, node.id)})
+      for (const Key& part : {shared_.state_prints[node.id.value], state_fingerprint(shared_.plan, node.id)})
         text += fmt::format("{:x} {:x} ", part.hi, part.lo);
       shared_.node_keys.push_back(key_of_bytes(text + std::to_string(places[node.id.value])));
       if (!std::holds_alternative<plan::Output>(node.params)) continue;
@@ -564,7 +565,7 @@ class RunImpl : public Run {
   }
 
   [[nodiscard]] SavedNode node_now(const plan::Node& node) const {
-    return {shared_.fingerprints[node.id.value], state_fingerprint(shared_.plan, node.id), node.label};
+    return {shared_.state_prints[node.id.value], state_fingerprint(shared_.plan, node.id), node.label};
   }
 
   [[nodiscard]] bool is_same_plan(const std::vector<SavedNode>& before) const {
@@ -581,7 +582,7 @@ class RunImpl : public Run {
   Result<void> plan_changes(const std::vector<SavedNode>& before, SavedRun& saved) {
     if (shared_.durability->has_replays())
       return fail(another_pipeline("it was changed, and the run before it did not end in order"));
-    std::vector<Key> prints = shared_.fingerprints;
+    std::vector<Key> prints = shared_.state_prints;
     std::vector<bool> taken(before.size());
     std::string added;
     for (const plan::Node& node : shared_.plan.nodes) {
@@ -598,19 +599,19 @@ class RunImpl : public Run {
       if (!std::holds_alternative<plan::Output>(node.params)) continue;
       SavedOutput output = TRY(shared_.durability->saved_output(shared_.output_ids[node.id.value]));
       bool known = !(output.print == Key{});
-      if (known && prints[node.id.value] != shared_.fingerprints[node.id.value])
+      if (known && prints[node.id.value] != shared_.state_prints[node.id.value])
         return fail(another_pipeline(
             fmt::format("the output {} gets other rows now, and what it got is not known", node.label)));
     }
     plan::Plan same = shared_.plan;
-    shared_.takeover = plan_takeover(same, prints, shared_.plan, shared_.fingerprints, shared_.options.workers);
+    shared_.takeover = plan_takeover(same, prints, shared_.plan, shared_.state_prints, shared_.options.workers);
     if (!shared_.takeover.possible)
       return fail(another_pipeline(
           fmt::format("{}{}", added.empty() ? "" : added + " is new or different, and ", shared_.takeover.why_not)));
-    std::vector<std::uint32_t> places = occurrences(shared_.fingerprints);
+    std::vector<std::uint32_t> places = occurrences(shared_.state_prints);
     std::erase_if(saved.parts, [&](const SavedPart& part) {
       return std::ranges::none_of(shared_.plan.nodes, [&](const plan::Node& node) {
-        return shared_.is_kept(node.id) && shared_.fingerprints[node.id.value] == part.name.node &&
+        return shared_.is_kept(node.id) && shared_.state_prints[node.id.value] == part.name.node &&
                places[node.id.value] == part.name.occurrence;
       });
     });

@@ -77,7 +77,7 @@ void MemoryParts::open_in(SavedRun& run) const {
 // ---------------------------------------------------------------- one worker
 
 Result<void> Worker::save_nodes(const PartSink& sink, std::vector<SavedPart>& out) const {
-  std::vector<std::uint32_t> places = occurrences(shared_.fingerprints);
+  std::vector<std::uint32_t> places = occurrences(shared_.state_prints);
   for (const plan::Node& node : shared_.plan.nodes) {
     const Operator* op = nodes_[node.id.value].op.get();
     const OperatorDescriptor* descriptor = shared_.graph.descriptors[node.id.value];
@@ -87,7 +87,7 @@ Result<void> Worker::save_nodes(const PartSink& sink, std::vector<SavedPart>& ou
       if (op->state().rows == 0) continue;
       return fail(Code::kInternal, "the state of '" + std::string(descriptor->name) + "' cannot be saved", node.span);
     }
-    PartName name{shared_.fingerprints[node.id.value], places[node.id.value], id_.value};
+    PartName name{shared_.state_prints[node.id.value], places[node.id.value], id_.value};
     StateWriter writer(sink(name));
     Key print = state_fingerprint(shared_.plan, node.id);
     if (table) {
@@ -121,7 +121,7 @@ Result<void> Worker::load_node(NodeId id, const SavedPart& part, const ShardFilt
 }
 
 Result<void> Worker::load_nodes(const SavedRun& saved) {
-  std::vector<std::uint32_t> places = occurrences(shared_.fingerprints);
+  std::vector<std::uint32_t> places = occurrences(shared_.state_prints);
   std::map<PartName, const SavedPart*> parts;
   for (const SavedPart& part : saved.parts) parts[part.name] = &part;
   bool same = saved.workers == num_workers();
@@ -134,7 +134,7 @@ Result<void> Worker::load_nodes(const SavedRun& saved) {
     if (!shared_.takeover.kept.empty() && !shared_.is_kept(node.id)) continue;  // it is filled
     for (std::uint32_t worker = 0; worker < saved.workers; ++worker) {
       if (same && worker != id_.value) continue;
-      auto found = parts.find({shared_.fingerprints[node.id.value], places[node.id.value], worker});
+      auto found = parts.find({shared_.state_prints[node.id.value], places[node.id.value], worker});
       if (found == parts.end())
         return fail(Code::kBadData, "the saved state has nothing of '" + node.label + "'", node.span);
       Result<void> loaded = load_node(node.id, *found->second, mine);
@@ -182,7 +182,7 @@ Result<SavedRun> save_workers(const RunShared& shared, std::span<const std::uniq
 
 Result<void> load_workers(RunShared& shared, std::span<const std::unique_ptr<Worker>> workers, const SavedRun& saved) {
   std::map<Key, std::uint32_t> nodes;
-  for (const Key& print : shared.fingerprints) ++nodes[print];
+  for (const Key& print : shared.state_prints) ++nodes[print];
   for (const SavedPart& part : saved.parts)
     if (auto found = nodes.find(part.name.node); found == nodes.end() || part.name.occurrence >= found->second)
       return fail(Code::kBadData, "the saved state is of another pipeline: it holds what this one does not compute");

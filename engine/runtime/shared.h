@@ -55,6 +55,7 @@ struct RunShared {
   // ---- fixed before the threads start
   plan::Plan plan;
   std::vector<Key> fingerprints;  // by node, before rewriting
+  std::vector<Key> state_prints;  // the same without secrets: what state that is kept goes by
   RunOptions options;
   const std::shared_ptr<Env> env_owner;  // shared with the runs that take over from this one
   Env& env;

@@ -49,7 +49,7 @@ Result<std::vector<SavedOutput>> save_outputs(const RunShared& shared, const std
     if (!shared.egress[node] || shared.egress[node]->discards()) continue;
     Egress::Saved saved = TRY(shared.egress[node]->save(commit + 1));
     SavedOutput one{.id = ids[node],
-                    .print = shared.fingerprints[node],
+                    .print = shared.state_prints[node],
                     .saved = std::move(saved.saved),
                     .written = saved.written,
                     .waiting = {}};
@@ -265,7 +265,7 @@ void Worker::take_snapshot() {
   for (auto& [name, pieces] : collected->parts) parts.push_back({Durability::part_name(name), std::move(pieces)});
   std::vector<SavedNode> nodes;
   for (const plan::Node& node : shared_.plan.nodes)
-    nodes.push_back({shared_.fingerprints[node.id.value], state_fingerprint(shared_.plan, node.id), node.label});
+    nodes.push_back({shared_.state_prints[node.id.value], state_fingerprint(shared_.plan, node.id), node.label});
   parts.push_back(Durability::plan_part(nodes));
   Commit commit = shared_.durability->last();
   shared_.durability->snapshot(std::move(*saved), std::move(parts),
