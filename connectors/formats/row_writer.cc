@@ -169,6 +169,7 @@ bool RowWriter::make_key(const char* record, std::uint64_t line) {
     return true;
   }
   if (info_.gaps) {
+    ENSURE(info_.envelope != nullptr);  // only messages of their own have gaps
     keys_.push_back(info_.envelope->key(line - info_.first_line));
     return true;
   }

@@ -84,6 +84,20 @@ void Egress::tell_failures_to(std::function<void(Error)> on_failure) {
   on_failure_ = std::move(on_failure);
 }
 
+void Egress::tell_room_to(std::function<void()> on_room) {
+  std::lock_guard lock(mutex_);
+  on_room_ = std::move(on_room);
+}
+
+bool Egress::behind() const {
+  return !failed_ && (queued_commits_ > kQueuedCommitsMax || queued_rows_ > kQueuedRowsMax);
+}
+
+bool Egress::is_behind() {
+  std::lock_guard lock(mutex_);
+  return behind();
+}
+
 void Egress::failed(Error error) {
   std::function<void(Error)> call;
   {
@@ -101,6 +115,10 @@ void Egress::push(Entry entry) {
   if (entry.batch) {
     queued_rows_ += entry.batch->num_rows;
     rows_ += entry.batch->num_rows;
+    pushed_rows_ = true;
+  } else {
+    entry.ends_rows = std::exchange(pushed_rows_, false);
+    if (entry.ends_rows) ++queued_commits_;
   }
   queue_.push_back(std::move(entry));
   changed_.notify_all();
@@ -147,20 +165,25 @@ void Egress::loop() {
       if (held_ && entry.batch) begun_batches_.emplace_back(entry.commit, *entry.batch);
     }
     Result<void> done = handle(entry);
+    std::function<void()> has_room;
     {
       std::lock_guard lock(mutex_);
+      bool was_behind = behind();
       busy_ = false;
       if (done && !entry.batch) {
         written_ = std::max(written_.value_or(0), entry.commit);
         begun_batches_.clear();
       }
       if (entry.batch) queued_rows_ -= entry.batch->num_rows;
+      if (entry.ends_rows) --queued_commits_;
       if (!done) {
         failed_ = true;
         queue_.clear();
       }
+      if (was_behind && !behind()) has_room = on_room_;
     }
     changed_.notify_all();
+    if (has_room) has_room();
     if (!done) {
       failed(std::move(done).error());
       return;

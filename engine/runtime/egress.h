@@ -4,8 +4,9 @@
 //
 // S1  The sink gets every commit once, in order, consolidated; rows with an ERROR cell are left out and reported.
 // S2  A table that only grows within a commit flows through in chunks; else a commit is staged until it closes.
-// S3  A full queue holds the engine back; nothing is dropped.
-// S4  Where state is kept, a commit is given to the sink only once it is durable (release), and what the sink has not
+// S3  A full queue holds the engine back, and no commit begins while the sink is some commits behind; nothing is
+// dropped. S4  Where state is kept, a commit is given to the sink only once it is durable (release), and what the sink
+// has not
 //     written yet is part of a snapshot (save). Until then it waits here, however much that is.
 #pragma once
 
@@ -27,6 +28,7 @@ namespace thalweg {
 class Egress {
  public:
   static constexpr std::size_t kQueuedRowsMax = 1 << 20;
+  static constexpr std::size_t kQueuedCommitsMax = 8;
 
   Egress(std::unique_ptr<Sink> sink, Schema schema, std::string name, Env& env, std::function<void(Error)> on_failure);
   ~Egress();
@@ -49,6 +51,11 @@ class Egress {
   Result<Saved> save(Commit commit);
 
   void tell_failures_to(std::function<void(Error)> on_failure);
+  // Called (sink thread) when the sink is no longer behind.
+  void tell_room_to(std::function<void()> on_room);
+  // So much waits for the sink that no further commit should begin: a slow sink gets few large commits instead of many
+  // small ones, and what waits is bounded also where nothing may be written before it is durable.
+  [[nodiscard]] bool is_behind();
 
   // Worker side (one worker unless the sink discards).
   void write(Commit commit, Batch batch);
@@ -65,6 +72,7 @@ class Egress {
   struct Entry {
     Commit commit = 0;
     std::optional<Batch> batch;  // none: the commit ends
+    bool ends_rows = false;      // and had some
   };
   void loop();
   Result<void> handle(const Entry& entry);
@@ -78,13 +86,17 @@ class Egress {
   const std::string name_;
   Env& env_;
   void failed(Error error);
+  [[nodiscard]] bool behind() const;       // requires: mutex_ is held
   std::function<void(Error)> on_failure_;  // guarded by mutex_ after the start
+  std::function<void()> on_room_;          // guarded by mutex_
   const bool discards_;
   std::thread thread_;
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<Entry> queue_;                              // guarded by mutex_
   std::size_t queued_rows_ = 0;                          // guarded by mutex_
+  std::size_t queued_commits_ = 0;                       // guarded by mutex_; those with rows
+  bool pushed_rows_ = false;                             // guarded by mutex_; of the commit that is being pushed
   bool busy_ = false;                                    // guarded by mutex_; the sink has an entry in its hands
   bool closing_ = false;                                 // guarded by mutex_
   std::optional<Commit> begun_;                          // sink thread

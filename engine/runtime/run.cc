@@ -261,6 +261,7 @@ class RunImpl : public Run {
     for (const plan::Node& node : shared_.plan.nodes) {
       if (!shared_.is_kept(node.id) || !shared_.egress[node.id.value]) continue;
       shared_.egress[node.id.value]->tell_failures_to(failure_of(node.span));
+      shared_.egress[node.id.value]->tell_room_to(waker());
       old.handed_over_.push_back(*shared_.takeover.kept[node.id.value]);
     }
     {
@@ -517,6 +518,7 @@ class RunImpl : public Run {
       SourceSpan span = node.span;
       shared_.egress[node.id.value] =
           std::make_shared<Egress>(std::move(*made), schema, output->name, shared_.env, failure_of(span));
+      shared_.egress[node.id.value]->tell_room_to(waker());
       if (shared_.durability) shared_.egress[node.id.value]->hold();
     } else if (const auto* table = std::get_if<plan::Export>(&node.params); table && shared_.options.exports) {
       auto& made = shared_.exports[node.id.value];

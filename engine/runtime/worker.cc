@@ -99,6 +99,10 @@ CommitSpec Worker::next_commit() {
       continue;
     }
     if (!stopping && !shared_.scripts.empty()) return {.time = shared_.scripts.begin()->first, .has_script = true};
+    if (!stopping && std::ranges::any_of(shared_.egress, [](const auto& sink) { return sink && sink->is_behind(); })) {
+      wake.wait(seen);
+      continue;
+    }
     std::uint64_t last = 0;
     {
       std::lock_guard lock(shared_.mutex);

@@ -3,8 +3,10 @@
 
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <thread>
 
+#include "engine/runtime/egress.h"
 #include "engine/runtime/run.h"
 
 namespace thalweg::tests {
@@ -57,6 +59,38 @@ class OneSource : public ConnectorFactory {
   }
 };
 
+// Takes its time over every commit, and remembers which was the last.
+class SlowSink : public Sink {
+ public:
+  explicit SlowSink(std::atomic<std::uint64_t>& written) : written_(written) {}
+  Result<void> open(const SinkContext&) override { return {}; }
+  Result<void> write(std::uint64_t, const Batch& batch) override {
+    rows_ += batch.num_rows;
+    return {};
+  }
+  Result<void> end(std::uint64_t) override {
+    std::this_thread::sleep_for(std::chrono::milliseconds(3));
+    ++written_;
+    return {};
+  }
+  Result<void> close(bool) override { return {}; }
+
+ private:
+  std::atomic<std::uint64_t>& written_;
+  std::uint64_t rows_ = 0;
+};
+
+class BusyToSlow : public ConnectorFactory {
+ public:
+  Result<std::unique_ptr<Source>> make_source(const plan::Source&, Env&) override {
+    return std::make_unique<BusySource>();
+  }
+  Result<std::unique_ptr<Sink>> make_sink(const plan::Output&, const Schema&, Env&) override {
+    return std::make_unique<SlowSink>(written);
+  }
+  std::atomic<std::uint64_t> written{0};
+};
+
 plan::Plan exported_source() {
   plan::Plan out;
   plan::Source source;
@@ -91,6 +125,29 @@ TEST_CASE("a source that finds nothing is caught up") {
   REQUIRE(run);
   for (int i = 0; i < 5000 && !(*run)->caught_up(); ++i) (*run)->wait(1'000'000);
   CHECK((*run)->caught_up());
+}
+
+TEST_CASE("a slow sink gets few large commits: none begins while several wait for it") {
+  BusyToSlow connectors;
+  Env env = real_env();
+  plan::Plan plan = exported_source();
+  plan.add({.inputs = {plan.nodes[0].id}, .params = plan::Output{.connector = "test", .args = {}, .name = "slow"}});
+  auto run = Run::start(plan, RunOptions{.workers = 2}, connectors, env);
+  REQUIRE(run);
+  std::uint64_t ahead = 0;
+  for (int i = 0; i < 300; ++i) {
+    std::uint64_t written = connectors.written;
+    std::uint64_t closed = (*run)->num_commits();
+    ahead = std::max(ahead, closed > written ? closed - written : 0);
+    REQUIRE_FALSE((*run)->wait(1'000'000));
+  }
+  CHECK(ahead >= 2);  // it is slow
+  CHECK(ahead <= Egress::kQueuedCommitsMax + 4);
+  CHECK(connectors.written > 10);  // and goes on
+  CHECK((*run)->pause());          // and can be held
+  (*run)->resume();
+  (*run)->stop();
+  (*run)->wait(-1);
 }
 
 TEST_CASE("a commit takes in a bounded number of bytes; the rest is for the next one") {
