@@ -4,10 +4,9 @@
 //
 // S1  The sink gets every commit once, in order, consolidated; rows with an ERROR cell are left out and reported.
 // S2  A table that only grows within a commit flows through in chunks; else a commit is staged until it closes.
-// S3  A full queue holds the engine back, and no commit begins while the sink is some commits behind; nothing is
-// dropped. S4  Where state is kept, a commit is given to the sink only once it is durable (release), and what the sink
-// has not
-//     written yet is part of a snapshot (save). Until then it waits here, however much that is.
+// S3  A full queue holds the engine back, and no commit begins while the sink is some commits behind. Nothing is lost.
+// S4  Where state is kept, a commit is given to the sink only once it is durable (release), and what the sink has not
+//     written yet is part of a snapshot (save).
 #pragma once
 
 #include <atomic>
