@@ -42,7 +42,7 @@ TEST_CASE("o200k_base: tokens are tiktoken's") {
 
 TEST_CASE("tokens cover the text, also where it is no UTF-8") {
   const auto bpe = Bpe::find("cl100k_base");
-  for (const std::string text : {std::string("a\xFF\xFE b"), std::string(9000, 'q'), std::string("\xF0\x9F\x99")}) {
+  for (const std::string& text : {std::string("a\xFF\xFE b"), std::string(9000, 'q'), std::string("\xF0\x9F\x99")}) {
     const auto ends = bpe->ends(text);
     REQUIRE_FALSE(ends.empty());
     CHECK(ends.back() == text.size());
