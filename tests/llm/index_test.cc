@@ -200,7 +200,7 @@ TEST_CASE("broken saved rows are errors") {
   for (const Setup& setup : setups()) {
     if (std::string_view(setup.name) == "all") continue;
     auto index = setup.factory->make();
-    for (const std::string broken : {std::string("\x01"), std::string("abcdefg"), std::string(9, '\xFF')})
+    for (const std::string& broken : {std::string("\x01"), std::string("abcdefg"), std::string(9, '\xFF')})
       CHECK_FALSE(index->restore(0, broken));
   }
 }
