@@ -257,20 +257,47 @@ void Join::take(int side, Batch batch, OperatorContext& context) {
   staged_[static_cast<std::size_t>(side)].push_back({std::move(batch), std::move(entries)});
 }
 
-// Rows of one side never meet one another, so all may look for partners before any is stored.
+// Rows of one side never meet one another, so all may look for partners before any is stored. The chains of several
+// rows are walked in turn, so that the memory that the next step of each will read comes while the others are at work.
 void Join::match(int side, const Batch& batch, std::span<const std::uint32_t> entries, OperatorContext& context) {
-  int other = 1 - side;
-  std::size_t n = entries.size();
-  for (std::uint32_t row = 0; row < n; ++row) {
-    if (row + kEntryAhead < n && entries[row + kEntryAhead] != JoinIndex::kNone)
-      index_.prefetch_entry(entries[row + kEntryAhead]);
-    if (row + kHeadAhead < n && entries[row + kHeadAhead] != JoinIndex::kNone)
-      index_.prefetch_head(other, entries[row + kHeadAhead]);
-    if (entries[row] == JoinIndex::kNone) continue;
-    for (std::uint32_t id = index_.head(other, entries[row]); id != JoinIndex::kNone; id = index_.next(other, id)) {
-      match_rows_.push_back(row);
-      match_partners_.push_back(id);
-      match_diffs_.push_back(batch.diff(row) * index_.row_count(other, id));
+  constexpr std::size_t kWalks = 24;
+  struct Walk {
+    std::uint32_t row;
+    std::uint32_t id;
+  };
+  const int other = 1 - side;
+  const auto n = static_cast<std::uint32_t>(entries.size());
+  std::array<Walk, kWalks> walks;
+  std::size_t active = 0;
+  std::uint32_t next_row = 0;
+  auto start = [&](Walk& walk) {
+    while (next_row < n) {
+      std::uint32_t row = next_row++;
+      if (row + kEntryAhead < n && entries[row + kEntryAhead] != JoinIndex::kNone)
+        index_.prefetch_entry(entries[row + kEntryAhead]);
+      if (entries[row] == JoinIndex::kNone) continue;
+      walk = {row, index_.head(other, entries[row])};
+      if (walk.id == JoinIndex::kNone) continue;
+      index_.prefetch_link(other, walk.id);
+      return true;
+    }
+    return false;
+  };
+  while (active < kWalks && start(walks[active])) ++active;
+  while (active > 0) {
+    for (std::size_t i = 0; i < active;) {
+      Walk& walk = walks[i];
+      match_rows_.push_back(walk.row);
+      match_partners_.push_back(walk.id);
+      match_diffs_.push_back(batch.diff(walk.row) * index_.row_count(other, walk.id));
+      walk.id = index_.next(other, walk.id);
+      if (walk.id != JoinIndex::kNone) {
+        index_.prefetch_link(other, walk.id);
+      } else if (!start(walk)) {
+        walk = walks[--active];
+        continue;
+      }
+      ++i;
     }
     if (match_rows_.size() >= kChunkRows) flush_matches(side, batch, context);
   }

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "engine/base/ensure.h"
+#include "engine/base/prefetch.h"
 
 namespace thalweg {
 
@@ -28,7 +29,7 @@ class HashIndex {
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] std::size_t bytes() const { return slots_.capacity() * sizeof(Slot); }
 
-  void prefetch(std::uint64_t hash) const {
+  THALWEG_PREFETCHES void prefetch(std::uint64_t hash) const {
     if (!slots_.empty()) __builtin_prefetch(&slots_[home(tag_of(hash))]);
   }
 

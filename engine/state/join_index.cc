@@ -74,7 +74,10 @@ std::uint32_t JoinIndex::find_or_add(std::span<const Column* const> key, std::si
   if (entry != kNone) return entry;
   entry = keys_.insert(key, row, nullptr);
   index_.insert(hash, entry);
-  if (entry >= entries_.size()) entries_.resize(entry + 1);
+  if (entry == entries_.size())
+    entries_.emplace_back();
+  else if (entry > entries_.size())
+    entries_.resize(entry + 1);
   entries_[entry] = Entry{};
   entries_[entry].hash = hash;
   return entry;
@@ -160,8 +163,13 @@ void JoinIndex::change(int s, std::uint32_t entry_id, std::span<const Column* co
   std::uint32_t id = must_look ? find_row(side, entry_id, entry.head[s], columns, row, key) : kNone;
   if (id == kNone) {
     id = side.rows.insert(columns, row, key);
-    if (id >= side.links.size()) side.links.resize(id + 1);
-    side.links[id] = {entry.head[s], kNone, entry_id, diff};
+    Link link{entry.head[s], kNone, entry_id, diff};
+    if (id == side.links.size()) {
+      side.links.push_back(link);
+    } else {
+      if (id > side.links.size()) side.links.resize(id + 1);
+      side.links[id] = link;
+    }
     if (entry.head[s] != kNone) side.links[entry.head[s]].previous = id;
     entry.head[s] = id;
     if (side.indexed) side.by_row.insert(hash_of_row(entry_id, columns, row, key), id);

@@ -14,6 +14,7 @@
 #include <functional>
 #include <vector>
 
+#include "engine/base/prefetch.h"
 #include "engine/state/archive.h"
 #include "engine/state/hash_index.h"
 #include "engine/state/row_store.h"
@@ -42,9 +43,12 @@ class JoinIndex {
   // Drops the entry if neither side has rows; one that was dropped may be named again.
   void drop_if_empty(std::uint32_t entry);
 
-  // What `head` and `next` will read of an entry, and what `change` will.
-  void prefetch_entry(std::uint32_t entry) const { __builtin_prefetch(&entries_[entry]); }
-  void prefetch_head(int side, std::uint32_t entry) const {
+  // What `head` will read of an entry, `next` and `row_count` of a row, and `change` of both.
+  THALWEG_PREFETCHES void prefetch_entry(std::uint32_t entry) const { __builtin_prefetch(&entries_[entry]); }
+  THALWEG_PREFETCHES void prefetch_link(int side, std::uint32_t row) const {
+    __builtin_prefetch(&sides_[side].links[row]);
+  }
+  THALWEG_PREFETCHES void prefetch_head(int side, std::uint32_t entry) const {
     if (std::uint32_t id = entries_[entry].head[side]; id != kNone) __builtin_prefetch(&sides_[side].links[id]);
   }
 

@@ -303,6 +303,7 @@ std::vector<T> gather_cells(const Segments& cell_at, std::span<const std::uint32
 Column RowStore::gather(std::size_t column, std::span<const std::uint32_t> ids) const {
   std::vector<CellTag> tags;
   for (std::size_t i = 0; i < ids.size(); ++i) {
+    prefetch(column, ids[i]);
     CellTag t = tag(column, ids[i]);
     if (t == CellTag::kValue && tags.empty()) continue;
     if (tags.empty()) tags.assign(ids.size(), CellTag::kValue);

@@ -17,6 +17,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/base/prefetch.h"
 #include "engine/types/batch.h"
 
 namespace thalweg {
@@ -60,13 +61,13 @@ class RowStore {
   [[nodiscard]] Value value(std::size_t column, std::uint32_t id) const;
   // Hash of a row's cells in these columns, as Column::hash_into gives for a batch.
   [[nodiscard]] std::uint64_t hash(std::uint32_t id, std::span<const std::size_t> columns) const;
-  void prefetch(std::size_t column, std::uint32_t id) const {
+  THALWEG_PREFETCHES void prefetch(std::size_t column, std::uint32_t id) const {
     const Cellblock& block = segment(id).columns[column];
     __builtin_prefetch(block.data.get() + at(id) * block.width);
   }
 
   // The bytes of a long text; requires that the cell itself was prefetched.
-  void prefetch_text(std::size_t column, std::uint32_t id) const {
+  THALWEG_PREFETCHES void prefetch_text(std::size_t column, std::uint32_t id) const {
     if (types_[column].phys() != Phys::kView) return;
     const StrView& view = cell<StrView>(column, id);
     if (!view.is_inline()) __builtin_prefetch(view.data());

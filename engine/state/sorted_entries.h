@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "engine/base/ensure.h"
+#include "engine/base/prefetch.h"
 
 namespace thalweg {
 
@@ -193,7 +194,7 @@ class SortedEntries {
   }
 
   // What a seek will look at, once the object itself is in the cache.
-  void prefetch() const {
+  THALWEG_PREFETCHES void prefetch() const {
     if (capacity_ <= kSingle) return;
     constexpr std::size_t kLine = 64;
     constexpr std::size_t kLinesMax = 4;

@@ -13,6 +13,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/base/prefetch.h"
 #include "engine/operators/loop/row_code.h"
 #include "engine/state/block_pool.h"
 
@@ -50,10 +51,10 @@ class History {
     return group < lists_.size() ? lists_[group].settled : 0;
   }
   [[nodiscard]] bool empty(std::uint32_t group) const { return entries(group).empty(); }
-  void prefetch(std::uint32_t group) const {
+  THALWEG_PREFETCHES void prefetch(std::uint32_t group) const {
     if (group < lists_.size()) __builtin_prefetch(&lists_[group]);
   }
-  void prefetch_entries(std::uint32_t group) const {
+  THALWEG_PREFETCHES void prefetch_entries(std::uint32_t group) const {
     if (group < lists_.size()) __builtin_prefetch(lists_[group].entries.data);
   }
   [[nodiscard]] std::size_t size() const { return size_; }

@@ -10,6 +10,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/base/prefetch.h"
 #include "engine/operators/reducers/reducer.h"
 
 namespace thalweg {
@@ -36,7 +37,7 @@ class ReducerSet {
   // The group has no rows any more: its number may be used for another.
   void clear(std::uint32_t group);
   void maintain();
-  void prefetch(std::uint32_t group) const { __builtin_prefetch(&counts_[group]); }
+  THALWEG_PREFETCHES void prefetch(std::uint32_t group) const { __builtin_prefetch(&counts_[group]); }
   [[nodiscard]] std::size_t groups() const { return counts_.size(); }
   [[nodiscard]] std::span<const std::int64_t> counts() const { return counts_; }
   [[nodiscard]] std::size_t bytes() const;

@@ -21,6 +21,7 @@
 #include <string>
 #include <thread>
 
+#include "engine/base/huge_pages.h"
 #include "engine/runtime/run.h"
 #include "tests/bench/algebra/jobs.h"
 
@@ -466,4 +467,7 @@ int main_of(int argc, char** argv) {
 
 }  // namespace thalweg::bench
 
-int main(int argc, char** argv) { return thalweg::bench::main_of(argc, argv); }
+int main(int argc, char** argv) {
+  thalweg::use_huge_pages(argv);
+  return thalweg::bench::main_of(argc, argv);
+}

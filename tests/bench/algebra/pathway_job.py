@@ -171,7 +171,8 @@ def main():
     job = Job(name, int(rows), int(keys), int(updates), folder)
     report, answers = Report(), Answers()
     files = pw.io.csv.read(f"{folder}/rows.csv", schema=Row, mode="static")
-    changes = pw.io.python.read(Changes(job, answers, report), schema=Row, autocommit_duration_ms=5)
+    # Commits are the subject's own: the peer's timer would cut an update into two now and then, with an answer for each.
+    changes = pw.io.python.read(Changes(job, answers, report), schema=Row, autocommit_duration_ms=60_000)
     pw.universes.promise_are_pairwise_disjoint(files, changes)
     pw.io.subscribe(result(job, files.concat(changes)), on_change=answers.on_change, on_time_end=answers.on_time_end)
     report.start()
