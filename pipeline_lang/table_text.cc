@@ -130,7 +130,7 @@ class TableTextReader {
   }
 
  private:
-  enum class Role : std::uint8_t { kLabel, kTime, kDiff, kCell };
+  enum class Role : std::uint8_t { kLabel, kTime, kDiff, kCell, kNothing };
   struct HeaderColumn {
     std::string name;
     Role role = Role::kCell;
@@ -165,10 +165,13 @@ class TableTextReader {
         if (name) column.name = name->as_text();
       }
       if (cell.text.empty()) {
-        if (i != 0) return error_at(cell, "a column of the header has no name");
         if (header.cells.size() == 1) return error_at(cell, "the header names no column");
-        column.role = Role::kLabel;
+        // A header that is `|` alone: rows with labels and no columns.
+        const bool labels_alone = i == 1 && header.cells.size() == 2 && out_.has_labels;
+        if (i != 0 && !labels_alone) return error_at(cell, "a column of the header has no name");
+        column.role = labels_alone ? Role::kNothing : Role::kLabel;
         out_.has_labels = true;
+        if (labels_alone) column.name = "|";
       } else if (cell.text == kTimeName) {
         column.role = Role::kTime;
         out_.has_time = true;
@@ -265,6 +268,9 @@ class TableTextReader {
           break;
         case Role::kTime: row.time = TRY(read_time(cell)); break;
         case Role::kDiff: row.diff = TRY(read_diff(cell)); break;
+        case Role::kNothing:
+          if (!cell.text.empty()) return error_at(cell, "this table has no columns");
+          break;
         case Role::kCell: row.cells[column.target] = TRY(read_cell(cell, out_.schema.columns[column.target])); break;
       }
     }

@@ -18,6 +18,7 @@ namespace {
 using ast::Entry;
 using ast::Node;
 using ast::NodeKind;
+using lang::Diagnostic;
 using lang::Diagnostics;
 
 // Ends reading; thrown and caught in this file only.
@@ -232,6 +233,7 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   void insert(Open& frame, Entry entry) {
+    if (entry.key.empty() && !entry.quoted) return;  // no key: the error has been given
     if (entry.key == "<<" && !entry.quoted) {
       if (entry.value->is_sequence())
         for (const ast::NodePtr& item : entry.value->items) frame.merges.emplace_back(item, entry.span);
@@ -316,6 +318,14 @@ std::optional<std::pair<std::size_t, std::string>> forbidden(std::string_view te
   return std::nullopt;
 }
 
+// Whether the line that holds the byte `at` begins with a tab, maybe behind blanks.
+bool is_indented_with_tab(std::string_view text, std::size_t at) {
+  const std::size_t end = text.substr(0, at).rfind('\n');
+  const std::size_t begin = end == std::string_view::npos ? 0 : end + 1;
+  const std::size_t first = text.find_first_not_of(' ', begin);
+  return first != std::string_view::npos && text[first] == '\t';
+}
+
 ast::NodePtr empty_mapping(FileId file) {
   auto node = std::make_shared<Node>();
   node->kind = NodeKind::kMapping;
@@ -355,10 +365,11 @@ ast::NodePtr read_yaml(const FileTable& files, FileId file, Diagnostics& diagnos
   } catch (const Stop& stop) {
     diagnostics.error(stop.span, stop.message);
   } catch (const YAML::Exception& error) {
-    const auto at = static_cast<std::uint32_t>(
-                        std::min<std::size_t>(static_cast<std::size_t>(std::max(error.mark.pos, 0)), text.size())) +
-                    shift;
-    diagnostics.error({file, at, at + 1}, "this is not valid YAML: " + plain_words(error.msg));
+    const std::size_t offset =
+        std::min<std::size_t>(static_cast<std::size_t>(std::max(error.mark.pos, 0)), text.size());
+    const auto at = static_cast<std::uint32_t>(offset) + shift;
+    Diagnostic& found = diagnostics.error({file, at, at + 1}, "this is not valid YAML: " + plain_words(error.msg));
+    if (is_indented_with_tab(text, offset)) found.note("the line is indented with a tab; YAML takes blanks only");
   } catch (const std::exception& error) {
     diagnostics.error({file, 0, 0}, std::string("this is not valid YAML: ") + error.what());
   }

@@ -62,6 +62,13 @@ std::string full_text(const Error& error) {
   return text;
 }
 
+// A diagnostic as it is shown, and in one line with its notes, so that a pattern may span the two.
+bool matches_diagnostic(const lang::Diagnostic& diagnostic, const FileTable& files, const std::string& pattern) {
+  std::string line = diagnostic.message;
+  for (const auto& note : diagnostic.notes) line += "; " + note.text;
+  return matches(lang::render_text(diagnostic, files), pattern) || matches(line, pattern);
+}
+
 Failure check_expected_error(const ExpectedError& expected, const lang::Diagnostics& found, const FileTable& files) {
   if (auto bad = bad_pattern(expected.pattern)) return bad;
   if (!found.has_errors())
@@ -69,7 +76,7 @@ Failure check_expected_error(const ExpectedError& expected, const lang::Diagnost
   for (const lang::Diagnostic& diagnostic : found.all()) {
     if (diagnostic.severity != lang::Severity::kError) continue;
     if (expected.line && files.locate(diagnostic.span).line != *expected.line) continue;
-    if (matches(lang::render_text(diagnostic, files), expected.pattern)) return std::nullopt;
+    if (matches_diagnostic(diagnostic, files, expected.pattern)) return std::nullopt;
   }
   std::string where = expected.line ? " in line " + std::to_string(*expected.line) : "";
   return "no error" + where + " matches `" + expected.pattern + "`; found:\n" + lang::render_text(found, files);

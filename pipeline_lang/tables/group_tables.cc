@@ -183,6 +183,25 @@ std::optional<std::vector<GroupColumn>> grouping_columns(const Lowering& lower, 
   return out;
 }
 
+// What stands for `by:` where it is wrong, so that the rest of the tag is checked all the same: each name that it
+// gives, and every column of the table.
+std::vector<GroupColumn> assumed_columns(const Lowering& lower, const Table& table) {
+  std::vector<GroupColumn> out;
+  const auto add = [&](const std::string& name, plan::ExprPtr expr) {
+    const bool known = std::ranges::any_of(out, [&](const GroupColumn& column) { return column.names[0] == name; });
+    if (!known) out.push_back({{name}, std::move(expr)});
+  };
+  for (std::uint32_t i = 0; i < table.schema.columns.size(); ++i)
+    add(table.schema.columns[i].name, plan::column(i, table.schema.columns[i].type));
+  const Located by = lower.call().at("by");
+  if (by.node == nullptr || !by.node->is_sequence()) return out;
+  for (const ast::NodePtr& item : by.node->items) {
+    if (item->is_scalar()) add(item->text, plan::literal(Value::none(), Type(Kind::kAny)));
+    for (const ast::Entry& entry : item->entries) add(entry.key, plan::literal(Value::none(), Type(Kind::kAny)));
+  }
+  return out;
+}
+
 // The column that `id:` names becomes the key: it is the one pointer column in `by`.
 bool check_group_id(const Lowering& lower, const Table& table, std::vector<GroupColumn>& by) {
   const Call& call = lower.call();
@@ -251,11 +270,15 @@ plan::ExprPtr having_condition(const Lowering& lower, Reduction& reduction, std:
   return std::move(*condition);
 }
 
-ObjectPtr group(const Lowering& lower, const Table& table, std::vector<GroupColumn> by, std::string_view reduce) {
+// `columns`: nothing if `by:` is wrong. What stands beside a wrong argument is checked all the same.
+ObjectPtr group(const Lowering& lower, const Table& table, std::optional<std::vector<GroupColumn>> columns,
+                std::string_view reduce) {
   const Call& call = lower.call();
   plan::GroupBy params;
-  if (call.has("id")) {
-    if (!check_group_id(lower, table, by)) return error_object();
+  bool sound = columns.has_value();
+  std::vector<GroupColumn> by = sound ? std::move(*columns) : assumed_columns(lower, table);
+  if (call.has("id") && sound) {
+    sound = check_group_id(lower, table, by);
     params.key_is_column = true;
   }
   auto instance = instance_column(lower, table);
@@ -271,7 +294,7 @@ ObjectPtr group(const Lowering& lower, const Table& table, std::vector<GroupColu
   for (std::size_t i = 0; i < by.size(); ++i)
     result.push_back({by[i].names[0], {}, plan::column(static_cast<std::uint32_t>(i), by[i].expr->type)});
   const bool fine = take_reductions(lower, reduce, reduction, result);
-  if (!take_reductions(lower, "reducers", reduction, result) || !fine) return error_object();
+  if (!take_reductions(lower, "reducers", reduction, result) || !fine || !sound) return error_object();
   plan::ExprPtr having;
   if (call.has("having")) {
     having = having_condition(lower, reduction, result);
@@ -284,9 +307,7 @@ ObjectPtr build_groupby(Builder& builder, const Call& call) {
   const Lowering lower(builder, call);
   const auto table = call.table("table");
   if (!table) return error_object();
-  auto by = grouping_columns(lower, *table);
-  if (!by) return error_object();
-  return group(lower, *table, std::move(*by), "reduce");
+  return group(lower, *table, grouping_columns(lower, *table), "reduce");
 }
 
 ObjectPtr build_reduce(Builder& builder, const Call& call) {
@@ -295,7 +316,7 @@ ObjectPtr build_reduce(Builder& builder, const Call& call) {
   if (!table) return error_object();
   if (!call.has("columns") && !call.has("reducers"))
     return lower.wrong(call.span(), "`!reduce` needs `columns:`", "for example `columns: {n: count()}`");
-  return group(lower, *table, {}, "columns");
+  return group(lower, *table, std::vector<GroupColumn>(), "columns");
 }
 
 // ---------------------------------------------------------------- deduplicate

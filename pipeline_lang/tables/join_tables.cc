@@ -371,7 +371,7 @@ ObjectPtr build_join(Builder& builder, const Call& call) {
     fine = false;
   }
   const auto key = join_key(lower, *sides, how);
-  if (!key || !fine) return error_object();
+  if (!fine) return error_object();
   const bool left_padded = how == "right" || how == "outer", right_padded = how == "left" || how == "outer";
   const UniverseId left_universe = sides->left.universe, right_universe = sides->right.universe;
   place_conditions(lower, *sides);
@@ -381,11 +381,10 @@ ObjectPtr build_join(Builder& builder, const Call& call) {
   if (call.has("where")) {
     const Located at = call.at("where");
     where = lower.condition(at, names.scope(at.scope), "where");
-    if (!where) return error_object();
-    names.narrow(*where);
+    if (where) names.narrow(*where);
   }
   const auto selection = names.selection("select");
-  if (!selection) return error_object();
+  if (!selection || !key || (call.has("where") && !where)) return error_object();
 
   std::vector<plan::ExprPtr> exprs = {where};
   for (const auto& item : *selection) exprs.push_back(item.expr);
