@@ -7,6 +7,7 @@
 #include "llm/functions/text_functions.h"
 #include "llm/functions/value_function.h"
 #include "llm/functions/wrong.h"
+#include "llm/local/local_models.h"
 #include "llm/providers/remote_models.h"
 
 namespace thalweg::llm {
@@ -19,6 +20,7 @@ std::expected<plan::UserFunctionPtr, plan::FunctionError> make_function(
   if (is("llm.splitter.")) return make_splitter(spec, std::move(text));
   if (is("llm.chat.")) return make_chat(spec, std::move(text), std::move(egress));
   if (is("llm.embedder.")) return make_embedder(spec, std::move(text), std::move(egress));
+  if (is("llm.local.")) return make_local_model(spec, std::move(text));
   if (is("llm.rag.")) return make_rag_function(spec, std::move(text));
   if (is("llm.missing.")) {
     const std::string why = SettingReader(spec.options).text("why");

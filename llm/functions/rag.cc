@@ -201,14 +201,14 @@ class Adaptive final : public plan::UserFunction {
   const std::size_t rounds_;
 };
 
-// One call per document; the model answers {"score": 1 to 5}.
+// One call per document: a chat model answers {"score": 1 to 5}, a scorer (document, query) a number.
 class Rerank final : public plan::UserFunction {
  public:
-  Rerank(std::string text, plan::UserFunctionPtr chat, std::size_t keep)
-      : text_(std::move(text)), chat_(std::move(chat)), keep_(keep) {}
+  Rerank(std::string text, plan::UserFunctionPtr asked, bool is_chat, std::size_t keep)
+      : text_(std::move(text)), asked_(std::move(asked)), is_chat_(is_chat), keep_(keep) {}
 
   [[nodiscard]] const std::string& text() const override { return text_; }
-  [[nodiscard]] bool deterministic() const override { return chat_->deterministic(); }
+  [[nodiscard]] bool deterministic() const override { return asked_->deterministic(); }
   [[nodiscard]] bool propagates_none() const override { return false; }
 
   [[nodiscard]] Column call(const plan::UserCall& call) const override {
@@ -232,6 +232,16 @@ class Rerank final : public plan::UserFunction {
 
  private:
   [[nodiscard]] Result<Json> rank(Json documents, const std::string& query) const {
+    const std::vector<double> scores = TRY(is_chat_ ? judged(documents, query) : scored(documents, query));
+    for (std::size_t i = 0; i < scores.size(); ++i) documents[i]["reranker_score"] = scores[i];
+    std::stable_sort(documents.begin(), documents.end(), [](const Json& a, const Json& b) {
+      return a["reranker_score"].get<double>() > b["reranker_score"].get<double>();
+    });
+    if (documents.size() > keep_)
+      documents.erase(documents.begin() + static_cast<std::ptrdiff_t>(keep_), documents.end());
+    return documents;
+  }
+  [[nodiscard]] Result<std::vector<double>> judged(const Json& documents, const std::string& query) const {
     std::vector<std::vector<Value>> rows;
     Json options;
     options["temperature"] = 0;
@@ -245,17 +255,25 @@ class Rerank final : public plan::UserFunction {
       rows.push_back({dumped(messages_of(std::move(prompt))), dumped(options)});
     }
     const Type types[] = {Kind::kJson, Kind::kJson};
-    const auto replies = ask_all(*chat_, rows, types, chat_result());
-    for (std::size_t i = 0; i < replies.size(); ++i) {
-      if (!replies[i]) return fail(replies[i].error());
-      documents[i]["reranker_score"] = TRY(score_of(text_or(*replies[i], "")));
+    const auto replies = ask_all(*asked_, rows, types, chat_result());
+    std::vector<double> scores;
+    for (const auto& reply : replies) {
+      if (!reply) return fail(reply.error());
+      scores.push_back(TRY(score_of(text_or(*reply, ""))));
     }
-    std::stable_sort(documents.begin(), documents.end(), [](const Json& a, const Json& b) {
-      return a["reranker_score"].get<double>() > b["reranker_score"].get<double>();
-    });
-    if (documents.size() > keep_)
-      documents.erase(documents.begin() + static_cast<std::ptrdiff_t>(keep_), documents.end());
-    return documents;
+    return scores;
+  }
+  [[nodiscard]] Result<std::vector<double>> scored(const Json& documents, const std::string& query) const {
+    std::vector<std::vector<Value>> rows;
+    for (const Json& document : documents) rows.push_back({Value::str(document.value("text", "")), Value::str(query)});
+    const Type types[] = {Kind::kStr, Kind::kStr};
+    std::vector<double> scores;
+    for (const auto& reply : ask_all(*asked_, rows, types, Kind::kFloat)) {
+      if (!reply) return fail(reply.error());
+      if (reply->tag() != Value::Tag::kFloat) return fail(Code::kBadData, "the reranking model gave no score");
+      scores.push_back(reply->as_float());
+    }
+    return scores;
   }
   static Result<double> score_of(std::string_view reply) {
     const std::size_t begin = reply.find('{'), end = reply.rfind('}');
@@ -270,7 +288,8 @@ class Rerank final : public plan::UserFunction {
   }
 
   const std::string text_;
-  const plan::UserFunctionPtr chat_;
+  const plan::UserFunctionPtr asked_;
+  const bool is_chat_;
   const std::size_t keep_;
 };
 
@@ -297,7 +316,8 @@ std::expected<plan::UserFunctionPtr, plan::FunctionError> make_rag_function(cons
   if (kind == "rerank") {
     const std::int64_t keep = read.integer("rerank_topk", 3);
     if (keep < 1) return wrong("`rerank_topk` is at least 1", "rerank_topk");
-    return std::make_shared<const Rerank>(std::move(text), chat, static_cast<std::size_t>(keep));
+    const bool is_chat = spec.functions.front().first == "llm";
+    return std::make_shared<const Rerank>(std::move(text), chat, is_chat, static_cast<std::size_t>(keep));
   }
   Asking asking = TRY_OPTION(asking_of(spec.options, "prompt_qa_geometric_rag"));
   const std::int64_t first = read.integer("n_starting_documents", 2), rounds = read.integer("max_iterations", 4);

@@ -7,6 +7,7 @@
 #include "connectors/setting_reader.h"
 #include "llm/filter/jmespath.h"
 #include "llm/index/bm25.h"
+#include "llm/index/hnsw.h"
 #include "llm/index/hybrid.h"
 #include "llm/index/knn.h"
 #include "llm/index/vector_cell.h"
@@ -63,14 +64,13 @@ class Everything final : public plan::Index {
   std::vector<std::uint8_t> used_;  // by slot
 };
 
-enum class IndexKind : std::uint8_t { kBm25, kKnn, kHybrid, kAll };
+enum class IndexKind : std::uint8_t { kBm25, kKnn, kHnsw, kHybrid, kAll };
 
 // One kind of index with its settings.
 struct Recipe {
   IndexKind kind = IndexKind::kAll;
   std::string language;
-  Metric metric = Metric::kCos;
-  std::size_t dimensions = 0;
+  Hnsw::Options vectors;
   double k = 60;
   std::vector<Recipe> parts;
   std::size_t cells = 1;
@@ -78,7 +78,8 @@ struct Recipe {
   [[nodiscard]] std::unique_ptr<plan::Index> make() const {
     switch (kind) {
       case IndexKind::kBm25: return std::make_unique<Bm25>(language);
-      case IndexKind::kKnn: return std::make_unique<Knn>(metric, dimensions);
+      case IndexKind::kKnn: return std::make_unique<Knn>(vectors.metric, vectors.dimensions);
+      case IndexKind::kHnsw: return std::make_unique<Hnsw>(vectors);
       case IndexKind::kAll: return std::make_unique<Everything>();
       case IndexKind::kHybrid: break;
     }
@@ -102,7 +103,8 @@ class Factory final : public plan::IndexFactory {
   [[nodiscard]] const std::vector<plan::IndexPart>& parts() const override { return parts_; }
   [[nodiscard]] std::string objection(std::size_t part, const Type& type) const override {
     if (leaves_[part] == IndexKind::kBm25 && !type.is(Kind::kStr)) return "a full-text index is over texts";
-    if (leaves_[part] == IndexKind::kKnn && !may_be_vector(type))
+    const bool is_of_vectors = leaves_[part] == IndexKind::kKnn || leaves_[part] == IndexKind::kHnsw;
+    if (is_of_vectors && !may_be_vector(type))
       return "an index of vectors is over lists of numbers; for texts it needs an `embedder`";
     return {};
   }
@@ -123,6 +125,34 @@ std::unexpected<plan::FunctionError> wrong(std::string message, std::string opti
   out.message = std::move(message);
   out.option = std::move(option);
   return std::unexpected(std::move(out));
+}
+
+std::expected<Hnsw::Options, plan::FunctionError> read_vectors(const SettingReader& options, std::string& text) {
+  Hnsw::Options out;
+  const std::string metric = options.text("metric", "cos");
+  out.metric = metric == "l2sq" ? Metric::kL2 : metric == "ip" ? Metric::kIp : Metric::kCos;
+  // 0 stands for the usual value, as it does in the peer.
+  const auto number = [&](const char* name, std::int64_t least, std::int64_t most,
+                          std::size_t& to) -> std::expected<void, plan::FunctionError> {
+    const std::int64_t given = options.integer(name, 0);
+    if (given == 0) return {};
+    if (given < least || given > most)
+      return wrong(fmt::format("`{}` is between {} and {}, or 0 for the usual value", name, least, most), name);
+    to = static_cast<std::size_t>(given);
+    return {};
+  };
+  const std::int64_t dimensions = options.integer("dimensions", 0);
+  if (dimensions < 0 || dimensions > 65536) return wrong("`dimensions` is between 1 and 65536", "dimensions");
+  out.dimensions = static_cast<std::size_t>(dimensions);
+  for (const auto& got : {number("connectivity", 2, 256, out.shape.connectivity),
+                          number("expansion_add", 1, 65536, out.shape.expansion_add),
+                          number("expansion_search", 1, 65536, out.expansion_search)})
+    if (!got) return std::unexpected(got.error());
+  text += fmt::format("({}, {}", metric, dimensions);
+  if (out.shape.connectivity != 16 || out.shape.expansion_add != 128 || out.expansion_search != 64)
+    text += fmt::format(", {}, {}, {}", out.shape.connectivity, out.shape.expansion_add, out.expansion_search);
+  text += ")";
+  return out;
 }
 
 std::expected<Recipe, plan::FunctionError> read(const plan::IndexSpec& spec, std::vector<plan::IndexPart>& parts,
@@ -157,14 +187,11 @@ std::expected<Recipe, plan::FunctionError> read(const plan::IndexSpec& spec, std
       return wrong(fmt::format("no stemmer knows `{}`; there are {}", out.language, names), "language");
     }
     if (!out.language.empty()) text += "(" + out.language + ")";
-  } else if (spec.kind == "knn") {
-    out.kind = IndexKind::kKnn;
-    const std::string metric = options.text("metric", "cos");
-    out.metric = metric == "l2sq" ? Metric::kL2 : metric == "ip" ? Metric::kIp : Metric::kCos;
-    const std::int64_t dimensions = options.integer("dimensions", 0);
-    if (dimensions < 0 || dimensions > 65536) return wrong("`dimensions` is between 1 and 65536", "dimensions");
-    out.dimensions = static_cast<std::size_t>(dimensions);
-    text += fmt::format("({}, {})", metric, dimensions);
+  } else if (spec.kind == "knn" || spec.kind == "hnsw") {
+    out.kind = spec.kind == "knn" ? IndexKind::kKnn : IndexKind::kHnsw;
+    auto vectors = read_vectors(options, text);
+    if (!vectors) return std::unexpected(std::move(vectors.error()));
+    out.vectors = *vectors;
   }
   if (spec.embed) text += " of " + spec.embed->text();
   parts.push_back({spec.embed, spec.embedded});

@@ -1,7 +1,7 @@
 // llm/index/factory.h
 //
-// Indexes by what a pipeline says of them: `bm25`, `knn`, `hybrid`, and `all`, which finds every row that a filter
-// admits.
+// Indexes by what a pipeline says of them: `bm25`, `knn` (exact), `hnsw` (a graph), `hybrid`, and `all`, which finds
+// every row that a filter admits.
 #pragma once
 
 #include <expected>

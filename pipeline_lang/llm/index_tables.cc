@@ -10,12 +10,14 @@ namespace {
 
 constexpr std::string_view kIndexing = "indexing.";
 
-enum class IndexTag : std::uint8_t { kNone, kKnn, kLsh, kBm25, kHybrid };
+enum class IndexTag : std::uint8_t { kNone, kKnn, kGraph, kLsh, kBm25, kHybrid };
 
 IndexTag index_tag(const Component& component) {
   const std::string_view name = component.name;
   if (!name.starts_with(kIndexing)) return IndexTag::kNone;
   if (name.find("Lsh") != std::string_view::npos) return IndexTag::kLsh;
+  for (const std::string_view graph : {"search", "Hnsw", "Leann"})
+    if (name.find(graph) != std::string_view::npos) return IndexTag::kGraph;
   if (name.find("Knn") != std::string_view::npos) return IndexTag::kKnn;
   if (name.find("BM25") != std::string_view::npos) return IndexTag::kBm25;
   return name.find("Hybrid") != std::string_view::npos ? IndexTag::kHybrid : IndexTag::kNone;
@@ -107,10 +109,13 @@ std::optional<plan::IndexSpec> read_spec(Builder& builder, const Instance& insta
       fine = whole("language");
       break;
     case IndexTag::kKnn:
+    case IndexTag::kGraph:
     case IndexTag::kLsh:
-      spec.kind = "knn";
+      spec.kind = tag == IndexTag::kGraph ? "hnsw" : "knn";
       fine = read_metric(builder, call, tag == IndexTag::kLsh, options) && whole("dimensions") &&
              read_embedder(builder, call, spec);
+      for (const char* name : {"connectivity", "expansion_add", "expansion_search"})
+        if (tag == IndexTag::kGraph) fine = whole(name) && fine;
       break;
     case IndexTag::kHybrid:
       spec.kind = "hybrid";
@@ -403,12 +408,23 @@ void add_indexes(Components& out, bool inner) {
       "!indexing.BruteForceKnn" + end + " {embedder: $embedder}");
   std::vector<ArgSpec> graph = knn_args(inner);
   graph.push_back(metric);
-  for (const char* name : {"connectivity", "expansion_add", "expansion_search"})
-    graph.push_back(arg(name, ArgKind::kInt, false, "accepted; this version searches exactly"));
+  graph.push_back(with_fallback(
+      arg("connectivity", ArgKind::kInt, false, "links of a row; twice as many in the layer of all rows"), "16"));
+  graph.push_back(with_fallback(arg("expansion_add", ArgKind::kInt, false, "rows that are looked at to link one",
+                                    {"expansion_construction", "ef_construction"}),
+                                "128"));
+  graph.push_back(with_fallback(arg("expansion_search", ArgKind::kInt, false,
+                                    "rows that a search keeps in sight: more find better, and take longer", {"ef"}),
+                                "64"));
+  graph.push_back(arg("backend_name", ArgKind::kText, false, "accepted"));
   const std::string usearch = inner ? "USearchKnn" : "UsearchKnnFactory";
-  std::vector<std::string> other = {"nearest_neighbors." + usearch};
+  std::vector<std::string> other = {"nearest_neighbors." + usearch, "HnswKnn" + end, "LeannKnn" + end};
   if (!inner) other.insert(other.end(), {"USearchKnnFactory", "nearest_neighbors.USearchKnnFactory"});
-  add(out, usearch, std::move(other), std::move(graph), "The nearest vectors; this version searches exactly.",
+  if (inner) other.insert(other.end(), {"UsearchKnn", "nearest_neighbors.UsearchKnn"});
+  add(out, usearch, std::move(other), std::move(graph),
+      "The nearest vectors by a graph (HNSW): nearly always the right ones, in a time that hardly grows with the "
+      "table. "
+      "Few rows, and few that a filter admits, are searched exactly.",
       "!indexing." + usearch + " {embedder: $embedder, metric: COS}");
   std::vector<ArgSpec> lsh = knn_args(inner);
   for (const char* name : {"n_or", "n_and"})

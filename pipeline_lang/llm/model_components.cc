@@ -13,12 +13,13 @@ Type chunks_type() { return Type::list(Type::tuple({Type(Kind::kStr), Type(Kind:
 
 namespace {
 
-enum class Role : std::uint8_t { kChat, kEmbedder, kSplitter, kParser };
+enum class Role : std::uint8_t { kChat, kEmbedder, kReranker, kSplitter, kParser };
 
 Type returns_of(Role role) {
   switch (role) {
     case Role::kChat: return {Kind::kStr, true};
     case Role::kEmbedder: return Type::list(Kind::kFloat);
+    case Role::kReranker: return Kind::kFloat;
     case Role::kSplitter:
     case Role::kParser: break;
   }
@@ -170,13 +171,16 @@ const Row kRows[] = {
      "TEI_BASE_URL",
      "Vectors by a server of Hugging Face's text-embeddings-inference (`base_url`)."},
     {"embedders.SentenceTransformerEmbedder",
-     {"SentenceTransformerEmbedder"},
+     {"SentenceTransformerEmbedder", "embedders.LocalEmbedder", "LocalEmbedder"},
      Role::kEmbedder,
-     "llm.missing.embedder",
+     "llm.local.embedder",
      "",
      "",
      "",
-     "A model in the process itself: not in this version."},
+     "Vectors by a model in this process: a folder with config.json, tokenizer.json and model.safetensors, looked up "
+     "in "
+     "`models_dir`, the variable THALWEG_MODELS_DIR, /var/lib/thalweg/models and the cache of Hugging Face. BERT, "
+     "RoBERTa, XLM-RoBERTa, DistilBERT, and static models (model2vec)."},
     {"embedders.BedrockEmbedder",
      {"BedrockEmbedder"},
      Role::kEmbedder,
@@ -193,6 +197,30 @@ const Row kRows[] = {
      "",
      "",
      "Vectors by TwelveLabs: not in this version."},
+    {"rerankers.CrossEncoderReranker",
+     {"CrossEncoderReranker"},
+     Role::kReranker,
+     "llm.local.cross_encoder",
+     "",
+     "",
+     "",
+     "Scores a document for a query (0 to 1) by a cross-encoder in this process, looked up as an embedder's model is."},
+    {"rerankers.FlashRankReranker",
+     {"FlashRankReranker"},
+     Role::kReranker,
+     "llm.local.cross_encoder",
+     "ms-marco-TinyBERT-L-2-v2",
+     "",
+     "",
+     "Scores a document for a query (0 to 1) by a small cross-encoder in this process."},
+    {"rerankers.EncoderReranker",
+     {"EncoderReranker"},
+     Role::kReranker,
+     "llm.local.encoder_reranker",
+     "",
+     "",
+     "",
+     "Scores a document for a query by the cosine of their vectors, by a model in this process."},
     {"splitters.TokenCountSplitter",
      {"TokenSplitter", "splitters.TokenSplitter", "splitters.DefaultTokenCountSplitter"},
      Role::kSplitter,
@@ -301,6 +329,9 @@ const Row kRows[] = {
      "Video: not in this version."},
 };
 
+// A pipeline whose model is not on this machine loads all the same: what is asked of it is answered with an ERROR.
+bool is_local(const Row& row) { return row.kind.starts_with("llm.local."); }
+
 // The options that a function is made with. Nothing after an error.
 std::optional<Setting::Map> options_of(Evaluator& evaluator, const Call& call, const Row& row,
                                        std::vector<std::pair<std::string, plan::UserFunctionPtr>>& functions) {
@@ -340,6 +371,7 @@ std::optional<Setting::Map> options_of(Evaluator& evaluator, const Call& call, c
     setting.secret = secret;
     options.emplace_back(option, std::move(setting));
   };
+  if (is_local(row) && !has("models_dir")) from_environment("THALWEG_MODELS_DIR", "models_dir", false);
   if (!has("model") && !row.model.empty() && !has("model_name") && !has("model_id"))
     options.emplace_back("model", Setting(std::string(row.model), call.span()));
   if (!has("api_key")) from_environment(row.key, "api_key", true);
@@ -363,13 +395,24 @@ std::optional<Setting::Map> options_of(Evaluator& evaluator, const Call& call, c
   if (row.kind == "llm.embedder.openai" && !has("batch_size"))
     options.emplace_back("batch_size", Setting(std::int64_t{128}, call.span()));
   if (row.kind.starts_with("llm.missing.")) {
-    const bool local = row.kind == "llm.missing.chat" || row.kind == "llm.missing.embedder";
+    const bool local = row.kind == "llm.missing.chat";
     std::string why = "`" + call.component().name + "` " +
                       (local ? std::string(kNotLocal) : std::string("is not built into this version"));
     evaluator.warning(call.span(), why).note("what is asked of it is answered with an ERROR");
     options.emplace_back("why", Setting(std::move(why), call.span()));
   }
   return options;
+}
+
+// A function that answers everything with an ERROR that says why; warns.
+plan::UserFunctionPtr make_missing(Builder& builder, const Call& call, const Catalog& catalog, plan::FunctionSpec spec,
+                                   std::string why) {
+  builder.warning(call.span(), why).note("what is asked of it is answered with an ERROR");
+  spec.kind = "llm.missing.model";
+  Setting::Map options = {{"why", Setting(std::move(why), call.span())}};
+  spec.options = Setting(std::move(options), call.span());
+  auto function = catalog.make_function(spec);
+  return function ? std::move(*function) : nullptr;
 }
 
 plan::UserFunctionPtr make(Builder& builder, const Call& call, plan::FunctionSpec spec) {
@@ -381,6 +424,8 @@ plan::UserFunctionPtr make(Builder& builder, const Call& call, plan::FunctionSpe
   auto function = catalog->make_function(spec);
   if (function) return std::move(*function);
   const plan::FunctionError& why = function.error();
+  if (spec.kind.starts_with("llm.local.") && why.option == "model")
+    return make_missing(builder, call, *catalog, std::move(spec), why.message);
   Diagnostic& diagnostic =
       builder.error(why.option.empty() || !call.has(why.option) ? call.span() : call.span_of(why.option), why.message);
   if (!why.hint.empty()) diagnostic.notes.push_back({why.hint, {}});
@@ -430,6 +475,15 @@ std::vector<ArgSpec> args_of(const Row& row) {
         with_fallback("cache_strategy", ArgKind::kAny, "none", "Whether answers to equal questions are kept."));
     out.push_back(with_fallback("headers", ArgKind::kLiteral, "", "Further header fields."));
     out.back().secret = true;
+  }
+  if (is_local(row)) {
+    out.push_back(with_fallback("models_dir", ArgKind::kText, "the variable THALWEG_MODELS_DIR",
+                                "The folder that models are looked up in."));
+    if (row.role == Role::kReranker) {
+      out.push_back(with_fallback("model", ArgKind::kText, std::string(row.model), "The model's name."));
+      out.back().aliases = {"model_name"};
+      out.push_back(with_fallback("cache_strategy", ArgKind::kAny, "none", "Whether scores are kept."));
+    }
   }
   if (row.role == Role::kEmbedder) {
     out.push_back(with_fallback("batch_size", ArgKind::kInt, row.kind == "llm.embedder.openai" ? "128" : "32",

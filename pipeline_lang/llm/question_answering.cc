@@ -77,21 +77,26 @@ bool read_reranker(Builder& builder, const Call& call, Answerer& out) {
                     "`reranker` and `rerank_topk` are given together; nothing is reranked");
     return true;
   }
-  const Instance* reranker = call.instance("reranker");
   const auto keep = call.setting("rerank_topk");
-  if (reranker == nullptr || !keep) return false;
+  const ObjectPtr given = call.object("reranker");
+  if (!keep || given == nullptr || given->is_error()) return false;
+  Setting::Map options;
+  options.emplace_back("rerank_topk", *keep);
+  if (const FunctionObject* scorer = given->as_function()) {  // (document, query) → a number
+    if (scorer->function == nullptr) return false;
+    out.rerank = make_llm_function(builder, call, "llm.rag.rerank", Kind::kJson, std::move(options),
+                                   {{"scorer", scorer->function}});
+    return out.rerank != nullptr;
+  }
+  const Instance* reranker = call.instance("reranker");
+  if (reranker == nullptr) return false;
   if (reranker->component->name != kReranker) {
-    builder
-        .warning(call.span_of("reranker"), "`" + reranker->component->name +
-                                               "` runs a model inside of the process, which this version does not; "
-                                               "nothing is reranked")
+    builder.error(call.span_of("reranker"), "a reranker is expected, found `" + reranker->component->name + "`")
         .note("`!xpacks.llm.rerankers.LLMReranker {llm: $llm}` asks a chat model");
-    return true;
+    return false;
   }
   const FunctionObject* chat = function_argument(builder, *reranker->call, "llm", "llm.chat.");
   if (chat == nullptr) return false;
-  Setting::Map options;
-  options.emplace_back("rerank_topk", *keep);
   out.rerank =
       make_llm_function(builder, call, "llm.rag.rerank", Kind::kJson, std::move(options), {{"llm", chat->function}});
   return out.rerank != nullptr;
@@ -417,8 +422,6 @@ void add_rag_components(Components& out) {
       "How documents are shown to the model.");
   add_settings(out, "rerankers.LLMReranker", {}, {arg("llm", ArgKind::kAny, true, "a chat model")},
                "Asks a chat model how well each document answers the question, from 1 to 5.");
-  for (const char* name : {"CrossEncoderReranker", "EncoderReranker", "FlashRankReranker"})
-    add_settings(out, std::string("rerankers.") + name, {}, {}, "A model in the process itself: not in this version.");
   for (const char* name : {"prompt_qa", "prompt_short_qa", "prompt_qa_geometric_rag", "prompt_citing_qa",
                            "prompt_summarize", "prompt_query_rewrite", "prompt_rerank"})
     add_settings(

@@ -81,6 +81,7 @@ std::vector<Setup> setups() {
           {"cos", *make_index(spec_of("knn", metric("cos"))), {true}},
           {"l2", *make_index(spec_of("knn", metric("l2sq"))), {true}},
           {"ip", *make_index(spec_of("knn", metric("ip"))), {true}},
+          {"graph", *make_index(spec_of("hnsw", metric("cos"))), {true}},
           {"hybrid", *make_index(hybrid), {false, true}},
           {"all", *make_index(spec_of("all")), {false}}};
 }

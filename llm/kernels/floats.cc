@@ -1,14 +1,12 @@
-#include "llm/index/kernels.h"
-
-// Four vectors of 16 sums: enough to hide the latency of a fused multiply-add. The compiler splits them for processors
-// with shorter registers.
-#define THALWEG_FOR_PROCESSORS __attribute__((target_clones("avx512f", "avx2,fma", "default"), optimize("O3")))
+#include "llm/kernels/kernels.h"
+#include "llm/kernels/targets.h"
 
 namespace thalweg::llm {
 
 namespace {
 
-constexpr std::size_t kLanes = 32;
+// Enough sums to hide the latency of a multiplication.
+constexpr std::size_t kLanes = 64;
 
 }  // namespace
 
