@@ -5,7 +5,8 @@
 // J1  Matches are bilinear: a chunk of one side meets what the other side has so far, in any order of chunks.
 // J2  Padding comes at close, from how many partners a key had before the commit and has after it.
 // J3  A row whose join key has an ERROR (or a None that matches nothing) has no partner; an ERROR is logged.
-// J4  Results keyed by one side go through a keyed table, so that several partners of a row are an ERROR, not a mess.
+// J4  Results keyed by one side go through a keyed table, so that several partners of a row are an ERROR, not a mess;
+//     unless a node behind does that (R0 of plan/rewrite): then rows of one key may come from several workers.
 #include <algorithm>
 #include <numeric>
 #include <unordered_map>
@@ -13,6 +14,7 @@
 #include "engine/operators/quiet_context.h"
 #include "engine/operators/registry.h"
 #include "engine/plan/rewrite/liveness.h"
+#include "engine/plan/rewrite/rewrite.h"
 #include "engine/state/join_index.h"
 #include "engine/state/keyed_rows.h"
 #include "engine/state/saved_rows.h"
@@ -47,6 +49,7 @@ struct JoinSpec {
   bool none_matches = true;
   JoinKey key = JoinKey::kPair;
   std::vector<Type> right_types;   // ix: of the table looked into
+  bool collapses = false;          // rows of one key are put together here
   bool by_right_key = false;       // ix: the right side is found by its row key
   bool misses_are_errors = false;  // ix: a miss is ERROR, not None
   bool with_keys = true;           // row keys of the inputs are stored
@@ -88,7 +91,7 @@ class Join : public Operator {
   explicit Join(JoinSpec spec) : spec_(std::move(spec)), index_(spec_.key_types, spec_.kept_types, spec_.with_keys) {
     std::vector<Type> types;
     for (const ColumnSpec& column : spec_.schema.columns) types.push_back(column.type);
-    if (spec_.key != JoinKey::kPair && !spec_.by_right_key) keyed_.emplace(types);
+    if (spec_.collapses) keyed_.emplace(types);
     if (spec_.by_right_key) lookup_.emplace(spec_.right_types);
   }
 
@@ -632,6 +635,7 @@ Result<std::unique_ptr<Operator>> make_join(const plan::Node& node, const plan::
                params.how == JoinHow::kRight || params.how == JoinHow::kOuter};
   spec.none_matches = params.none_matches;
   spec.key = params.key;
+  spec.collapses = params.key != JoinKey::kPair && !plan::settles_behind(plan, node.id);
   spec.schema = node.schema;
   spec.span = node.span;
   spec.with_keys = plan::join_reads_keys(plan, node);

@@ -126,8 +126,8 @@ class Keyed : public Operator {
 };
 
 Result<std::unique_ptr<Operator>> make(const plan::Node& node, const plan::Plan& plan) {
-  return std::make_unique<Keyed>(node, std::get<plan::Keyed>(node.params), plan.node(node.inputs[0]).schema,
-                                 plan.node(node.inputs[1]).schema);
+  return std::make_unique<Keyed>(node, std::get<plan::Keyed>(node.params), plan.node(node.inputs.front()).schema,
+                                 plan.node(node.inputs.back()).schema);  // of one input: the other side stays empty
 }
 
 }  // namespace

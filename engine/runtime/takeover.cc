@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/plan/rewrite/rewrite.h"
 #include "engine/runtime/exports.h"
 
 namespace thalweg {
@@ -19,9 +20,10 @@ bool is_stateless(const plan::Node& node) {
 }
 
 // Can tell again what it has emitted (Operator::replay).
-bool can_replay(const plan::Node& node) {
+bool can_replay(const plan::Plan& plan, const plan::Node& node) {
   if (const auto* join = std::get_if<plan::Join>(&node.params))
-    return join->how == plan::JoinHow::kInner || join->key != plan::JoinKey::kPair;
+    return join->how == plan::JoinHow::kInner ||
+           (join->key != plan::JoinKey::kPair && !plan::settles_behind(plan, node.id));
   return is_one_of<plan::GroupBy>(node.params);
 }
 
@@ -107,7 +109,7 @@ class Planner {
         workers_ == 1 && !is_event_stream(next_, id) && std::ranges::any_of(readers_[id.value], [&](NodeId reader) {
           return out_.kept[reader.value] && std::holds_alternative<plan::Export>(next_.node(reader).params);
         });
-    if (can_replay(node) || exported || std::holds_alternative<plan::StaticRows>(node.params)) {
+    if (can_replay(next_, node) || exported || std::holds_alternative<plan::StaticRows>(node.params)) {
       out_.filled[id.value] = true;
       return true;
     }

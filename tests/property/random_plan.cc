@@ -229,7 +229,10 @@ class PlanMaker {
   }
 
   std::optional<Made> make_join() {
-    const NodeId left = any_table(), right = any_table();
+    NodeId left = any_table(), right = any_table();
+    // Rows of one key on several workers, and results that have that key.
+    const bool keys_spread = options_.colliding_keys && random_.chance(20);
+    if (keys_spread) left = rekeyed(left);
     const Schema &a = schema_of(left), &b = schema_of(right);
     plan::Join join;
     join.how = random_.one_of(
@@ -247,7 +250,7 @@ class PlanMaker {
     const bool pads_left = join.how == plan::JoinHow::kRight || join.how == plan::JoinHow::kOuter;
     const bool pads_right = join.how == plan::JoinHow::kLeft || join.how == plan::JoinHow::kOuter;
     Made made{plan::Join{}, {left, right}, {}, unique(left) && unique(right)};
-    if (options_.colliding_keys && random_.chance(25)) {
+    if (keys_spread || (options_.colliding_keys && random_.chance(40))) {
       if (!pads_left)
         join.key = plan::JoinKey::kLeft, made.unique = false;
       else if (!pads_right)
@@ -280,13 +283,18 @@ class PlanMaker {
     readable_.pop_back();
     NodeId input{static_cast<std::uint32_t>(plan_.nodes.size() - 1)};
     if (random_.chance(30)) input = copied(input);
+    for (std::size_t more = random_.chance(30) ? 1 + random_.below(2) : 0; more > 0; --more)
+      push_if_small(filter_of_join(input));
+    return filter_of_join(input);
+  }
+  Made filter_of_join(NodeId input) {
     const Schema& from = schema_of(input);
     plan::ExprPtr condition = random_.chance(50) ? comparison(from) : band(from);
     for (std::size_t n = random_.below(3); n > 0; --n)
       condition = plan::special(
           plan::ExprKind::kAnd,
           {condition, random_.chance(20) ? random_expr(random_, from, Kind::kBool, 2) : comparison(from)}, Kind::kBool);
-    return Made{plan::Filter{condition}, {input}, from, unique(input)};
+    return {plan::Filter{condition}, {input}, from, unique(input)};
   }
 
   // All columns of a table that nobody else reads, in another order.
@@ -465,9 +473,14 @@ class PlanMaker {
 
   std::optional<Made> make_rekey() {
     if (!options_.colliding_keys) return std::nullopt;
-    const NodeId input = any_table();
-    return Made{
-        plan::Rekey{random_expr(random_, schema_of(input), Kind::kPointer, 2)}, {input}, schema_of(input), false};
+    return rekey_of(any_table());
+  }
+  Made rekey_of(NodeId input) {
+    return {plan::Rekey{random_expr(random_, schema_of(input), Kind::kPointer, 2)}, {input}, schema_of(input), false};
+  }
+  NodeId rekeyed(NodeId input) {
+    push(rekey_of(input));
+    return NodeId{static_cast<std::uint32_t>(plan_.nodes.size() - 1)};
   }
 
   // ---------------------------------------------------------------- loops

@@ -141,7 +141,7 @@ class Evaluator {
     }
     Table out;
     for (const auto& [fact, count] : left) keep_keyed(params, fact, others, out);
-    if (params.kind == plan::KeyedKind::kUpdateRows)
+    if (params.kind == plan::KeyedKind::kUpdateRows && !others.empty())
       for (const auto& [key, row] : others[0]) add(out, key, row);
     return out;
   }
@@ -151,7 +151,7 @@ class Evaluator {
     Row row = fact.row;
     switch (params.kind) {
       case plan::KeyedKind::kUpdateRows:
-        if (in(others[0])) return;
+        if (std::any_of(others.begin(), others.end(), in)) return;
         break;
       case plan::KeyedKind::kUpdateCells:
         if (in(others[0]))
@@ -212,10 +212,19 @@ class Evaluator {
     }
     return out;
   }
+  // Rows of one key, where keys collide, come in the order of what the reducer looks at.
+  static std::vector<Member> with_ties_by(const plan::Columns& args, std::vector<Member> members) {
+    std::stable_sort(members.begin(), members.end(), [&](const Member& a, const Member& b) {
+      if (int order = compare_rows(a.order, b.order); order != 0) return order < 0;
+      if (a.key != b.key) return a.key < b.key;
+      return compare_rows(pick(*a.row, args), pick(*b.row, args)) < 0;
+    });
+    return members;
+  }
   static void add_group(const plan::GroupBy& params, const Row& by, const std::vector<Member>& members, Table& out) {
     Row row = by;
     for (const plan::Reducer& reducer : params.reducers) {
-      std::optional<Value> value = reduce(reducer, members);
+      std::optional<Value> value = reduce(reducer, with_ties_by(reducer.args, members));
       if (!value && reducer.none_if_empty)
         value = reducer.kind == plan::ReducerKind::kCount || reducer.kind == plan::ReducerKind::kCountDistinct
                     ? Value::of(std::int64_t{0})

@@ -37,6 +37,8 @@ class FilterMover {
         push(part, node.inputs[0], node);
       }
     }
+    for (std::size_t i = plan_.nodes.size(); i-- > 0;)
+      if (readers_[i].size() > 1) push_of_all(plan_.nodes[i]);
   }
   [[nodiscard]] const Before* before(NodeId node, std::size_t port) const {
     auto found = before_.find({node.value, port});
@@ -44,13 +46,79 @@ class FilterMover {
   }
 
  private:
+  using Parts = std::vector<ExprPtr>;
+
+  // Where several filters read a join and nobody else does, a row that all of them refuse for sure is dropped early.
+  void push_of_all(const Node& node) {
+    std::vector<Parts> by_reader;
+    for (NodeId reader : readers_[node.id.value]) {
+      const auto* filter = std::get_if<Filter>(&plan_.node(reader).params);
+      if (!filter) return;
+      Parts& parts = by_reader.emplace_back();
+      for (const ExprPtr& part : conjuncts(filter->condition)) {
+        if (!is_silent(*part)) break;
+        parts.push_back(part);
+      }
+    }
+    push_of_all(std::move(by_reader), node, plan_.node(readers_[node.id.value][0]));
+  }
+
+  void push_of_all(std::vector<Parts> by_reader, const Node& node, const Node& filter) {
+    if (const auto* project = std::get_if<Project>(&node.params)) {
+      if (readers_[node.inputs[0].value].size() != 1 || !is_silent_throughout(*project)) return;
+      for (Parts& parts : by_reader) parts = all_moved(parts, places_before(*project));
+      return push_of_all(std::move(by_reader), plan_.node(node.inputs[0]), filter);
+    }
+    const auto* join = std::get_if<Join>(&node.params);
+    if (!join) return;
+    std::size_t split_at = plan_.node(node.inputs[0]).schema.size();
+    std::size_t end = split_at + plan_.node(node.inputs[1]).schema.size();
+    for (std::size_t side : {std::size_t{0}, std::size_t{1}}) {
+      ExprPtr any;
+      for (const Parts& parts : by_reader) {
+        ExprPtr all = all_of(of_side(parts, places_in_side(join->emit, side, split_at, end)));
+        if (!all) {  // this reader wants the rows of the side whatever they are
+          any = nullptr;
+          break;
+        }
+        any = any ? either(ExprKind::kOr, any, all) : all;
+      }
+      if (any) push_below_join(any, node, *join, filter);
+    }
+  }
+
+  static bool is_silent_throughout(const Project& project) {
+    return std::ranges::all_of(project.exprs, [](const ExprPtr& expr) { return is_silent(*expr); });
+  }
+  // Those that can move, moved.
+  static Parts all_moved(const Parts& parts, const std::vector<std::uint32_t>& place) {
+    Parts out;
+    for (const ExprPtr& part : parts)
+      if (ExprPtr below = moved(part, place)) out.push_back(std::move(below));
+    return out;
+  }
+  // Those that can move, as they are.
+  static Parts of_side(const Parts& parts, const std::vector<std::uint32_t>& place) {
+    Parts out;
+    for (const ExprPtr& part : parts)
+      if (moved(part, place)) out.push_back(part);
+    return out;
+  }
+  static ExprPtr either(ExprKind kind, const ExprPtr& a, const ExprPtr& b) {
+    return special(kind, {a, b}, a->type.optional() ? a->type : b->type, a->span);
+  }
+  static ExprPtr all_of(const Parts& parts) {
+    ExprPtr out;
+    for (const ExprPtr& part : parts) out = out ? either(ExprKind::kAnd, out, part) : part;
+    return out;
+  }
+
   // Puts the condition as deep below the output of `at` as it may go; false if it may not go below it at all.
   bool push(const ExprPtr& condition, NodeId at, const Node& filter) {
     const Node& node = plan_.node(at);
     if (readers_[at.value].size() != 1) return false;
     if (const auto* project = std::get_if<Project>(&node.params)) {
-      bool silent = std::ranges::all_of(project->exprs, [](const ExprPtr& expr) { return is_silent(*expr); });
-      if (!silent) return false;
+      if (!is_silent_throughout(*project)) return false;
       ExprPtr below = moved(condition, places_before(*project));
       return below && push(below, node.inputs[0], filter);
     }

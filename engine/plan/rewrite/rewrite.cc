@@ -68,11 +68,12 @@ std::vector<NodeId> merge_equal_nodes(Plan& plan) {
 }
 
 std::vector<NodeId> rewrite(Plan& plan, const std::set<Key>& kept) {
-  std::vector<NodeId> now = merge_equal_nodes(plan);
-  for (auto step : {move_filters, join_by_bands}) {
-    std::vector<NodeId> then = step(plan, kept);
+  std::vector<NodeId> now = settle_keys(plan);
+  auto follow = [&](const std::vector<NodeId>& then) {
     for (NodeId& id : now) id = then[id.value];
-  }
+  };
+  follow(merge_equal_nodes(plan));
+  for (auto step : {move_filters, join_by_bands}) follow(step(plan, kept));
   return now;
 }
 
