@@ -5,17 +5,20 @@
 //
 // Q1  Without `live` a query is answered once. Its answer is kept until it goes, and goes as it came.
 // Q2  With `live` the answers of all queries are what the index finds after each commit that changed it.
-// Q3  What turns texts into vectors is asked about rows that come, never about rows that go.
+// Q3  What turns texts into vectors is asked about rows that come, never about rows that go; and not about a row whose
+//     other columns changed: what the index made of it stays.
 //
 // State   the index, the reply columns and metadata of its rows; the answers given, unless queries only grow.
 #include <algorithm>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "engine/expr/encoded.h"
 #include "engine/operators/registry.h"
 #include "engine/operators/temporal/staged_input.h"
 #include "engine/state/archive.h"
 #include "engine/state/row_store.h"
+#include "engine/types/encoding.h"
 
 namespace thalweg::operators {
 
@@ -282,28 +285,66 @@ class IndexQuery : public Operator {
 
   // ---- the index
 
+  // What the index made of rows that go, by row key and the columns that it takes.
+  using Made = std::unordered_multimap<Key, std::string>;
+
   bool change_data(const Batch& batch, OperatorContext& context) {
     std::vector<std::uint64_t> hashes(batch.num_rows);
     for (const Column& column : batch.columns) column.hash_into(hashes);
     bool changed = false;
+    Made made = remove_rows(batch, hashes, changed);
     std::vector<std::uint32_t> fresh;
-    for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
-      for (Diff diff = batch.diff(row); diff < 0; ++diff) {
-        const auto slot = rows_.take(batch.keys[row], hashes[row]);
-        if (!slot) continue;
-        index_->remove(*slot);
-        filters_.forget(*slot);
-        changed = true;
+    for (std::uint32_t row = 0; row < batch.num_rows; ++row)
+      for (Diff diff = batch.diff(row); diff > 0; --diff) {
+        if (!indexable(batch, row, context)) continue;
+        if (!made.empty() && put_back(batch, row, hashes[row], made))
+          changed = true;
+        else
+          fresh.push_back(row);
       }
-      for (Diff diff = batch.diff(row); diff > 0; --diff)
-        if (indexable(batch, row, context)) fresh.push_back(row);
-    }
     if (fresh.empty()) return changed;
     const Batch rows = batch.gather(fresh);
     const std::vector<Column> cells = embedded(rows, p_.data, data_types_, context);
     for (std::uint32_t row = 0; row < rows.num_rows; ++row)
       changed = insert(rows, row, hashes[fresh[row]], cells, context) || changed;
     return changed;
+  }
+
+  Made remove_rows(const Batch& batch, const std::vector<std::uint64_t>& hashes, bool& changed) {
+    Made made;
+    if (!batch.diffs) return made;
+    std::unordered_set<Key> come;
+    for (std::uint32_t row = 0; row < batch.num_rows; ++row)
+      if (batch.diff(row) > 0) come.insert(batch.keys[row]);
+    for (std::uint32_t row = 0; row < batch.num_rows; ++row)
+      for (Diff diff = batch.diff(row); diff < 0; ++diff) {
+        const auto slot = rows_.take(batch.keys[row], hashes[row]);
+        if (!slot) continue;
+        if (come.contains(batch.keys[row])) made.emplace(taken_of(batch, row), index_->save(*slot));
+        index_->remove(*slot);
+        filters_.forget(*slot);
+        changed = true;
+      }
+    return made;
+  }
+
+  // False: no such row went.
+  bool put_back(const Batch& batch, std::uint32_t row, std::uint64_t hash, Made& made) {
+    const auto was = made.find(taken_of(batch, row));
+    if (was == made.end()) return false;
+    const std::uint32_t slot = rows_.insert(batch, row, hash);
+    const bool restored = index_->restore(slot, was->second).has_value();
+    if (!restored) (void)rows_.take(batch.keys[row], hash);  // it is asked about anew
+    made.erase(was);
+    return restored;
+  }
+
+  // A hash of the row key and the cells that the index takes.
+  [[nodiscard]] Key taken_of(const Batch& batch, std::uint32_t row) const {
+    std::string bytes;
+    encode_key(batch.keys[row], bytes);
+    for (const std::uint32_t column : p_.data) encode_cell(data_types_[column], batch.columns[column], row, bytes);
+    return key_of_bytes(bytes);
   }
 
   bool insert(const Batch& rows, std::uint32_t row, std::uint64_t hash, const std::vector<Column>& cells,
