@@ -22,6 +22,11 @@ bool same_version(const FileStat& a, const FileStat& b) {
          a.device == b.device;
 }
 
+// Nothing that `_metadata` says of the file has changed.
+bool tells_the_same(const FileStat& a, const FileStat& b) {
+  return a.mtime_ns == b.mtime_ns && a.size == b.size && a.uid == b.uid && a.inode == b.inode;
+}
+
 std::string_view without_line_end(std::string_view record) {
   if (record.ends_with('\n')) record.remove_suffix(1);
   if (record.ends_with('\r')) record.remove_suffix(1);
@@ -346,7 +351,8 @@ Result<bool> FollowFileSource::consume_due_rests() {
 
 BlockInfo FollowFileSource::info_of(const FollowedFile& file) const {
   BlockInfo info{.path = file.shared_path, .key_source = file.key_source, .csv_header = file.header};
-  if (shared_->layout.metadata) info.metadata = metadata_of({file.path, file.stat}, context_->env().clock->wall_ns());
+  if (shared_->layout.metadata)
+    info.metadata = metadata_of(*context_->env().disk, {file.path, file.stat}, context_->env().clock->wall_ns());
   return info;
 }
 
@@ -576,6 +582,7 @@ Result<bool> FollowFileSource::read_whole(FollowedFile& file) {
   auto stat = context_->env().disk->stat(file.path);
   if (!stat) return false;
   auto content = read_whole_file(*shared_, *context_, file.path, stat->size);
+  const bool as_before = tells_the_same(file.stat, *stat);
   file.stat = *stat;
   file.dirty = true;
   file.fresh = context_->env().clock->wall_ns() - stat->mtime_ns < kFreshNs;
@@ -591,8 +598,8 @@ Result<bool> FollowFileSource::read_whole(FollowedFile& file) {
   }
   auto& [block, bytes] = **content;
   Key hash = hash_of({block->data(), bytes}, 1);
-  bool same = hash == file.content && !shared_->layout.metadata;
-  if (same) return false;
+  // Only to have looked again is no change, though `seen_at` would be another.
+  if (hash == file.content && (as_before || !shared_->layout.metadata)) return false;
   TRY(take_back_all(file));  // nothing if the source is append-only: then nothing was kept
   file.content = hash;
   empty_store(file);

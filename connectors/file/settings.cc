@@ -153,6 +153,7 @@ Result<FileReadSettings> FileReadSettings::from(std::string_view connector, cons
   s.with_metadata = read.flag("with_metadata", false) || s.format == FileFormat::kOnlyMetadata;
   s.record_bytes_max = static_cast<std::size_t>(read.integer("record_bytes_max", 16 << 20));
   s.file_bytes_max = static_cast<std::size_t>(read.integer("file_bytes_max", 1 << 30));
+  s.counts_records = read.has("max_backlog_size");
   s.refresh_ns = read.integer("refresh_interval", 500 * kMs);
   s.partial_line_ns = read.integer("partial_line_timeout", 500 * kMs);
   std::string action = read.text("on_bad_row");
@@ -250,7 +251,8 @@ std::vector<OptionSpec> file_read_options(std::string_view connector) {
        .min = 1},
       {.name = "max_backlog_size",
        .type = OptionType::kInt,
-       .doc = "accepted for compatibility; what is read and not yet processed is at most 16 MiB of each source",
+       .doc = "at most so many records are read and not yet visible: the reader waits (but a transaction is never "
+              "split); beside it, 16 MiB of each source",
        .min = 1},
       {.name = "debug_data", .type = OptionType::kAny, .doc = "accepted for compatibility; not used"},
   };

@@ -35,6 +35,7 @@ struct FileReadSettings {
   bool with_metadata = false;
   std::size_t record_bytes_max = 0;
   std::size_t file_bytes_max = 0;    // of formats by file
+  bool counts_records = false;       // somebody bounds what waits by records
   std::int64_t refresh_ns = 0;       // polling interval; also beside inotify, which sees no network file systems
   std::int64_t partial_line_ns = 0;  // streaming: how long a last line may lack its end
   BadRowPolicy::Action on_bad_row = BadRowPolicy::Action::kLog;

@@ -11,7 +11,7 @@
 
 #include "connectors/file/block_reader.h"
 #include "connectors/file/settings.h"
-#include "engine/io/source.h"
+#include "engine/io/counted_piece.h"
 
 namespace thalweg {
 
@@ -30,7 +30,7 @@ struct FileSourceShared {
 [[nodiscard]] Result<std::shared_ptr<FileSourceShared>> share_file_source(const plan::Source& source,
                                                                           FileReadSettings settings);
 
-class FilePiece final : public Piece {
+class FilePiece final : public CountedPiece {
  public:
   FilePiece(std::shared_ptr<const FileSourceShared> shared, BlockRef block, std::size_t content_bytes, BlockInfo info)
       : shared_(std::move(shared)),
@@ -39,6 +39,7 @@ class FilePiece final : public Piece {
         content_bytes_(content_bytes),
         info_(std::move(info)) {}
   [[nodiscard]] std::size_t bytes() const override { return bytes_; }
+  [[nodiscard]] std::size_t num_records() const override;
   void decode(RowSink& out) override;
 
  private:
@@ -104,7 +105,7 @@ class StaticFileSource final : public Source {
 
 // The key_source of generated keys.
 [[nodiscard]] std::uint64_t key_source_of(const std::string& source_name, const std::string& path);
-[[nodiscard]] std::shared_ptr<const std::string> metadata_of(const FoundFile& file, std::int64_t seen_ns);
+[[nodiscard]] std::shared_ptr<const std::string> metadata_of(Disk& disk, const FoundFile& file, std::int64_t seen_ns);
 // The whole file in one block; none if it is larger than `file_bytes_max` (reported).
 [[nodiscard]] Result<std::optional<std::pair<std::shared_ptr<Block>, std::size_t>>> read_whole_file(
     const FileSourceShared& shared, SourceContext& context, const std::string& path, std::uint64_t size);

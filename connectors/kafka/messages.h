@@ -10,7 +10,7 @@
 
 #include "connectors/formats/format.h"
 #include "connectors/kafka/settings.h"
-#include "engine/io/source.h"
+#include "engine/io/counted_piece.h"
 
 namespace thalweg::kafka {
 
@@ -97,11 +97,12 @@ class MessageBlock final : public Envelope {
   std::vector<std::string> headers_;  // JSON
 };
 
-class MessagePiece final : public Piece {
+class MessagePiece final : public CountedPiece {
  public:
   explicit MessagePiece(std::shared_ptr<const SourceShared> shared, std::unique_ptr<MessageBlock> messages)
       : shared_(std::move(shared)), messages_(std::move(messages)), bytes_(messages_->bytes()) {}
   [[nodiscard]] std::size_t bytes() const override { return bytes_; }
+  [[nodiscard]] std::size_t num_records() const override { return messages_->size(); }
   void decode(RowSink& out) override;
 
  private:

@@ -205,6 +205,7 @@ Result<ReadSettings> ReadSettings::from(std::string_view connector, const Settin
   TRY(read_bad_rows(read, s));
   s.start_timeout_ns = read.integer("start_timeout", 30'000 * kMs);
   s.commit_interval_ns = read.integer("commit_interval", 20 * kMs);
+  s.records_max = static_cast<std::size_t>(read.integer("max_backlog_size", 0));
   s.partition_check_ns = read.integer("partition_check_interval", 30'000 * kMs);
   if (const Setting* nested = read.map("kafka_settings")) {
     if (const std::string group = SettingReader(*nested).text("consumer_group"); !group.empty()) {
@@ -318,9 +319,12 @@ std::vector<OptionSpec> read_options(bool debezium) {
        .doc = "a file for bad messages (JSON lines), or the name of a table of them"},
       int_option("parallel_readers", "accepted for compatibility; one thread reads, all workers parse"),
       int_option("autocommit_duration_ms", "a loaded pipeline closes a commit this often"),
-      int_option("max_backlog_size",
-                 "accepted for compatibility; what is read and not yet processed is at most 16 MiB of each source, and "
-                 "as much again in the library"),
+      {.name = "max_backlog_size",
+       .type = OptionType::kInt,
+       .doc = "at most so many records are read and not yet visible: the reader waits (but a transaction is never "
+              "split); beside "
+              "it, 16 MiB of each source, and as much again in the library",
+       .min = 1},
       {.name = "debug_data", .type = OptionType::kAny, .doc = "accepted for compatibility; not used"},
   };
   add_start_options(options);

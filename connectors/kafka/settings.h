@@ -37,6 +37,7 @@ struct ReadSettings {
   std::int64_t start_timeout_ns = 0;
   std::int64_t partition_check_ns = 0;
   std::int64_t commit_interval_ns = 0;
+  std::size_t records_max = 0;  // of one transaction, nearly; 0: the interval alone decides
   BadRowPolicy::Action on_bad_row = BadRowPolicy::Action::kLog;
   std::string dead_letter;  // a path, or empty
 

@@ -42,7 +42,8 @@ Result<void> KafkaSource::run(SourceContext& context) {
   if (!settings.dead_letter.empty()) TRY(shared_->policy->open_dead_letters(context.env(), settings.dead_letter));
   consumer_ = TRY(Consumer::open(settings.client));
   TRY(start(context));
-  std::vector<rd_kafka_message_t*> messages(kMessagesMax);
+  std::vector<rd_kafka_message_t*> messages(settings.records_max == 0 ? kMessagesMax
+                                                                      : std::min(kMessagesMax, settings.records_max));
   while (!context.stopping() && !torn_ && !all_done()) {
     const std::size_t count = consumer_->take(messages, poll_ms(context));
     TRY(take(std::span(messages).first(count), context));
@@ -254,14 +255,18 @@ Result<void> KafkaSource::take(std::span<rd_kafka_message_t*> messages, SourceCo
     }
   if (touched.empty()) return {};
   moved_ = open_ = true;
+  open_records_ += messages.size();
   return {};
 }
 
 void KafkaSource::commit_if_due(SourceContext& context) {
   const std::int64_t now = context.env().clock->monotonic_ns();
-  if (is_static() || !open_ || now - last_commit_ns_ < shared_->settings.commit_interval_ns) return;
+  const std::size_t records_max = shared_->settings.records_max;
+  const bool is_full = records_max > 0 && open_records_ >= records_max;
+  if (is_static() || !open_ || (!is_full && now - last_commit_ns_ < shared_->settings.commit_interval_ns)) return;
   context.commit(position().to_text());
   open_ = false;
+  open_records_ = 0;
   last_commit_ns_ = now;
 }
 

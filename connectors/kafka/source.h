@@ -79,10 +79,11 @@ class KafkaSource final : public Source {
   std::int64_t looked_ns_ = 0;
   std::int64_t committed_ns_ = 0;
   std::mutex mutex_;
-  std::string durable_;  // guarded by mutex_; the last durable position
-  bool moved_ = false;   // since offsets were committed as information
-  bool open_ = false;    // a transaction is at work: rows were delivered since the last commit
-  bool torn_ = false;    // the run stops, and a part of what the positions say was not delivered
+  std::string durable_;           // guarded by mutex_; the last durable position
+  bool moved_ = false;            // since offsets were committed as information
+  bool open_ = false;             // a transaction is at work: rows were delivered since the last commit
+  std::size_t open_records_ = 0;  // of it
+  bool torn_ = false;             // the run stops, and a part of what the positions say was not delivered
   std::int64_t last_commit_ns_ = 0;
 };
 

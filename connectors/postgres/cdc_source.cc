@@ -24,7 +24,7 @@ constexpr std::int64_t kPauseMaxNs = 30'000'000'000;
 constexpr std::int64_t kEpochNs = kEpochUs * 1000;
 
 // Changes of whole or parted transactions, each with its length in front; a Begin stands before its changes.
-class ChangesPiece final : public Piece {
+class ChangesPiece final : public CountedPiece {
  public:
   ChangesPiece(std::shared_ptr<ReadShared> shared, std::shared_ptr<const std::vector<std::uint32_t>> columns,
                std::string bytes, bool upsert, Lsn final, std::uint64_t index)
@@ -35,6 +35,14 @@ class ChangesPiece final : public Piece {
         final_(final),
         index_(index) {}
   [[nodiscard]] std::size_t bytes() const override { return bytes_->size(); }
+  [[nodiscard]] std::size_t num_records() const override {
+    MessageReader read(*bytes_);
+    for (std::size_t count = 0;; ++count) {
+      const std::int32_t length = read.int32();
+      if (!read.ok()) return std::max<std::size_t>(1, count);
+      read.take(static_cast<std::size_t>(length));
+    }
+  }
 
   void decode(RowSink& out) override {
     Reporter report(out, shared_->policy);

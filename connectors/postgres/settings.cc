@@ -292,9 +292,12 @@ std::vector<OptionSpec> read_options() {
   out.push_back({.name = "autocommit_duration_ms",
                  .type = OptionType::kInt,
                  .doc = "accepted for compatibility; a transaction of the database is one of ours"});
-  out.push_back({.name = "max_backlog_size",
-                 .type = OptionType::kInt,
-                 .doc = "accepted for compatibility; queues are bounded by bytes"});
+  out.push_back(
+      {.name = "max_backlog_size",
+       .type = OptionType::kInt,
+       .doc =
+           "at most so many records are read and not yet visible: the reader waits (but a transaction is never split)",
+       .min = 1});
   out.push_back({.name = "debug_data", .type = OptionType::kAny, .doc = "accepted for compatibility; not used"});
   return out;
 }

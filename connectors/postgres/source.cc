@@ -42,7 +42,8 @@ Result<bool> copy_out(Connection& connection, const std::string& sql, const std:
   bool header = true;
   const auto hand_over = [&] {
     if (bytes.empty()) return true;
-    const bool more = context.deliver(std::make_unique<CopyPiece>(shared, std::exchange(bytes, {}), first));
+    const bool more =
+        context.deliver(std::make_unique<CopyPiece>(shared, std::exchange(bytes, {}), first, rows - first));
     first = rows;
     return more && !shared->policy.failed();
   };

@@ -9,7 +9,7 @@
 #include "connectors/postgres/connection.h"
 #include "connectors/postgres/decoder.h"
 #include "connectors/postgres/settings.h"
-#include "engine/io/source.h"
+#include "engine/io/counted_piece.h"
 
 namespace thalweg::postgres {
 
@@ -24,19 +24,22 @@ struct ReadShared {
 };
 
 // Rows of COPY that a worker decodes.
-class CopyPiece final : public Piece {
+class CopyPiece final : public CountedPiece {
  public:
-  CopyPiece(std::shared_ptr<ReadShared> shared, std::string bytes, std::uint64_t first_row)
+  CopyPiece(std::shared_ptr<ReadShared> shared, std::string bytes, std::uint64_t first_row, std::size_t num_rows)
       : shared_(std::move(shared)),
         bytes_(std::make_shared<const std::string>(std::move(bytes))),
-        first_row_(first_row) {}
+        first_row_(first_row),
+        num_rows_(num_rows) {}
   [[nodiscard]] std::size_t bytes() const override { return bytes_->size(); }
+  [[nodiscard]] std::size_t num_records() const override { return num_rows_; }
   void decode(RowSink& out) override;
 
  private:
   const std::shared_ptr<ReadShared> shared_;
   const std::shared_ptr<const std::string> bytes_;
   const std::uint64_t first_row_;
+  const std::size_t num_rows_;
 };
 
 // Delivers what `sql` (a COPY … TO STDOUT) gives. False: the run is stopping. `rows` goes on over several calls.

@@ -148,9 +148,12 @@ ConnectorDescriptor reader() {
   options.push_back({.name = "autocommit_duration_ms",
                      .type = OptionType::kInt,
                      .doc = "accepted for compatibility; a reading of the table is one transaction"});
-  options.push_back({.name = "max_backlog_size",
-                     .type = OptionType::kInt,
-                     .doc = "accepted for compatibility; queues are bounded by bytes"});
+  options.push_back(
+      {.name = "max_backlog_size",
+       .type = OptionType::kInt,
+       .doc =
+           "at most so many records are read and not yet visible: the reader waits (but a transaction is never split)",
+       .min = 1});
   options.push_back({.name = "debug_data", .type = OptionType::kAny, .doc = "accepted for compatibility; not used"});
   out.delivery = Delivery::kExactlyOnce;
   out.make_source = [](const plan::Source& source, Env&) -> Result<std::unique_ptr<Source>> {

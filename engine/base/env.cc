@@ -13,6 +13,8 @@
 #include <ctime>
 #include <random>
 
+#include "engine/base/file_births.h"
+
 namespace thalweg {
 
 namespace {
@@ -130,12 +132,18 @@ class RealWriteFile : public WriteFile {
   Descriptor file_;
 };
 
-class RealDisk : public Disk {
+class RealDisk : public Disk, public FileBirths {
  public:
   Result<FileStat> stat(const std::string& path) override {
     struct stat s{};
     if (::stat(path.c_str(), &s) != 0) return io_error("cannot stat", path);
     return from_stat(s);
+  }
+  std::optional<std::int64_t> birth_ns(const std::string& path) override {
+    struct statx s{};
+    if (::statx(AT_FDCWD, path.c_str(), 0, STATX_BTIME, &s) != 0 || (s.stx_mask & STATX_BTIME) == 0)
+      return std::nullopt;
+    return s.stx_btime.tv_sec * 1'000'000'000 + s.stx_btime.tv_nsec;
   }
   Result<std::unique_ptr<ReadFile>> open_read(const std::string& path) override {
     int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -195,6 +203,11 @@ class RealDisk : public Disk {
 };
 
 }  // namespace
+
+std::optional<std::int64_t> birth_ns(Disk& disk, const std::string& path) {
+  auto* births = dynamic_cast<FileBirths*>(&disk);
+  return births ? births->birth_ns(path) : std::nullopt;
+}
 
 Result<std::string> read_all(Disk& disk, const std::string& path, std::uint64_t bytes_max) {
   auto file = TRY(disk.open_read(path));

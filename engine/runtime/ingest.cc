@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "engine/io/counted_piece.h"
+
 namespace thalweg {
 
 Ingest::Ingest(Env& env, std::int64_t autocommit_ms, std::function<void()> wake_workers)
@@ -24,9 +26,10 @@ void Ingest::wake() {
   (*call)();
 }
 
-std::uint32_t Ingest::add_source(bool held) {
+std::uint32_t Ingest::add_source(bool held, std::size_t records_max) {
   sources_.push_back(std::make_unique<SourceState>());
   sources_.back()->held = held;
+  sources_.back()->records_max = records_max;
   return static_cast<std::uint32_t>(sources_.size() - 1);
 }
 
@@ -41,21 +44,32 @@ std::size_t batch_bytes(const Batch& batch) {
 
 }  // namespace
 
+bool Ingest::has_room(const SourceState& source) {
+  if (source.queued_bytes >= kQueuedBytesMax) return false;
+  if (source.records_max == 0) return true;
+  return (source.delivers_one ? source.queued_records : source.records_pending) < source.records_max;
+}
+
 bool Ingest::deliver(std::uint32_t id, std::unique_ptr<Piece> piece, Batch batch) {
   Entry entry;
   entry.bytes = piece ? piece->bytes() : batch_bytes(batch);
+  const auto* counted = dynamic_cast<const CountedPiece*>(piece.get());
+  entry.records = counted ? counted->num_records() : piece ? 1 : batch.num_rows;
   entry.piece = std::move(piece);
   entry.batch = std::move(batch);
   {
     std::unique_lock lock(mutex_);
     SourceState& source = *sources_[id];
     entry.arrived_ns = env_.clock->monotonic_ns();
-    if (!stopping_ && source.queued_bytes >= kQueuedBytesMax) {
-      room_.wait(lock, [&] { return stopping_ || source.queued_bytes < kQueuedBytesMax; });
+    if (!stopping_ && !has_room(source)) {
+      room_.wait(lock, [&] { return stopping_ || has_room(source); });
       source.stalled_ns += env_.clock->monotonic_ns() - entry.arrived_ns;
     }
     if (stopping_) return false;
     source.queued_bytes += entry.bytes;
+    source.queued_records += entry.records;
+    source.records_pending += entry.records;
+    source.delivers_one = true;
     source.queue.push_back(std::move(entry));
   }
   wake();
@@ -73,6 +87,7 @@ void Ingest::end_transaction(std::uint32_t id, std::string position, Puts puts) 
   {
     std::lock_guard lock(mutex_);
     SourceState& source = *sources_[id];
+    source.delivers_one = false;
     // Nothing since the last end: only the position moves on.
     if (!source.queue.empty() && source.queue.back().is_end) {
       Entry& last = source.queue.back();
@@ -110,7 +125,9 @@ bool Ingest::may_enter(const SourceState& source, bool sealed) const {
   if (source.queue.empty() || source.queue.front().is_end) return false;
   if (source.in_transaction) return true;
   if (sealed && !source.held) return false;  // I4: all static sources are in the commit that was opened for them
-  return source.held || source.ends_queued > 0 || source.queued_bytes > kEarlyBytes;
+  bool is_long =
+      source.queued_bytes > kEarlyBytes || (source.records_max > 0 && source.queued_records >= source.records_max);
+  return source.held || source.ends_queued > 0 || is_long;
 }
 
 void Ingest::pop_ends(SourceState& source) {
@@ -137,8 +154,10 @@ Ingest::Taken Ingest::take(Item& out) {
     if (may_enter(source, sealed)) {
       Entry entry = std::move(source.queue.front());
       source.queue.pop_front();
-      bool was_full = source.queued_bytes >= kQueuedBytesMax;
+      bool was_full = !has_room(source);
       source.queued_bytes -= entry.bytes;
+      source.queued_records -= entry.records;
+      source.records_let_in += entry.records;
       commit_bytes_ += entry.bytes;
       source.in_transaction = true;
       if (arrivals_.size() < kArrivalsMax) arrivals_.push_back(entry.arrived_ns);
@@ -162,8 +181,20 @@ Ingest::Taken Ingest::take(Item& out) {
   }
   if (waiting) return Taken::kWait;
   open_ = false;
+  closed_.push_back(close_commit());
   collect_moves();
   return Taken::kClosed;
+}
+
+std::vector<Ingest::TakenIn> Ingest::close_commit() {
+  std::vector<TakenIn> out;
+  for (std::uint32_t id = 0; id < sources_.size(); ++id) {
+    SourceState& source = *sources_[id];
+    if (source.closed_in == source.let_in && source.records_let_in == 0) continue;
+    source.closed_in = source.let_in;
+    out.push_back({id, source.let_in, std::exchange(source.records_let_in, 0)});
+  }
+  return out;
 }
 
 void Ingest::collect_moves() {
@@ -217,17 +248,17 @@ void Ingest::listen(std::uint32_t source, std::function<void(std::uint64_t)> on_
 
 void Ingest::tell_committed() {
   std::lock_guard telling(telling_);
-  for (std::size_t i = 0; i < listeners_.size(); ++i) {
-    if (!listeners_[i]) continue;
-    std::uint64_t committed = 0;
-    {
-      std::lock_guard lock(mutex_);
-      SourceState& source = *sources_[i];
-      if (source.committed == source.let_in) continue;
-      committed = source.committed = source.let_in;
-    }
-    listeners_[i](committed);
+  std::vector<TakenIn> visible;
+  {
+    std::lock_guard lock(mutex_);
+    if (closed_.empty()) return;
+    visible = std::move(closed_.front());
+    closed_.pop_front();
+    for (const TakenIn& taken : visible) sources_[taken.source]->records_pending -= taken.records;
   }
+  room_.notify_all();
+  for (const TakenIn& taken : visible)
+    if (taken.source < listeners_.size() && listeners_[taken.source]) listeners_[taken.source](taken.transactions);
 }
 
 std::vector<std::int64_t> Ingest::take_arrivals() {

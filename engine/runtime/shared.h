@@ -65,7 +65,6 @@ struct RunShared {
   std::vector<bool> after_errors;      // by node: depends on the error log
   std::map<std::uint64_t, std::vector<std::pair<NodeId, Batch>>> scripts;  // by time
   std::int64_t tick_ns = 0;                           // some operator looks at the clock this often; 0: none does
-  bool endless = false;                               // a clock is a source that never ends
   std::vector<NodeId> source_nodes;                   // by ingest id
   std::vector<std::shared_ptr<Egress>> egress;        // by node; null elsewhere
   std::vector<std::shared_ptr<ExportTable>> exports;  // by node; null elsewhere
@@ -80,21 +79,22 @@ struct RunShared {
   std::function<Result<SavedRun>(const PartSink&)> save_all;  // between commits
   std::function<void()> start_sources;
   std::function<void(std::uint32_t source, const std::string& position)> confirm;  // it is durable
+  bool endless = false;  // a clock is a source that never ends
 
   // ---- atomics
   std::atomic<bool> abandon{false};       // leave the running commit: the run has failed or stops
+  std::atomic<bool> tick{false};          // the clock operators want a commit
+  std::atomic<bool> gave_away{false};     // another run has the sources and the queues
+  std::atomic<bool> pause_wanted{false};  // no commit starts
+  std::atomic<bool> fill_wanted{false};   // the next commit fills what is rebuilt
   std::atomic<std::uint32_t> running{0};  // workers still in the commit
   std::atomic<std::uint32_t> odd_wanted{0};
-  std::atomic<bool> tick{false};       // the clock operators want a commit
-  std::vector<NodeCounters> counters;  // by worker * nodes + node
+  std::vector<NodeCounters> counters;                                                // by worker * nodes + node
   std::vector<std::atomic<std::uint64_t>> source_rows, source_errors, source_bytes;  // by ingest id
   std::atomic<std::uint64_t> commits{0};
   std::atomic<std::uint64_t> error_count{0};
   std::array<std::atomic<std::uint64_t>, 3> errors_by_kind{};
-  std::atomic<bool> gave_away{false};         // another run has the sources and the queues
-  std::atomic<bool> pause_wanted{false};      // no commit starts
   std::atomic<std::size_t> journal_bytes{0};  // of the running commit
-  std::atomic<bool> fill_wanted{false};       // the next commit fills what is rebuilt
   Histogram latency, commit_durations;
 
   // ---- guarded by mutex
@@ -103,6 +103,7 @@ struct RunShared {
   bool paused = false;     // and none runs
   bool recovered = false;  // what an earlier run left behind is loaded
   bool held = false;       // pause_before was obeyed
+  bool caught_up = false;  // what came before all_idle_ns is visible
   CommitSpec spec;
   std::uint64_t generation = 0;
   Frontier frontier;  // what readers may see
@@ -112,7 +113,6 @@ struct RunShared {
   std::vector<std::string> source_messages;
   std::vector<bool> source_idle;            // has caught up once
   std::optional<std::int64_t> all_idle_ns;  // since when all of them have (monotonic)
-  bool caught_up = false;                   // what came before all_idle_ns is visible
   static constexpr std::size_t kErrorsMax = 10'000;
 
   // The first failure counts; the running commit is abandoned.

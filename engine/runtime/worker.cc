@@ -522,22 +522,18 @@ void Worker::report_bad(std::uint32_t source, const BadRecord& record) {
 void Worker::emit_from(NodeId node, Batch batch) {
   if (batch.empty()) return;
   shared_.counter(id_, node).rows_out.fetch_add(batch.num_rows, std::memory_order_relaxed);
-  const auto& outgoing = shared_.graph.outgoing[node.value];
   constexpr std::size_t kCutAbove = kChunkRows + kChunkRows / 2;
-  if (batch.num_rows > kCutAbove) {
-    for (std::size_t begin = 0; begin < batch.num_rows; begin += kChunkRows) {
-      Batch chunk = batch.slice(begin, std::min(begin + kChunkRows, batch.num_rows));
-      for (std::uint32_t e : outgoing) send(shared_.graph.edges[e], chunk);
-    }
-    return;
-  }
-  for (std::size_t i = 0; i < outgoing.size(); ++i) {
-    const Edge& edge = shared_.graph.edges[outgoing[i]];
-    if (i + 1 == outgoing.size())
-      send(edge, std::move(batch));
-    else
-      send(edge, batch);
-  }
+  if (batch.num_rows <= kCutAbove) return send_to_all(node, std::move(batch));
+  for (std::size_t begin = 0; begin < batch.num_rows; begin += kChunkRows)
+    send_to_all(node, batch.slice(begin, std::min(begin + kChunkRows, batch.num_rows)));
+}
+
+// All edges but the last get copies.
+void Worker::send_to_all(NodeId node, Batch batch) {
+  const std::vector<std::uint32_t>& outgoing = shared_.graph.outgoing[node.value];
+  if (outgoing.empty()) return;
+  for (std::size_t i = 0; i + 1 < outgoing.size(); ++i) send(shared_.graph.edges[outgoing[i]], batch);
+  send(shared_.graph.edges[outgoing.back()], std::move(batch));
 }
 
 void Worker::send(const Edge& edge, Batch batch) {

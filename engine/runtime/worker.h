@@ -80,6 +80,7 @@ class Worker {
   [[nodiscard]] std::vector<Value> error_row(const DataError& error) const;
 
   void emit_from(NodeId node, Batch batch);
+  void send_to_all(NodeId node, Batch batch);
   void send(const Edge& edge, Batch batch);
   void push(NodeId node, std::uint32_t port, Batch batch);
   bool drain_inboxes();

@@ -40,6 +40,7 @@ void count(RunShared& shared, const Arrived& commit) {
   std::int64_t now = shared.env.clock->monotonic_ns();
   if (commit.spec.takes_input) shared.commit_durations.observe(now - commit.opened_ns);
   for (std::int64_t arrived : commit.arrivals) shared.latency.observe(now - arrived);
+  if (commit.spec.takes_input) shared.ingest->tell_committed();
 }
 
 Result<std::vector<SavedOutput>> save_outputs(const RunShared& shared, const std::vector<std::string>& ids,

@@ -1,9 +1,12 @@
 #include <catch2/catch.hpp>
+#include <chrono>
 #include <cstdlib>
+#include <filesystem>
 
 #include "connectors/file/byte_reader.h"
 #include "connectors/file/infer.h"
 #include "connectors/file/scan.h"
+#include "engine/base/file_births.h"
 #include "tests/connectors/collect.h"
 
 namespace thalweg {
@@ -77,6 +80,19 @@ TEST_CASE("static: directories, patterns, gzip") {
   CHECK(rows(static_args(dir.path("d/**/*.jsonl"))) == Texts{"1|x", "2|y"});
 }
 
+TEST_CASE("the birth of a file is that of the file system, near its first write, and of no other file") {
+  TempDir dir;
+  const std::int64_t before = real_env().clock->wall_ns();
+  const std::string path = dir.write("a.txt", "one");
+  const auto born = birth_ns(*real_env().disk, path);
+  if (born) {  // not every file system keeps it
+    CHECK(std::abs(*born - before) < 600'000'000'000);
+    std::filesystem::last_write_time(path, std::filesystem::file_time_type::clock::now() - std::chrono::hours(10));
+    CHECK(birth_ns(*real_env().disk, path) == born);
+  }
+  CHECK_FALSE(birth_ns(*real_env().disk, dir.path("none")).has_value());
+}
+
 TEST_CASE("static: by file, by line, metadata") {
   TempDir dir;
   dir.write("f/a.txt", "one\ntwo\n\nlast");
@@ -95,7 +111,9 @@ TEST_CASE("static: by file, by line, metadata") {
   CollectContext whole(types_of(source));
   REQUIRE(run(source, whole));
   REQUIRE(whole.rows.all.size() == 1);
-  CHECK(whole.rows.all[0].text.starts_with("b'one\\x0atwo\\x0a\\x0alast'|{\"created_at\":"));
+  const auto born_ns = birth_ns(*real_env().disk, dir.path("f/a.txt"));
+  const std::string born = born_ns ? std::to_string(*born_ns / 1'000'000'000) : "null";
+  CHECK(whole.rows.all[0].text.starts_with("b'one\\x0atwo\\x0a\\x0alast'|{\"created_at\":" + born + ","));
   CHECK(whole.rows.all[0].text.find("\"path\":\"" + dir.path("f/a.txt") + "\"") != std::string::npos);
   CHECK(whole.rows.all[0].text.find("\"size\":13") != std::string::npos);
 }

@@ -186,4 +186,88 @@ TEST_CASE("a commit takes in a bounded number of bytes; the rest is for the next
   CHECK(commits >= 3);
 }
 
+namespace {
+
+// Everything that may be taken now; whether the commit has closed.
+bool take_all(Ingest& ingest, std::size_t& rows) {
+  Ingest::Item item;
+  for (;;) {
+    Ingest::Taken taken = ingest.take(item);
+    if (taken != Ingest::Taken::kItem) return taken == Ingest::Taken::kClosed;
+    rows += item.batch.num_rows;
+  }
+}
+
+}  // namespace
+
+TEST_CASE("I3: a source with a bound of records waits until what it delivered is visible") {
+  Env env = real_env();
+  Ingest ingest(env, 3'600'000, [] {});
+  std::uint32_t source = ingest.add_source(false, 100);
+  std::atomic<std::size_t> delivered{0};
+  constexpr std::size_t kWanted = 2000;
+  std::thread feeder([&] {
+    while (delivered < kWanted) {
+      if (!ingest.deliver(source, nullptr, numbers(0, 10))) return;
+      ingest.end_transaction(source, {});
+      delivered += 10;
+    }
+    ingest.end_source(source);
+  });
+  std::size_t visible = 0;
+  std::size_t taken = 0;
+  std::size_t ahead = 0;
+  while (!ingest.all_ended()) {
+    while (!ingest.has_work() && !ingest.all_ended()) std::this_thread::yield();
+    ingest.open_commit();
+    CHECK(take_all(ingest, taken));
+    // Closed, but not visible: the reader gets to the bound and stays there.
+    while (delivered < std::min(visible + 100, kWanted)) std::this_thread::yield();
+    for (int i = 0; i < 20; ++i) std::this_thread::yield();
+    ahead = std::max(ahead, delivered - visible);
+    visible = taken;
+    ingest.tell_committed();
+  }
+  feeder.join();
+  CHECK(ahead == 100);
+  CHECK(taken == kWanted);
+}
+
+TEST_CASE("I3: a transaction with more records than the bound gets through, in one commit") {
+  Env env = real_env();
+  Ingest ingest(env, 3'600'000, [] {});
+  std::uint32_t source = ingest.add_source(false, 100);
+  std::thread feeder([&] {
+    for (int i = 0; i < 50; ++i)
+      if (!ingest.deliver(source, nullptr, numbers(0, 30))) return;
+    ingest.end_transaction(source, {});
+    ingest.end_source(source);
+  });
+  while (!ingest.has_work()) std::this_thread::yield();
+  ingest.open_commit();
+  std::size_t rows = 0;
+  while (!take_all(ingest, rows)) std::this_thread::yield();
+  CHECK(rows == 1500);
+  ingest.tell_committed();
+  feeder.join();
+  CHECK(ingest.all_ended());
+}
+
+TEST_CASE("a source hears of its transactions when their commit is visible, not when a later one has begun") {
+  Env env = real_env();
+  Ingest ingest(env, 3'600'000, [] {});
+  std::uint32_t source = ingest.add_source(false);
+  std::vector<std::uint64_t> told;
+  ingest.listen(source, [&](std::uint64_t transactions) { told.push_back(transactions); });
+  std::size_t rows = 0;
+  for (int commit = 0; commit < 3; ++commit) {
+    REQUIRE(ingest.deliver(source, nullptr, numbers(commit, 1)));
+    ingest.end_transaction(source, {});
+    ingest.open_commit();
+    CHECK(take_all(ingest, rows));
+  }
+  for (int commit = 0; commit < 3; ++commit) ingest.tell_committed();
+  CHECK(told == std::vector<std::uint64_t>{1, 2, 3});
+}
+
 }  // namespace thalweg::tests
