@@ -135,7 +135,8 @@ TEST_CASE("a slow sink gets few large commits: none begins while several wait fo
   auto run = Run::start(plan, RunOptions{.workers = 2}, connectors, env);
   REQUIRE(run);
   std::uint64_t ahead = 0;
-  for (int i = 0; i < 300; ++i) {
+  // Longer on a machine that has other things to do.
+  for (int i = 0; i < 300 || (i < 60'000 && (ahead < 2 || connectors.written <= 10)); ++i) {
     std::uint64_t written = connectors.written;
     std::uint64_t closed = (*run)->num_commits();
     ahead = std::max(ahead, closed > written ? closed - written : 0);
