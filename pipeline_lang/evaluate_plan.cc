@@ -29,6 +29,14 @@ Table Evaluator::add(plan::Params params, const std::vector<Table>& inputs, Sche
       if (anywhere(reducer.fold, at))
         hint(error(at, "`fold` cannot call a function that may answer otherwise the next time"));
 
+  // A sketch takes nothing back: where rows may leave, every value is kept.
+  if (auto* group = std::get_if<plan::GroupBy>(&params); group != nullptr && !inputs.front().append_only)
+    for (plan::Reducer& reducer : group->reducers)
+      if (reducer.kind == plan::ReducerKind::kCountDistinctApproximate) {
+        reducer.kind = plan::ReducerKind::kCountDistinct;
+        reducer.parameter = 0;
+      }
+
   std::vector<plan::ExprPtr*> exprs;
   if (auto* project = std::get_if<plan::Project>(&params))
     for (plan::ExprPtr& expr : project->exprs) exprs.push_back(&expr);
