@@ -33,14 +33,19 @@ struct Parsed {
   ApplyArgs apply;
   InitArgs init;
   bool json = false;
+  std::string format = "text";
   std::vector<std::string> sets;
   std::string env_file;
-  std::string check_format = "text";
   std::string explain_format = "text";
-  std::string list_format = "text";
   double until_idle_s = 0;
   bool version_flag = false;
 };
+
+// `--format json`, and `--json` for short.
+void add_format(CLI::App& command, Parsed& parsed) {
+  command.add_option("--format", parsed.format, "text or json")->check(CLI::IsMember({"text", "json"}));
+  command.add_flag("--json", parsed.json, "The same as --format json");
+}
 
 void add_sets(CLI::App& command, Parsed& parsed) {
   command.add_option("--set", parsed.sets, "Sets a variable or a setting of the file: name=value; may be repeated")
@@ -66,6 +71,7 @@ void add_run(CLI::App& app, Parsed& parsed) {
       ->check(CLI::PositiveNumber)
       ->type_name("SECONDS");
   run->add_flag("--quiet,-q", parsed.run.quiet, "No progress, no summary");
+  add_format(*run, parsed);
   add_sets(*run, parsed);
 }
 
@@ -73,7 +79,7 @@ void add_check(CLI::App& app, Parsed& parsed) {
   CLI::App* check = app.add_subcommand("check", "Check pipelines without moving data; prints every error");
   check->add_option("file", parsed.check.files, "Pipeline files")->required()->type_name("FILE");
   check->add_flag("--probe", parsed.check.probe, "Also reach what sources and sinks name: files, programs, servers");
-  check->add_option("--format", parsed.check_format, "text or json")->check(CLI::IsMember({"text", "json"}));
+  add_format(*check, parsed);
   add_sets(*check, parsed);
 }
 
@@ -90,9 +96,7 @@ void add_server(CLI::App& command, Parsed& parsed) {
 void add_explain(CLI::App& app, Parsed& parsed) {
   CLI::App* explain = app.add_subcommand("explain", "Print the operator graph of a pipeline");
   CLI::Option* file = explain->add_option("file", parsed.explain.file, "Pipeline file")->type_name("FILE");
-  explain
-      ->add_option("--pipeline", parsed.explain.pipeline,
-                   "A pipeline of a running server, with live numbers (text or json)")
+  explain->add_option("--pipeline", parsed.explain.pipeline, "A pipeline of a running server, with live numbers")
       ->excludes(file);
   add_server(*explain, parsed);
   explain->add_option("--format", parsed.explain_format, "text, json, dot or mermaid")
@@ -116,17 +120,19 @@ void add_test(CLI::App& app, Parsed& parsed) {
 void add_reference(CLI::App& app, Parsed& parsed) {
   CLI::App* list = app.add_subcommand("list", "List connectors, operators, functions, reducers");
   list->add_option("what", parsed.list.what, "connectors, operators, functions, reducers, …");
-  list->add_option("--format", parsed.list_format, "text or json")->check(CLI::IsMember({"text", "json"}));
+  add_format(*list, parsed);
   CLI::App* docs = app.add_subcommand("docs", "Show the reference of a tag or function");
   docs->add_option("tag", parsed.docs.tag, "A tag (io.csv.read, join) or a function (str.lower)")->required();
-  docs->add_flag("--json", parsed.docs.json, "As JSON");
+  add_format(*docs, parsed);
   app.add_subcommand("json-schema", "Print the JSON schema of pipeline files, for editors");
   CLI::App* schema = app.add_subcommand("schema", "Work with schemas");
   schema->require_subcommand(1);
   CLI::App* infer = schema->add_subcommand("infer", "Print a schema for a file, to paste into a pipeline");
   infer->add_option("path", parsed.schema_infer.path, "A csv or JSON lines file")->required();
-  infer->add_option("--format", parsed.schema_infer.format, "csv or json, if the name does not say")
-      ->check(CLI::IsMember({"csv", "json", "jsonlines"}));
+  infer
+      ->add_option("--format", parsed.schema_infer.format,
+                   "csv or jsonlines: how to read a file whose name does not say; json: print JSON")
+      ->check(CLI::IsMember({"csv", "json", "jsonlines", "text"}));
 }
 
 void add_readers(CLI::App& app, Parsed& parsed) {
@@ -162,14 +168,14 @@ void add_status(CLI::App& app, Parsed& parsed) {
   for (const char* name : {"status", "ps"}) {
     CLI::App* status = app.add_subcommand(name, "Show the pipelines of a running server, or one of them");
     status->add_option("pipeline", parsed.status.pipeline, "Only this one, with its connectors and tables");
-    status->add_flag("--json", parsed.status.json, "As JSON");
-    status->add_option("--format", parsed.list_format, "text or json")->check(CLI::IsMember({"text", "json"}));
+    add_format(*status, parsed);
     status->add_flag("--fail", parsed.status.fail, "Exit code 1 if a pipeline has failed");
     add_server(*status, parsed);
   }
   CLI::App* top = app.add_subcommand("top", "Show the pipelines of a running server, again and again");
   top->add_option("--interval", parsed.top.interval_s, "Seconds between two looks")->check(CLI::Range(0.1, 3600.0));
   top->add_option("--rounds", parsed.top.rounds, "End after so many looks");
+  add_format(*top, parsed);
   add_server(*top, parsed);
 }
 
@@ -186,7 +192,7 @@ void add_serve(CLI::App& app, Parsed& parsed) {
 
 void add_lifecycle(CLI::App& app, Parsed& parsed) {
   auto common = [&](CLI::App& command) {
-    command.add_flag("--json", parsed.json, "As JSON");
+    add_format(command, parsed);
     add_server(command, parsed);
   };
   CLI::App* reload = app.add_subcommand("reload", "Tell the daemon to read its pipelines anew; waits for the outcome");
@@ -226,9 +232,10 @@ void add_rest(CLI::App& app, Parsed& parsed) {
   init->add_option("template", parsed.init.name, "words, join, windows, sql, …; default: words");
   init->add_option("--dir", parsed.init.directory, "The folder to write it into; default: here")->type_name("FOLDER");
   init->add_flag("--list", parsed.init.list, "Only list the templates");
+  add_format(*init, parsed);
   app.add_subcommand("man", "Print the manual page (roff)");
   CLI::App* version = app.add_subcommand("version", "Print the version");
-  version->add_flag("--json", parsed.version.json, "As JSON");
+  add_format(*version, parsed);
 }
 
 std::unique_ptr<CLI::App> make_app(Parsed& parsed) {
@@ -272,8 +279,8 @@ std::optional<Command> chosen_client(const CLI::App& app, Parsed& parsed) {
   if (app.got_subcommand("query")) return at(parsed.query);
   if (app.got_subcommand("tail")) return at(parsed.tail);
   if (app.got_subcommand("snapshot")) return at(parsed.snapshot);
+  parsed.top.json = parsed.status.json = parsed.json;
   if (app.got_subcommand("top")) return at(parsed.top);
-  parsed.status.json = parsed.status.json || parsed.list_format == "json";
   if (app.got_subcommand("status") || app.got_subcommand("ps")) return at(parsed.status);
   parsed.reload.json = parsed.lifecycle.json = parsed.apply.json = parsed.json;
   if (app.got_subcommand("reload")) return at(parsed.reload);
@@ -288,16 +295,18 @@ std::optional<Command> chosen_client(const CLI::App& app, Parsed& parsed) {
 
 std::variant<Command, int> chosen(const CLI::App& app, Parsed& parsed) {
   Overrides overrides = split_sets(parsed.sets);
+  parsed.json = parsed.json || parsed.format == "json";
   if (app.got_subcommand("run")) {
     parsed.run.overrides = std::move(overrides);
     parsed.run.env_file = parsed.env_file;
+    parsed.run.json = parsed.json;
     if (app.get_subcommand("run")->count("--until-idle") > 0) parsed.run.until_idle_s = parsed.until_idle_s;
     return Command(parsed.run);
   }
   if (app.got_subcommand("check")) {
     parsed.check.overrides = std::move(overrides);
     parsed.check.env_file = parsed.env_file;
-    parsed.check.json = parsed.check_format == "json";
+    parsed.check.json = parsed.json;
     return Command(parsed.check);
   }
   if (app.got_subcommand("explain")) {
@@ -313,11 +322,12 @@ std::variant<Command, int> chosen(const CLI::App& app, Parsed& parsed) {
   }
   if (app.got_subcommand("test")) return Command(parsed.test);
   if (app.got_subcommand("list")) {
-    parsed.list.json = parsed.list_format == "json";
+    parsed.list.json = parsed.json;
     return Command(parsed.list);
   }
   if (app.got_subcommand("serve")) return Command(parsed.serve);
   if (auto client = chosen_client(app, parsed)) return std::move(*client);
+  parsed.docs.json = parsed.init.json = parsed.version.json = parsed.json;
   if (app.got_subcommand("docs")) return Command(parsed.docs);
   if (app.got_subcommand("json-schema")) return Command(parsed.json_schema);
   if (app.got_subcommand("schema")) return Command(parsed.schema_infer);

@@ -29,6 +29,7 @@ struct RunArgs {
   std::optional<double> until_idle_s;
   std::string env_file;  // empty: `.env`, if there is one
   bool quiet = false;
+  bool json = false;  // the summary
 };
 
 struct CheckArgs {
@@ -78,7 +79,7 @@ struct JsonSchemaArgs {};
 
 struct SchemaInferArgs {
   std::string path;
-  std::string format;  // empty: by the file's name
+  std::string format;  // csv, jsonlines: how to read it; json: how to print; empty: by the file's name
 };
 
 struct CompletionArgs {
@@ -91,6 +92,7 @@ struct InitArgs {
   std::string name = "words";
   std::string directory = ".";
   bool list = false;
+  bool json = false;
 };
 
 struct VersionArgs {
@@ -137,6 +139,7 @@ struct TopArgs {
   ServerArgs server;
   double interval_s = 1;
   std::uint64_t rounds = 0;  // 0: until interrupted
+  bool json = false;         // a line of JSON per look
 };
 
 struct ServeArgs {

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "daemon/console.h"
+#include "daemon/json_writer.h"
 #include "daemon/log.h"
 
 namespace thalweg::daemon {
@@ -130,6 +131,32 @@ void Progress::summary() {
     }
     print_errors(*pipeline);
   }
+}
+
+std::string Progress::summary_json() const {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().field("seconds", static_cast<double>(clock_->monotonic_ns() - begun_ns_) / 1e9);
+  json.key("pipelines").begin_array();
+  for (const auto& pipeline : pipelines_.all()) {
+    Totals totals;
+    const auto connectors = pipeline->run->connectors();
+    for (const ConnectorStatus& c : connectors) (c.is_source ? totals.in : totals.out) += c.rows;
+    json.begin_object().field("name", pipeline->name).field("state", state_text(pipeline->run->state()));
+    json.field("rows_in", totals.in).field("rows_out", totals.out).field("errors", pipeline->run->num_errors());
+    if (auto failure = pipeline->run->failure()) json.field("failure", failure->message);
+    json.key("connectors").begin_array();
+    for (const ConnectorStatus& c : connectors) {
+      json.begin_object().field("name", c.name).field("connector", c.connector);
+      json.field("direction", c.is_source ? "source" : "sink");
+      json.field("rows", c.rows).field("bytes", c.bytes).field("errors", c.errors);
+      if (!c.last_error.empty()) json.field("last_error", c.last_error);
+      json.end_object();
+    }
+    json.end_array().end_object();
+  }
+  json.end_array().end_object();
+  return out;
 }
 
 }  // namespace thalweg::daemon

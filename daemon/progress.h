@@ -22,6 +22,7 @@ class Progress {
   void clear_line();
   // Rows in and out per connector, seconds, errors.
   void summary();
+  [[nodiscard]] std::string summary_json() const;  // the same as JSON
   // Rows that sources have delivered so far, over all pipelines.
   [[nodiscard]] std::uint64_t rows_in() const;
 

@@ -127,6 +127,7 @@ class RemoteFunction final : public plan::UserFunction {
       else
         open.push_back(i);
     }
+    if (open.size() < questions.size()) transport_->answered_from_cache(questions.size() - open.size());
     std::vector<std::function<void()>> tasks;
     for (std::size_t begin = 0; begin < open.size(); begin += options_.batch_rows) {
       const std::size_t end = std::min(open.size(), begin + options_.batch_rows);

@@ -35,6 +35,8 @@ class Transport {
   // One answer per line, in order.
   [[nodiscard]] virtual std::expected<std::vector<std::string>, Refusal> exchange(const std::vector<std::string>& lines,
                                                                                   std::int64_t timeout_ms) = 0;
+  // So many questions were answered from the cache, without a call.
+  virtual void answered_from_cache(std::size_t /*questions*/) {}
 };
 
 [[nodiscard]] plan::UserFunctionPtr make_remote(const plan::FunctionSpec& spec, const RemoteOptions& options,

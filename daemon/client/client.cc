@@ -127,6 +127,18 @@ std::expected<json, ExitCode> Client::get_json(std::string target) {
   return json_of(*response);
 }
 
+std::expected<json, ExitCode> Client::get_list(const std::string& target, const std::string& member) {
+  json out = json::array();
+  std::string cursor;
+  do {
+    auto page = get_json(cursor.empty() ? target : target + "?cursor=" + net::percent_encode(cursor));
+    if (!page) return std::unexpected(page.error());
+    for (json& one : (*page)[member]) out.push_back(std::move(one));
+    cursor = page->value("next_cursor", "");
+  } while (!cursor.empty());
+  return out;
+}
+
 std::expected<net::HttpResponse, ExitCode> Client::stream(const std::string& target, const std::string& last_event_id,
                                                           const std::function<bool(std::string_view)>& on_bytes) {
   net::HttpRequest request = make_request("GET", target);
@@ -148,17 +160,17 @@ std::expected<Client::TableName, ExitCode> Client::find_table(const std::string&
   if (!pipeline.empty()) return TableName{pipeline, table};
   std::size_t slash = table.find('/');
   if (slash != std::string::npos) return TableName{table.substr(0, slash), table.substr(slash + 1)};
-  auto all = get_json("/api/v1/pipelines");
+  auto all = get_list("/api/v1/pipelines", "pipelines");
   if (!all) return std::unexpected(all.error());
   std::vector<std::string> names;
-  for (const json& one : (*all)["pipelines"])
+  for (const json& one : *all)
     if (one.contains("frontier")) names.push_back(one["name"]);
   if (names.size() == 1) return TableName{names.front(), table};
   std::vector<std::string> found;
   for (const std::string& name : names) {
-    auto tables = get_json(pipeline_path(name) + "/tables");
+    auto tables = get_list(pipeline_path(name) + "/tables", "tables");
     if (!tables) return std::unexpected(tables.error());
-    for (const json& one : (*tables)["tables"])
+    for (const json& one : *tables)
       if (one["name"] == table) found.push_back(name);
   }
   if (found.size() == 1) return TableName{found.front(), table};

@@ -33,6 +33,8 @@ class Client {
                                                                    std::string body = {},
                                                                    std::string_view content_type = "application/json");
   [[nodiscard]] std::expected<nlohmann::json, ExitCode> get_json(std::string target);
+  // All pages of a list: the array that stands under `member`.
+  [[nodiscard]] std::expected<nlohmann::json, ExitCode> get_list(const std::string& target, const std::string& member);
   [[nodiscard]] std::expected<nlohmann::json, ExitCode> json_of(const net::HttpResponse& response) const;
   // The body as it comes, until it ends or `on_bytes` returns false. The status; nothing printed for a broken stream.
   [[nodiscard]] std::expected<net::HttpResponse, ExitCode> stream(

@@ -4,6 +4,7 @@
 #include "daemon/commands/commands.h"
 #include "daemon/console.h"
 #include "daemon/environment.h"
+#include "daemon/json_writer.h"
 #include "daemon/load.h"
 #include "daemon/persistence.h"
 
@@ -34,8 +35,8 @@ void print_inferred(const lang::CompileResult& compiled) {
   }
 }
 
-// What an argument names and cannot be reached; true if all can.
-bool probe_all(const lang::CompileResult& compiled, bool json, Env& env) {
+// Reaches what arguments name; true if all can be. With `json` the answers go there, else to the console.
+bool probe_all(const lang::CompileResult& compiled, JsonWriter* json, Env& env) {
   bool reached = true;
   for (const plan::Node& node : compiled.plan.nodes) {
     const auto* source = std::get_if<plan::Source>(&node.params);
@@ -48,10 +49,16 @@ bool probe_all(const lang::CompileResult& compiled, bool json, Env& env) {
     reached = reached && probed;
     std::string text = name + " " + (source ? source->name : output->name) + ": " +
                        (probed ? std::string("reached") : probed.error().message);
-    if (json || !probed)
+    if (json) {
+      json->begin_object().field("connector", name).field("name", source ? source->name : output->name);
+      json->field("reached", probed.has_value());
+      if (!probed) json->field("error", probed.error().message);
+      json->end_object();
+    } else if (!probed) {
       complain(text);
-    else
+    } else {
       std::printf("%s\n", text.c_str());
+    }
   }
   return reached;
 }
@@ -68,11 +75,14 @@ int run_command(const CheckArgs& args) {
   bool valid = true;
   bool reached = true;
   std::string json;
+  std::string probes;
+  JsonWriter probes_json(probes);
+  probes_json.begin_array();
   for (const std::string& path : args.files) {
     lang::CompileResult compiled = loader.load(path, args.overrides, true);
     (void)check_persistence(compiled, {.pipeline = pipeline_name(compiled, path), .state_dir = "."});
     valid = valid && compiled.ok();
-    if (args.probe && compiled.ok()) reached = probe_all(compiled, args.json, env) && reached;
+    if (args.probe && compiled.ok()) reached = probe_all(compiled, args.json ? &probes_json : nullptr, env) && reached;
     if (args.json) {
       append_array(lang::render_json(compiled.diagnostics, *compiled.files), json);
       continue;
@@ -85,7 +95,10 @@ int run_command(const CheckArgs& args) {
       std::printf("%s: %zu error%s\n", path.c_str(), compiled.diagnostics.num_errors(),
                   compiled.diagnostics.num_errors() == 1 ? "" : "s");
   }
-  if (args.json) std::printf("{\"valid\":%s,\"diagnostics\":[%s]}\n", valid ? "true" : "false", json.c_str());
+  probes_json.end_array();
+  if (args.json)
+    std::printf("{\"valid\":%s,\"diagnostics\":[%s]%s%s}\n", valid ? "true" : "false", json.c_str(),
+                args.probe ? ",\"probes\":" : "", args.probe ? probes.c_str() : "");
   if (!valid) return kExitInvalid;
   return reached ? kExitOk : kExitFailed;
 }

@@ -25,6 +25,31 @@ std::string rendered(const GraphView& graph, ExplainFormat format) {
   return {};
 }
 
+std::string text_of(const nlohmann::json& object, const char* name) { return object.value(name, std::string()); }
+
+// The answer of a server as the graph it was made from; what an operator has done stands in its label.
+GraphView graph_of(const nlohmann::json& answer) {
+  GraphView out;
+  out.pipeline = text_of(answer, "pipeline");
+  for (const nlohmann::json& node : answer["operators"]) {
+    GraphNode& one = out.nodes.emplace_back();
+    one.id = node.value("id", 0U);
+    one.op = text_of(node, "operator");
+    one.label = text_of(node, "label");
+    one.connector = text_of(node, "connector");
+    one.state = text_of(node, "holds");
+    const nlohmann::json live = node.value("live", nlohmann::json::object());
+    auto number = [&](const char* name) { return live.value(name, std::uint64_t{0}); };
+    one.label += " (" + std::to_string(number("rows_in")) + " in, " + std::to_string(number("rows_out")) + " out, " +
+                 short_bytes(static_cast<double>(number("state_bytes"))) + ", " +
+                 short_seconds(static_cast<double>(number("busy_ns")) / 1e9) + ")";
+  }
+  for (const nlohmann::json& edge : answer["edges"])
+    out.edges.push_back(
+        {edge.value("from", 0U), edge.value("to", 0U), edge.value("port", 0U), text_of(edge, "exchange")});
+  return out;
+}
+
 // The operators of a running pipeline with what they have done and hold.
 int explain_running(const ExplainArgs& args, const Env& env) {
   using nlohmann::json;
@@ -34,6 +59,10 @@ int explain_running(const ExplainArgs& args, const Env& env) {
   if (!graph) return graph.error();
   if (args.format == ExplainFormat::kJson) {
     std::printf("%s\n", graph->dump(2).c_str());
+    return kExitOk;
+  }
+  if (args.format != ExplainFormat::kText) {
+    std::fputs(rendered(graph_of(*graph), args.format).c_str(), stdout);
     return kExitOk;
   }
   std::map<std::uint64_t, std::string> inputs;

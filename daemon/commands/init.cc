@@ -5,6 +5,7 @@
 
 #include "daemon/commands/commands.h"
 #include "daemon/console.h"
+#include "daemon/json_writer.h"
 #include "engine/base/edit_distance.h"
 #include "engine/base/env.h"
 
@@ -34,6 +35,17 @@ void print_templates() {
       std::printf("%-10s %s\n", std::string(file.name).c_str(), std::string(first_line(file.text)).c_str());
 }
 
+void print_templates_as_json() {
+  std::string out;
+  JsonWriter json(out);
+  json.begin_object().key("templates").begin_array();
+  for (const TemplateFile& file : kFiles)
+    if (file.path == kPipeline)
+      json.begin_object().field("name", file.name).field("doc", first_line(file.text)).end_object();
+  json.end_array().end_object();
+  std::printf("%s\n", out.c_str());
+}
+
 std::vector<const TemplateFile*> files_of(const std::string& name) {
   std::vector<const TemplateFile*> out;
   for (const TemplateFile& file : kFiles)
@@ -61,7 +73,7 @@ Result<void> write_file(Disk& disk, const std::string& path, std::string_view te
 
 int run_command(const InitArgs& args) {
   if (args.list) {
-    print_templates();
+    args.json ? print_templates_as_json() : print_templates();
     return kExitOk;
   }
   std::vector<const TemplateFile*> files = files_of(args.name);
@@ -70,6 +82,9 @@ int run_command(const InitArgs& args) {
     return kExitUsage;
   }
   Env env = real_env();
+  std::string written_files;
+  JsonWriter json(written_files);
+  json.begin_object().key("files").begin_array();
   for (const TemplateFile* file : files) {  // nothing is written where something would be lost
     std::string path = args.directory + "/" + std::string(file->path);
     if (!env.disk->stat(path)) continue;
@@ -82,8 +97,10 @@ int run_command(const InitArgs& args) {
       complain(written.error().message);
       return kExitFailed;
     }
-    std::printf("%s\n", path.c_str());
+    args.json ? static_cast<void>(json.text(path)) : static_cast<void>(std::printf("%s\n", path.c_str()));
   }
+  json.end_array().end_object();
+  if (args.json) std::printf("%s\n", written_files.c_str());
   std::fprintf(stderr, "next: thalweg test %s/pipeline.yaml, then thalweg run %s/pipeline.yaml\n",
                args.directory.c_str(), args.directory.c_str());
   return kExitOk;

@@ -200,7 +200,10 @@ class RunCommand {
       failed = failed || pipeline->run->state() == RunState::kFailed;
       if (auto failure = pipeline->run->failure()) print_error(*failure, pipeline->files.get());
     }
-    if (!args_.quiet) progress.summary();
+    if (args_.json)
+      std::printf("%s\n", progress.summary_json().c_str());
+    else if (!args_.quiet)
+      progress.summary();
     return failed ? kExitFailed : kExitOk;
   }
 

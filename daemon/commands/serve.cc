@@ -17,6 +17,7 @@
 #include "daemon/serve/config.h"
 #include "daemon/serve/daemon.h"
 #include "daemon/serve/notify.h"
+#include "daemon/serve/traces.h"
 #include "daemon/serve/watch.h"
 #include "daemon/signals.h"
 #include "daemon/version.h"
@@ -58,7 +59,16 @@ class ServeCommand {
                                      net::HttpReply reply) {
       tables->handle(name, table, below, std::move(request), std::move(reply));
     };
+    llm::set_prices(config_.llm_prices);
+    std::unique_ptr<TraceExporter> traces;  // outlives the runs
+    if (!config_.otlp_endpoint.empty()) traces = std::make_unique<TraceExporter>(config_.otlp_endpoint, env_);
     Daemon daemon(config_, env_, std::move(services));
+    if (traces)
+      daemon.on_commit([this, sent_to = traces.get()](const std::string& pipeline, Commit commit,
+                                                      std::int64_t opened_ns, std::int64_t visible_ns) {
+        const std::int64_t now_ns = env_.clock->wall_ns();
+        sent_to->add({pipeline, commit, now_ns - (visible_ns - opened_ns), now_ns});
+      });
     tables = std::make_unique<TableServer>(daemon, web_->loop(), env_);
     if (int code = listen(*address, daemon); code != kExitOk) return code;
     signals_.on_stop([this] { ask(Ask::kStop); });
@@ -160,6 +170,7 @@ class ServeCommand {
     api.query.time_ns = config_.limits.query_ns;
     api.query.state_bytes = config_.limits.query_bytes;
     api.queries_max = config_.limits.queries;
+    api.log_access = config_.log_access;
     auto server = RestServer::listen(address, daemon, env_, http, api, &daemon);
     if (!server) {
       complain(server.error().message);

@@ -65,9 +65,9 @@ int show_pipeline(Client& client, const std::string& name, bool as_json) {
   bool runs = one->contains("frontier");
   for (const char* part : {"connectors", "tables"}) {
     if (!runs) continue;
-    auto answer = client.get_json(Client::pipeline_path(name) + "/" + part);
+    auto answer = client.get_list(Client::pipeline_path(name) + "/" + part, part);
     if (!answer) return answer.error();
-    (*one)[part] = (*answer)[part];
+    (*one)[part] = std::move(*answer);
   }
   if (as_json) {
     std::printf("%s\n", one->dump(2).c_str());
@@ -89,9 +89,9 @@ int run_command(const StatusArgs& args) {
   auto client = Client::make(args.server, env);
   if (!client) return client.error();
   if (!args.pipeline.empty()) return show_pipeline(*client, args.pipeline, args.json);
-  auto all = client->get_json("/api/v1/pipelines");
+  auto all = client->get_list("/api/v1/pipelines", "pipelines");
   if (!all) return all.error();
-  const json& pipelines = (*all)["pipelines"];
+  const json& pipelines = *all;
   if (args.json)
     std::printf("%s\n", pipelines.dump(2).c_str());
   else
@@ -106,18 +106,26 @@ int run_command(const TopArgs& args) {
   std::map<std::string, std::uint64_t> before;
   for (std::uint64_t round = 0; args.rounds == 0 || round < args.rounds; ++round) {
     if (round > 0) std::this_thread::sleep_for(std::chrono::duration<double>(args.interval_s));
-    auto all = client->get_json("/api/v1/pipelines");
+    auto all = client->get_list("/api/v1/pipelines", "pipelines");
     if (!all) return all.error();
     TextTable table({"NAME", "STATE", "LAG", "ROWS/S", "ROWS IN", "ROWS OUT", "COMMITS", "ERRORS"});
-    for (const json& one : (*all)["pipelines"]) {
+    for (json& one : *all) {
       std::uint64_t rows = one.value("rows_in", std::uint64_t{0});
       auto last = before.find(text_of(one, "name"));
       std::string rate = "";
-      if (last != before.end() && rows >= last->second)
-        rate = short_count(static_cast<double>(rows - last->second) / args.interval_s);
+      if (last != before.end() && rows >= last->second) {
+        double per_second = static_cast<double>(rows - last->second) / args.interval_s;
+        one["rows_per_second"] = per_second;
+        rate = short_count(per_second);
+      }
       before[text_of(one, "name")] = rows;
       table.add({text_of(one, "name"), text_of(one, "state"), lag_of(one), rate, number_of(one, "rows_in"),
                  number_of(one, "rows_out"), number_of(one, "commits"), number_of(one, "errors")});
+    }
+    if (args.json) {
+      std::printf("%s\n", all->dump().c_str());
+      std::fflush(stdout);
+      continue;
     }
     if (stdout_is_terminal()) std::fputs("\x1b[H\x1b[2J", stdout);
     std::fputs(table.text().c_str(), stdout);

@@ -1,10 +1,13 @@
 #include "daemon/rest/api.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <charconv>
 
 #include "connectors/net/origin.h"
 #include "daemon/json_writer.h"
+#include "daemon/log.h"
 
 namespace thalweg::daemon {
 
@@ -38,6 +41,7 @@ std::optional<Problem> check_origin(const net::HttpRequest& http) {
 }
 
 constexpr std::size_t kWaitsMax = 512;
+constexpr std::uint64_t kListMax = 1000;
 
 }  // namespace
 
@@ -70,6 +74,34 @@ Checked<std::optional<Frontier>> frontier_parameter(const Call& call, std::strin
     return refuse(400, "invalid_parameter",
                   "`" + std::string(name) + "` is a frontier (a whole number or `done`), not `" + *text + "`");
   return out;
+}
+
+Checked<ListPage> list_page(const Call& call, std::size_t size) {
+  auto limit = call.number("limit", kListMax, kListMax);
+  if (!limit) return std::unexpected(limit.error());
+  if (*limit == 0) return refuse(400, "invalid_parameter", "`limit` is at least 1");
+  const std::string* cursor = call.find("cursor");
+  std::uint64_t first = 0;
+  if (cursor) {
+    auto [end, error] = std::from_chars(cursor->data(), cursor->data() + cursor->size(), first);
+    if (error != std::errc() || end != cursor->data() + cursor->size() || cursor->empty())
+      return refuse(400, "invalid_cursor", "`cursor` is the `next_cursor` of the page before");
+  }
+  ListPage out;
+  out.first = std::min<std::uint64_t>(first, size);
+  out.last = std::min<std::uint64_t>(out.first + *limit, size);
+  out.more = out.last < size;
+  return out;
+}
+
+void ListPage::append_cursor(JsonWriter& json) const {
+  if (more) json.field("next_cursor", std::to_string(last));
+}
+
+net::HttpResponse json_response(std::string body, const Frontier& frontier) {
+  net::HttpResponse response = json_response(std::move(body));
+  response.headers.add("X-Thalweg-Frontier", frontier_text(frontier));
+  return response;
 }
 
 net::HttpResponse json_response(std::string body) {
@@ -166,7 +198,9 @@ void Api::finish(const Request& request, Answer answer) {
   net::HttpResponse response = answer ? std::move(*answer) : to_response(answer.error());
   std::size_t index = request.route ? static_cast<std::size_t>(request.route - routes().data()) : routes().size();
   ++counts_[index].by_class[std::min<std::size_t>(response.status / 100, 5)];
-  counts_[index].busy_ns += static_cast<std::uint64_t>(env_.clock->monotonic_ns() - request.begun_ns);
+  const std::int64_t took_ns = env_.clock->monotonic_ns() - request.begun_ns;
+  counts_[index].busy_ns += static_cast<std::uint64_t>(took_ns);
+  if (options_.log_access) log_request(request, response.status, took_ns);
   response.headers.add("X-Content-Type-Options", "nosniff");
   if (response.status == 401) {
     bool basic = std::ranges::any_of(options_.auth.credentials, [](const Credential& c) { return c.basic; });
@@ -174,6 +208,17 @@ void Api::finish(const Request& request, Answer answer) {
                          basic ? "Basic realm=\"thalweg\", charset=\"UTF-8\"" : "Bearer realm=\"thalweg\"");
   }
   request.reply.send(std::move(response));
+}
+
+// Without the query: values of rows stand in it.
+void Api::log_request(const Request& request, unsigned status, std::int64_t took_ns) const {
+  std::string_view path = request.http.target;
+  log(LogLevel::kInfo, "request",
+      {{"method", request.http.method},
+       {"path", std::string(path.substr(0, path.find('?')))},
+       {"status", std::to_string(status)},
+       {"seconds", fmt::format("{:.6f}", static_cast<double>(took_ns) / 1e9)},
+       {"caller", request.call.caller.empty() ? "-" : request.call.caller}});
 }
 
 // ---------------------------------------------------------------- waiting for a frontier

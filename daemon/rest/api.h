@@ -34,6 +34,7 @@ struct ApiOptions {
   AuthConfig auth;
   std::shared_ptr<web::WebHost> web;  // routes of pipelines, below /p/; may be null
   QueryLimits query;
+  bool log_access = false;        // a line per request
   std::uint32_t queries_max = 2;  // ad-hoc queries at a time; more are told to come again
 };
 
@@ -65,6 +66,7 @@ class Api {
   void serve_pipeline_route(const std::shared_ptr<Request>& request, net::Target target);
   void serve(const std::shared_ptr<Request>& request);
   void finish(const Request& request, Answer answer);
+  void log_request(const Request& request, unsigned status, std::int64_t took_ns) const;
   void wait_for_frontier(std::shared_ptr<Request> request, std::shared_ptr<ExportReader> reader, Frontier wanted);
   void end_wait(const std::shared_ptr<Wait>& wait, bool reached);
   Checked<std::shared_ptr<ServedPipeline>> pipeline_of(const Call& call) const;
@@ -132,5 +134,15 @@ class JsonWriter;
 void append_frontier(const Frontier& frontier, JsonWriter& json);  // {"at": 12} or {"done": true}
 
 [[nodiscard]] net::HttpResponse json_response(std::string body);
+[[nodiscard]] net::HttpResponse json_response(std::string body, const Frontier& frontier);  // says which it shows
+
+// The part of a list that a request asks for by `limit` and `cursor`.
+struct ListPage {
+  std::size_t first = 0;
+  std::size_t last = 0;  // exclusive
+  bool more = false;
+  void append_cursor(JsonWriter& json) const;  // `next_cursor`, if there is more
+};
+[[nodiscard]] Checked<ListPage> list_page(const Call& call, std::size_t size);
 
 }  // namespace thalweg::daemon

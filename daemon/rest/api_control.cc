@@ -46,7 +46,9 @@ net::HttpResponse outcomes_response(const std::vector<Outcome>& outcomes, std::s
   JsonWriter json(body);
   json.begin_object().key("outcomes").begin_array();
   for (std::size_t i = first; i < outcomes.size(); ++i) append_outcome(outcomes[i], json);
-  json.end_array().end_object();
+  json.end_array();
+  if (first > 0) json.field("next_cursor", std::to_string(outcomes[first].id));
+  json.end_object();
   return json_response(std::move(body));
 }
 
@@ -114,7 +116,11 @@ Answer Api::reloads(const Call& call) {
   if (!options) return std::unexpected(options.error());
   auto limit = call.number("limit", 50, 200);
   if (!limit) return std::unexpected(limit.error());
+  if (*limit == 0) return refuse(400, "invalid_parameter", "`limit` is at least 1");
+  auto before = call.number("cursor", UINT64_MAX, UINT64_MAX);
+  if (!before) return std::unexpected(before.error());
   std::vector<Outcome> all = control_->outcomes();
+  std::erase_if(all, [&](const Outcome& outcome) { return outcome.id >= *before; });
   return outcomes_response(all, all.size() > *limit ? all.size() - *limit : 0);
 }
 

@@ -1,6 +1,8 @@
 // Handlers about the server and its pipelines.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "daemon/dashboard/dashboard.h"
 #include "daemon/graph_view.h"
 #include "daemon/json_writer.h"
@@ -9,6 +11,7 @@
 #include "daemon/rest/metrics.h"
 #include "daemon/rest/page.h"
 #include "daemon/version.h"
+#include "engine/io/source.h"
 
 namespace thalweg::daemon {
 namespace {
@@ -89,7 +92,11 @@ void append_error(const ServedPipeline& pipeline, const DataError& error, JsonWr
     json.field("file", pipeline.files->name(error.span.file));
     json.field("line", static_cast<std::uint64_t>(at.line)).field("column", static_cast<std::uint64_t>(at.column));
   }
-  if (error.key) json.field("key", to_text(*error.key));
+  json.key("key");
+  error.key ? json.text(to_text(*error.key)) : json.null();
+  json.key("value");
+  error.record ? json.text(error.record->raw) : json.null();
+  if (error.record && !error.record->position.empty()) json.field("position", error.record->position);
   json.end_object();
 }
 
@@ -138,17 +145,23 @@ Answer Api::metrics(const Call&) {
   append_process_metrics(text, *env_.disk);
   append_daemon_metrics(pipelines_.statuses(), text);
   append_pipeline_metrics(pipelines_.all(), text);
+  append_model_metrics(llm::model_usage(), text);
   if (control_) append_reload_metrics(control_->change_counts(), text);
   append_http_metrics(routes(), counts_.get(), server_stats_ ? server_stats_() : net::HttpServerStats{}, text);
   return response;
 }
 
-Answer Api::list_pipelines(const Call&) {
+Answer Api::list_pipelines(const Call& call) {
   std::string body;
   JsonWriter json(body);
+  const std::vector<PipelineStatus> statuses = pipelines_.statuses();
+  auto page = list_page(call, statuses.size());
+  if (!page) return std::unexpected(page.error());
   json.begin_object().key("pipelines").begin_array();
-  for (const PipelineStatus& status : pipelines_.statuses()) append_pipeline(status, false, json);
-  json.end_array().end_object();
+  for (std::size_t i = page->first; i < page->last; ++i) append_pipeline(statuses[i], false, json);
+  json.end_array();
+  page->append_cursor(json);
+  json.end_object();
   return json_response(std::move(body));
 }
 
@@ -169,7 +182,7 @@ Answer Api::graph(const Call& call) {
   const auto live = (*pipeline)->run->operators();
   const GraphView graph =
       GraphView::of(*(*pipeline)->plan, (*pipeline)->files.get(), (*pipeline)->run->durability().on);
-  return json_response(graph_json(graph, &live));
+  return json_response(graph_json(graph, &live), (*pipeline)->run->frontier());
 }
 
 Answer Api::frontier(const Call& call) {
@@ -186,9 +199,7 @@ Answer Api::frontier(const Call& call) {
   json.key("output");
   append_frontier(output, json);
   json.field("failed", run.state() == RunState::kFailed).end_object();
-  net::HttpResponse response = json_response(std::move(body));
-  response.headers.add("X-Thalweg-Frontier", frontier_text(output));
-  return response;
+  return json_response(std::move(body), output);
 }
 
 Answer Api::errors(const Call& call) {
@@ -197,14 +208,23 @@ Answer Api::errors(const Call& call) {
   auto limit = call.number("limit", 100, 1000);
   if (!limit) return std::unexpected(limit.error());
   const Run& run = *(*pipeline)->run;
-  std::vector<DataError> errors = run.errors();
-  std::size_t first = errors.size() > *limit ? errors.size() - *limit : 0;
+  if (*limit == 0) return refuse(400, "invalid_parameter", "`limit` is at least 1");
+  const Frontier frontier = run.frontier();
+  const std::vector<DataError> errors = run.errors();
+  const std::uint64_t count = std::max<std::uint64_t>(run.num_errors(), errors.size());
+  const std::uint64_t forgotten = count - errors.size();  // errors have numbers in the order they came
+  auto before = call.number("cursor", count, UINT64_MAX);
+  if (!before) return std::unexpected(before.error());
+  const std::uint64_t last = std::clamp<std::uint64_t>(*before, forgotten, count);
+  const std::uint64_t first = std::max<std::uint64_t>(last - std::min<std::uint64_t>(*limit, last), forgotten);
   std::string body;
   JsonWriter json(body);
-  json.begin_object().field("num_errors", run.num_errors()).key("errors").begin_array();
-  for (std::size_t i = first; i < errors.size(); ++i) append_error(**pipeline, errors[i], json);
-  json.end_array().end_object();
-  return json_response(std::move(body));
+  json.begin_object().field("num_errors", count).key("errors").begin_array();
+  for (std::uint64_t i = first; i < last; ++i) append_error(**pipeline, errors[i - forgotten], json);
+  json.end_array();
+  if (first > forgotten) json.field("next_cursor", std::to_string(first));
+  json.end_object();
+  return json_response(std::move(body), frontier);
 }
 
 Answer Api::guarantees(const Call& call) {
@@ -215,7 +235,7 @@ Answer Api::guarantees(const Call& call) {
   json.begin_object().key("outputs");
   append_guarantees(**pipeline, json);
   json.end_object();
-  return json_response(std::move(body));
+  return json_response(std::move(body), (*pipeline)->run->frontier());
 }
 
 Answer Api::checkpoints(const Call& call) {
@@ -230,10 +250,15 @@ Answer Api::checkpoints(const Call& call) {
     json.field("log_bytes", now.log_bytes).field("log_syncs", now.log_syncs);
     if (!now.last_error.empty()) json.field("last_error", now.last_error);
   }
+  auto page = list_page(call, now.snapshots.size());
+  if (!page) return std::unexpected(page.error());
   json.key("checkpoints").begin_array();
-  for (const durable::SnapshotInfo& snapshot : now.snapshots) append_snapshot(snapshot, json);
-  json.end_array().end_object();
-  return json_response(std::move(body));
+  for (std::size_t i = page->first; i < page->last; ++i) append_snapshot(now.snapshots[i], json);
+  json.end_array();
+  page->append_cursor(json);
+  json.end_object();
+  if (!status->served) return json_response(std::move(body));
+  return json_response(std::move(body), status->served->run->frontier());
 }
 
 Answer Api::checkpoint(const Call& call) {
@@ -262,8 +287,12 @@ Answer Api::connectors(const Call& call) {
   if (!pipeline) return std::unexpected(pipeline.error());
   std::string body;
   JsonWriter json(body);
+  const std::vector<ConnectorStatus> connectors = (*pipeline)->run->connectors();
+  auto page = list_page(call, connectors.size());
+  if (!page) return std::unexpected(page.error());
   json.begin_object().key("connectors").begin_array();
-  for (const ConnectorStatus& connector : (*pipeline)->run->connectors()) {
+  for (std::size_t i = page->first; i < page->last; ++i) {
+    const ConnectorStatus& connector = connectors[i];
     json.begin_object().field("name", connector.name).field("connector", connector.connector);
     json.field("direction", connector.is_source ? "source" : "sink");
     json.field("rows", connector.rows).field("bytes", connector.bytes).field("errors", connector.errors);
@@ -273,11 +302,14 @@ Answer Api::connectors(const Call& call) {
       json.field("lag_seconds", static_cast<double>(connector.lag_ns) / 1e9);
       json.field("stalled_seconds", static_cast<double>(connector.stalled_ns) / 1e9);
     }
-    if (!connector.last_error.empty()) json.field("last_error", connector.last_error);
+    json.key("last_error");
+    connector.last_error.empty() ? json.null() : json.text(connector.last_error);
     json.end_object();
   }
-  json.end_array().end_object();
-  return json_response(std::move(body));
+  json.end_array();
+  page->append_cursor(json);
+  json.end_object();
+  return json_response(std::move(body), (*pipeline)->run->frontier());
 }
 
 }  // namespace thalweg::daemon

@@ -6,16 +6,33 @@ namespace {
 
 constexpr std::string_view kJson = "application/json";
 
-constexpr QueryParameter kInt64{"int64", "string", "`string`: ints beyond 2^53 as text", "string"};
+constexpr std::string_view kFrontier = R"("pattern":"^(done|[0-9]{1,18})$")";
+constexpr std::string_view kUpTo200 = R"("minimum":1,"maximum":200)";
+constexpr std::string_view kUpTo1000 = R"("minimum":1,"maximum":1000)";
+constexpr std::string_view kUpTo10000 = R"("minimum":1,"maximum":10000)";
+constexpr std::string_view kNumberText = R"("pattern":"^[0-9]{1,18}$")";
+
+constexpr QueryParameter kInt64{"int64", "string", "`string`: ints beyond 2^53 as text", "string",
+                                R"("enum":["string","number"])"};
 constexpr QueryParameter kSelect{"select", "string", "columns, comma-separated, `_key` among them; default: all",
                                  "word,n"};
-constexpr QueryParameter kAt{"at", "string", "the state of all commits below this frontier; `done`: the end", "12"};
-constexpr QueryParameter kMinFrontier{"min_frontier", "string",
-                                      "waits until the table has reached this frontier (at most 30 s)", "12"};
-constexpr QueryParameter kFormat{"format", "string", "json, jsonl or csv", "jsonl"};
+constexpr QueryParameter kAt{"at", "string", "the state of all commits below this frontier; `done`: the end", "12",
+                             kFrontier};
+constexpr QueryParameter kMinFrontier{
+    "min_frontier", "string", "waits until the table has reached this frontier (at most 30 s)", "12", kFrontier};
+constexpr QueryParameter kFormat{"format", "string", "json, jsonl or csv", "jsonl", R"("enum":["json","jsonl","csv"])"};
+
+constexpr QueryParameter kListLimit{"limit", "integer", "at most so many (1 to 1000, default 1000)", "20", kUpTo1000};
+constexpr QueryParameter kListCursor{"cursor", "string", "`next_cursor` of the page before", "", kNumberText};
 
 constexpr QueryParameter kDryRun{"dry_run", "boolean", "true: only says what would be kept, rebuilt and corrected"};
 constexpr QueryParameter kAccept{"accept", "boolean", "true: also where outputs can only go on from now on"};
+
+constexpr std::string_view kQuerySchema =
+    R"({"type":"object","additionalProperties":false,"required":["sql"],"properties":{)"
+    R"("pipeline":{"type":"string"},"sql":{"type":"string","minLength":1},)"
+    R"("at":{"anyOf":[{"type":"integer","minimum":0},{"const":"done"}]},)"
+    R"("limit":{"type":"integer","minimum":1,"maximum":100000}}})";
 
 }  // namespace
 
@@ -36,7 +53,13 @@ const std::vector<Route>& Api::routes() {
       {"GET", "/version", "version", "Version of this server", kJson, {}, &Api::version},
       {"GET", "/openapi.json", "openapi", "This description", kJson, {}, &Api::openapi},
       {"GET", "/docs", "docs", "The routes, to read", "text/html", {}, &Api::docs},
-      {"GET", "/api/v1/pipelines", "listPipelines", "All pipelines with their state", kJson, {}, &Api::list_pipelines},
+      {"GET",
+       "/api/v1/pipelines",
+       "listPipelines",
+       "All pipelines with their state",
+       kJson,
+       {kListLimit, kListCursor},
+       &Api::list_pipelines},
       {"GET",
        "/api/v1/pipelines/{p}",
        "getPipeline",
@@ -57,14 +80,15 @@ const std::vector<Route>& Api::routes() {
        "listErrors",
        "The newest errors, oldest first",
        kJson,
-       {{"limit", "integer", "at most so many (1 to 1000, default 100)", "20"}},
+       {{"limit", "integer", "at most so many (1 to 1000, default 100)", "20", kUpTo1000},
+        {"cursor", "string", "`next_cursor` of the page before: the errors before those", "", kNumberText}},
        &Api::errors},
       {"GET",
        "/api/v1/pipelines/{p}/connectors",
        "listConnectors",
        "Rows, bytes, errors of every connector",
        kJson,
-       {},
+       {kListLimit, kListCursor},
        &Api::connectors},
       {"GET",
        "/api/v1/pipelines/{p}/guarantees",
@@ -78,9 +102,15 @@ const std::vector<Route>& Api::routes() {
        "listCheckpoints",
        "Checkpoints of the state; `persistence` is false where none are taken",
        kJson,
-       {},
+       {kListLimit, kListCursor},
        &Api::checkpoints},
-      {"GET", "/api/v1/pipelines/{p}/tables", "listTables", "Exported tables", kJson, {}, &Api::tables},
+      {"GET",
+       "/api/v1/pipelines/{p}/tables",
+       "listTables",
+       "Exported tables",
+       kJson,
+       {kListLimit, kListCursor},
+       &Api::tables},
       {"GET",
        "/api/v1/pipelines/{p}/tables/{t}",
        "getTable",
@@ -96,7 +126,7 @@ const std::vector<Route>& Api::routes() {
        {kSelect,
         {"where", "string", "an expression over the columns", "n > 10 and word != 'a'"},
         {"order_by", "string", "columns, comma-separated; `-n` or `n desc` is descending; default: by key", "-n,word"},
-        {"limit", "integer", "rows of a page (1 to 10000, default 100)", "20"},
+        {"limit", "integer", "rows of a page (1 to 10000, default 100)", "20", kUpTo10000},
         {"cursor", "string", "`next_cursor` of the page before"},
         kAt,
         kMinFrontier,
@@ -117,8 +147,8 @@ const std::vector<Route>& Api::routes() {
        "getDiff",
        "What changed in [from, to), streamed",
        kJson,
-       {{"from", "string", "frontier to start at", "4"},
-        {"to", "string", "frontier to end before; default: the newest", "12"},
+       {{"from", "string", "frontier to start at", "4", kFrontier},
+        {"to", "string", "frontier to end before; default: the newest", "12", kFrontier},
         kFormat,
         kMinFrontier,
         kSelect,
@@ -130,7 +160,7 @@ const std::vector<Route>& Api::routes() {
        "Server-sent events: a snapshot if asked for, then every update with its time and diff, and the progress",
        "text/event-stream",
        {{"snapshot", "boolean", "true: begin with the rows as they are"},
-        {"from", "string", "begin at this frontier; the header Last-Event-ID wins"},
+        {"from", "string", "begin at this frontier; the header Last-Event-ID wins", "", kFrontier},
         kSelect,
         kInt64},
        &Api::changes},
@@ -229,7 +259,8 @@ const std::vector<Route>& Api::routes() {
        "listReloads",
        "Outcomes of the newest changes, oldest first",
        kJson,
-       {{"limit", "integer", "at most so many (1 to 200, default 50)", "20"}},
+       {{"limit", "integer", "at most so many (1 to 200, default 50)", "20", kUpTo200},
+        {"cursor", "string", "`next_cursor` of the page before: the changes before those", "", kNumberText}},
        &Api::reloads},
       {"POST",
        "/api/v1/query",
@@ -241,7 +272,8 @@ const std::vector<Route>& Api::routes() {
        Role::kRead,
        kJson,
        "{\"pipeline\": name (may be left out where there is only one), \"sql\": text, \"at\": frontier, \"limit\": "
-       "rows}"},
+       "rows}",
+       kQuerySchema},
   };
   return kRoutes;
 }

@@ -44,11 +44,14 @@ Answer Api::tables(const Call& call) {
   JsonWriter json(body);
   json.begin_object().key("tables").begin_array();
   Frontier frontier = (*pipeline)->run->frontier();
-  for (const auto& reader : (*pipeline)->run->exports()) append_table(**pipeline, *reader, json);
-  json.end_array().end_object();
-  net::HttpResponse response = json_response(std::move(body));
-  response.headers.add("X-Thalweg-Frontier", frontier_text(frontier));
-  return response;
+  const auto readers = (*pipeline)->run->exports();
+  auto page = list_page(call, readers.size());
+  if (!page) return std::unexpected(page.error());
+  for (std::size_t i = page->first; i < page->last; ++i) append_table(**pipeline, *readers[i], json);
+  json.end_array();
+  page->append_cursor(json);
+  json.end_object();
+  return json_response(std::move(body), frontier);
 }
 
 Answer Api::table(const Call& call) {
@@ -58,9 +61,7 @@ Answer Api::table(const Call& call) {
   JsonWriter json(body);
   Frontier frontier = table->reader->frontier();
   append_table(*table->pipeline, *table->reader, json);
-  net::HttpResponse response = json_response(std::move(body));
-  response.headers.add("X-Thalweg-Frontier", frontier_text(frontier));
-  return response;
+  return json_response(std::move(body), frontier);
 }
 
 Answer Api::rows(const Call& call) {

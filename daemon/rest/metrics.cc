@@ -5,6 +5,10 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <ctime>
+#include <filesystem>
+
 #include "daemon/version.h"
 
 namespace thalweg::daemon {
@@ -19,6 +23,29 @@ void append_label_value(std::string_view value, std::string& out) {
     if (c == '"' || c == '\\') out.push_back('\\');
     out.push_back(c);
   }
+}
+
+// Bytes of all files below a folder; what goes away meanwhile counts nothing.
+std::uint64_t bytes_below(const std::string& folder) {
+  std::error_code error;
+  std::uint64_t bytes = 0;
+  auto at = std::filesystem::recursive_directory_iterator(
+      folder, std::filesystem::directory_options::skip_permission_denied, error);
+  for (; !error && at != std::filesystem::recursive_directory_iterator(); at.increment(error)) {
+    std::error_code gone;
+    if (!at->is_regular_file(gone) || gone) continue;
+    const std::uintmax_t size = at->file_size(gone);
+    if (!gone) bytes += size;
+  }
+  return bytes;
+}
+
+// The folder itself, or the nearest one above it that is there already.
+std::string existing_folder(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::path path = std::filesystem::absolute(folder, error);
+  while (!std::filesystem::exists(path, error) && path.has_relative_path()) path = path.parent_path();
+  return path.string();
 }
 
 struct PipelineNumbers {
@@ -61,7 +88,6 @@ void append_durability_metrics(const std::vector<PipelineNumbers>& all, MetricsT
   std::vector<std::pair<std::string, DurabilityStatus>> kept;
   for (const auto& n : all)
     if (DurabilityStatus now = n.pipeline->run->durability(); now.on) kept.emplace_back(n.name, std::move(now));
-  if (kept.empty()) return;
   text.family("thalweg_log_bytes", "gauge", "Bytes of the log of commits since the last checkpoint");
   for (const auto& [name, now] : kept) text.sample({{"pipeline", name}}, now.log_bytes);
   text.family("thalweg_log_syncs_total", "counter", "Times that the log of commits was synced");
@@ -75,6 +101,12 @@ void append_durability_metrics(const std::vector<PipelineNumbers>& all, MetricsT
   for (const auto& [name, now] : kept)
     if (!now.snapshots.empty())
       text.sample({{"pipeline", name}}, static_cast<double>(now.snapshots.front().duration_ns) / 1e9);
+  text.family("thalweg_checkpoint_age_seconds", "gauge", "How old the newest checkpoint is");
+  const double now_s = static_cast<double>(std::time(nullptr));
+  for (const auto& [name, now] : kept)
+    if (!now.snapshots.empty())
+      text.sample({{"pipeline", name}},
+                  std::max(0.0, now_s - static_cast<double>(now.snapshots.front().wall_ns) / 1e9));
   text.family("thalweg_checkpoint_timestamp_seconds", "gauge", "When the newest checkpoint was written");
   for (const auto& [name, now] : kept)
     if (!now.snapshots.empty())
@@ -180,13 +212,38 @@ void MetricsText::histogram(Labels labels, const Histogram::Counts& counts) {
   family_ = {};
 }
 
+void append_model_metrics(const std::vector<llm::ModelUsage>& models, MetricsText& text) {
+  const auto family = [&](std::string_view name, std::string_view help, auto pick) {
+    text.family(name, "counter", help);
+    for (const llm::ModelUsage& one : models) text.sample({{"service", one.service}, {"model", one.model}}, pick(one));
+  };
+  family("thalweg_llm_calls_total", "Requests made to language models",
+         [](const llm::ModelUsage& one) { return one.calls; });
+  family("thalweg_llm_failed_calls_total", "Requests that were refused or not answered",
+         [](const llm::ModelUsage& one) { return one.failures; });
+  text.family("thalweg_llm_tokens_total", "counter", "Tokens that services say were used");
+  for (const llm::ModelUsage& one : models) {
+    text.sample({{"service", one.service}, {"model", one.model}, {"direction", "input"}}, one.input_tokens);
+    text.sample({{"service", one.service}, {"model", one.model}, {"direction", "output"}}, one.output_tokens);
+  }
+  family("thalweg_llm_cost_dollars_total", "What that costs by the prices of the configuration",
+         [](const llm::ModelUsage& one) { return one.dollars; });
+  family("thalweg_llm_cache_hits_total", "Questions answered from the cache",
+         [](const llm::ModelUsage& one) { return one.cache_hits; });
+}
+
 void append_reload_metrics(const PipelineControl::ChangeCounts& counts, MetricsText& text) {
   text.family("thalweg_reloads_total", "counter", "Changes of pipelines by what came of them");
   for (const auto& [result, count] : counts.by_result) text.sample({{"result", result}}, count);
   text.family("thalweg_last_reload_timestamp_seconds", "gauge", "When a change last succeeded; 0: never");
   text.sample({}, static_cast<std::uint64_t>(counts.last_good));
+  if (counts.state_dir.empty()) return;
+  text.family("thalweg_state_disk_used_bytes", "gauge", "Disk that the state directory takes");
+  text.sample({}, bytes_below(counts.state_dir));
   struct statvfs disk{};
-  if (counts.state_dir.empty() || ::statvfs(counts.state_dir.c_str(), &disk) != 0) return;
+  if (::statvfs(existing_folder(counts.state_dir).c_str(), &disk) != 0) return;
+  text.family("thalweg_state_disk_size_bytes", "gauge", "Size of the disk that holds the state directory");
+  text.sample({}, std::uint64_t{disk.f_blocks} * disk.f_frsize);
   text.family("thalweg_state_disk_free_bytes", "gauge", "Free space of the disk that holds the state directory");
   text.sample({}, std::uint64_t{disk.f_bavail} * disk.f_frsize);
 }

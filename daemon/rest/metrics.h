@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "daemon/rest/api.h"
+#include "llm/providers/usage.h"
 
 namespace thalweg::daemon {
 
@@ -33,6 +34,7 @@ class MetricsText {
 
 void append_process_metrics(MetricsText& text, Disk& disk);
 void append_pipeline_metrics(const std::vector<std::shared_ptr<ServedPipeline>>& pipelines, MetricsText& text);
+void append_model_metrics(const std::vector<llm::ModelUsage>& models, MetricsText& text);
 void append_reload_metrics(const PipelineControl::ChangeCounts& counts, MetricsText& text);
 void append_daemon_metrics(const std::vector<PipelineStatus>& pipelines, MetricsText& text);
 void append_http_metrics(const std::vector<Route>& routes, const Api::RouteCount* counts,

@@ -12,8 +12,11 @@ void write_path_parameters(std::string_view path, JsonWriter& json) {
   for (std::size_t at = path.find('{'); at != std::string_view::npos; at = path.find('{', at + 1)) {
     std::string_view name = path.substr(at + 1, path.find('}', at) - at - 1);
     json.begin_object().field("name", name).field("in", "path").field("required", true);
-    json.field("description", name == "p" ? "name of a pipeline" : "name of an exported table");
-    json.key("schema").begin_object().field("type", "string").end_object().end_object();
+    json.field("description", name == "p"   ? "name of a pipeline"
+                              : name == "t" ? "name of an exported table"
+                                            : "name of a file of the dashboard");
+    json.key("schema").begin_object().field("type", "string").field("minLength", std::int64_t{1});
+    json.end_object().end_object();
   }
 }
 
@@ -22,7 +25,9 @@ void write_query_parameter(const QueryParameter& parameter, JsonWriter& json) {
   std::string name(parameter.name);
   json.begin_object().field("name", prefix ? name + "{column}" : name).field("in", "query").field("required", false);
   json.field("description", parameter.doc);
-  json.key("schema").begin_object().field("type", parameter.type).end_object();
+  std::string schema = "{\"type\":\"" + std::string(parameter.type) + "\"";
+  if (!parameter.schema.empty()) schema += "," + std::string(parameter.schema);
+  json.key("schema").raw(schema + "}");
   if (!parameter.example.empty()) json.field("example", parameter.example);
   json.end_object();
 }
@@ -48,7 +53,9 @@ void write_operation(const Route& route, JsonWriter& json) {
   json.end_array();
   if (!route.body.empty()) {
     json.key("requestBody").begin_object().field("required", true).field("description", route.body_doc);
-    json.key("content").begin_object().key(route.body).begin_object().end_object().end_object().end_object();
+    json.key("content").begin_object().key(route.body).begin_object();
+    if (!route.body_schema.empty()) json.key("schema").raw(route.body_schema);
+    json.end_object().end_object().end_object();
   }
   write_responses(route, json);
   json.end_object();

@@ -22,6 +22,7 @@ struct QueryParameter {
   std::string_view type;  // of JSON schema: string, integer, boolean
   std::string_view doc;
   std::string_view example = "";
+  std::string_view schema = "";  // further members of its JSON schema: `"minimum":1`
 };
 
 // Who may ask: each role may do what those before it may, but for reading, which is no right to send rows.
@@ -53,6 +54,7 @@ struct Route {
   Role role = Role::kRead;
   std::string_view body = "";  // media type of what is sent
   std::string_view body_doc = "";
+  std::string_view body_schema = "";  // JSON
 };
 
 // The row for a request and its path parameters. No path: 404; another method: 405 with `allow` filled.

@@ -1,8 +1,12 @@
 #include "daemon/serve/config.h"
 
 #include <algorithm>
+#include <cctype>
+#include <charconv>
 
 #include "config/decode.h"
+#include "connectors/net/http_pool.h"
+#include "daemon/rest/problem.h"
 #include "pipeline_lang/scalar.h"
 #include "pipeline_lang/yaml_reader.h"
 
@@ -80,6 +84,48 @@ const std::vector<OptionSpec>& basic_specs() {
   return kSpecs;
 }
 
+const std::vector<OptionSpec>& service_specs() {
+  static const std::vector<OptionSpec> kSpecs = {
+      option("api_key", OptionType::kText, "where a component names none"),
+      option("base_url", OptionType::kText, "where the service is"),
+      option("endpoint", OptionType::kText, "the same, as Azure calls it"),
+      option("api_version", OptionType::kText, "of Azure"),
+      option("deployment", OptionType::kText, "of Azure"),
+  };
+  return kSpecs;
+}
+
+const std::vector<OptionSpec>& price_specs() {
+  static const std::vector<OptionSpec> kSpecs = {
+      option("input", OptionType::kFloat, "dollars for a million tokens that are sent", "0"),
+      option("output", OptionType::kFloat, "dollars for a million tokens that come back", "0"),
+  };
+  return kSpecs;
+}
+
+// `1048576`, `512MiB`, `4 GB`, `1.5g`.
+std::optional<std::uint64_t> bytes_of(const Setting& given) {
+  constexpr double kBytesMax = 1e15;
+  if (const std::int64_t* bytes = given.as_int()) {
+    if (*bytes < 0 || static_cast<double>(*bytes) > kBytesMax) return std::nullopt;
+    return static_cast<std::uint64_t>(*bytes);
+  }
+  const std::string* text = given.as_text();
+  if (text == nullptr) return std::nullopt;
+  double number = 0;
+  auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), number);
+  if (error != std::errc() || number < 0) return std::nullopt;
+  std::string unit;
+  for (const char* c = end; c != text->data() + text->size(); ++c)
+    if (*c != ' ') unit += static_cast<char>(std::tolower(static_cast<unsigned char>(*c)));
+  const bool binary = unit.size() == 3 && unit.substr(1) == "ib";
+  const std::size_t power = unit.empty() || unit == "b" ? 0 : std::string_view("kmgt").find(unit[0]) + 1;
+  if (power > 4 || !(unit.size() <= 1 || binary || unit.substr(1) == "b")) return std::nullopt;
+  for (std::size_t i = 0; i < power; ++i) number *= binary ? 1024 : 1000;
+  if (number > kBytesMax) return std::nullopt;
+  return static_cast<std::uint64_t>(number);
+}
+
 // A tree as data: plain scalars by YAML's rules, `${NAME}` from the environment.
 class Converter {
  public:
@@ -139,7 +185,7 @@ class Reader {
     if (config.listen.starts_with("unix:") && !config.listen.starts_with("unix:/"))
       config.listen = "unix:" + path_in(folder_, config.listen.substr(5));
     number_of(all, "workers", config.workers);
-    number_of(all, "memory_limit", config.memory_limit);
+    if (const Setting* limit = all.find("memory_limit")) read_memory_limit(*limit);
     flag(all, "watch", config.watch);
     flag(all, "allow_exec", config.allow_exec);
     flag(all, "require_pipeline_auth", config.require_pipeline_auth);
@@ -148,9 +194,8 @@ class Reader {
     if (const Setting* limits = all.find("limits")) read_limits(*limits);
     if (const Setting* secrets = all.find("secrets")) read_secrets(*secrets);
     if (const Setting* auth = all.find("auth")) read_auth(*auth);
-    for (const char* name : {"metrics", "telemetry"})
-      if (const Setting* unused = all.find(name))
-        out_.diagnostics.warning(unused->span, "`" + std::string(name) + "` has no effect in this version");
+    if (const Setting* telemetry = all.find("telemetry")) read_telemetry(*telemetry);
+    if (const Setting* llm = all.find("llm")) read_llm(*llm);
     if (const Setting* tls = all.find("tls")) read_tls(*tls);
     read_egress(all.find("allow_hosts"));
   }
@@ -206,13 +251,72 @@ class Reader {
     else
       out_.diagnostics.error(allowed->span, policy.error().message);
   }
+  void read_memory_limit(const Setting& limit) {
+    if (auto bytes = bytes_of(limit))
+      out_.config.memory_limit = *bytes;
+    else
+      out_.diagnostics.error(limit.span, "`memory_limit` is a number of bytes, or one with a unit: 512MiB, 4GB");
+  }
+  void read_telemetry(const Setting& telemetry) {
+    std::string& endpoint = out_.config.otlp_endpoint;
+    text(telemetry, "otlp_endpoint", endpoint);
+    if (endpoint.empty()) return;
+    if (auto url = net::parse_url(endpoint); !url)
+      out_.diagnostics.error(telemetry.find("otlp_endpoint")->span, url.error().message);
+  }
+  void read_llm(const Setting& llm) {
+    const Setting::Map* services = llm.as_map();
+    if (!services) return;
+    const std::vector<std::string> known = {"openai", "azure",  "anthropic",   "cohere", "gemini",
+                                            "google", "ollama", "huggingface", "prices"};
+    for (const auto& [name, value] : *services) {
+      if (name == "prices") {
+        read_prices(value);
+        continue;
+      }
+      if (std::ranges::find(known, name) == known.end()) {
+        std::string near = suggestion(name, known);
+        out_.diagnostics.error(value.span,
+                               "unknown service of language models `" + name + "`" + (near.empty() ? "" : "; " + near));
+        continue;
+      }
+      read_service(name == "google" ? "gemini" : name, value);
+    }
+  }
+  void read_service(const std::string& service, const Setting& given) {
+    Setting decoded = decode(given, service_specs(), "`" + service + "`");
+    for (const OptionSpec& spec : service_specs()) {
+      std::string value;
+      text(decoded, spec.name, value);
+      if (!value.empty())
+        out_.config.llm["llm." + service + "." + (spec.name == "endpoint" ? "base_url" : spec.name)] = value;
+    }
+  }
+  void read_prices(const Setting& prices) {
+    const Setting::Map* models = prices.as_map();
+    if (!models) {
+      out_.diagnostics.error(prices.span, "`prices` maps models to {input, output}: dollars for a million tokens");
+      return;
+    }
+    for (const auto& [model, value] : *models) {
+      Setting decoded = decode(value, price_specs(), "a price");
+      auto number = [&](const char* name) {
+        const Setting* found = decoded.find(name);
+        if (found == nullptr) return 0.0;
+        if (const double* real = found->as_float()) return *real;
+        return found->as_int() != nullptr ? static_cast<double>(*found->as_int()) : 0.0;
+      };
+      out_.config.llm_prices[model] = {number("input"), number("output")};
+    }
+  }
   void read_log(const Setting& log) {
+    flag(log, "access", out_.config.log_access);
     std::string level;
     std::string format;
     text(log, "level", level);
     text(log, "format", format);
     if (level == "debug") out_.config.log_level = LogLevel::kDebug;
-    if (level == "warning") out_.config.log_level = LogLevel::kWarning;
+    if (level == "warning" || level == "warn") out_.config.log_level = LogLevel::kWarning;
     if (level == "error") out_.config.log_level = LogLevel::kError;
     if (level == "off") out_.config.log_level = LogLevel::kOff;
     if (format == "json") out_.config.log_format = LogFormat::kJson;
@@ -303,9 +407,10 @@ const std::vector<OptionSpec>& config_specs() {
               "who may ask; without it only this machine"),
       option("require_pipeline_auth", OptionType::kBool, "pipelines that listen themselves need `auth:`"),
       number("workers", 1, 256, "worker threads of pipelines that do not say"),
-      number("memory_limit", 0, 1e15, "bytes"),
+      option("memory_limit", OptionType::kAny, "bytes, or 512MiB, 4GB: above it the largest pipeline fails"),
       section("log",
-              {choice("level", {"debug", "info", "warning", "error", "off"}, "what is logged"),
+              {choice("level", {"debug", "info", "warning", "warn", "error", "off"}, "what is logged"),
+               option("access", OptionType::kBool, "a line for every request", "false"),
                choice("format", {"text", "json"}, "one line an event")},
               "the log"),
       section("metrics", {}, "reserved", true),
@@ -315,7 +420,10 @@ const std::vector<OptionSpec>& config_specs() {
               {option("env", OptionType::kTextList, "environment variables that pipelines may read; default: all"),
                option("files_dir", OptionType::kPath, "folder that `!secret.file` reads from")},
               "where secrets come from"),
-      section("llm", {}, "defaults of language-model components", true),
+      section(
+          "llm", {},
+          "defaults of language-model components by service ({openai: {api_key, base_url}}), and `prices` of models",
+          true),
       option("watch", OptionType::kBool, "follow changes of the pipelines' files", "true"),
       option("allow_paths", OptionType::kTextList, "folders that pipelines may read beside their own"),
       option(

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@
 #include "daemon/rest/auth.h"
 #include "engine/base/env.h"
 #include "engine/base/file_table.h"
+#include "llm/providers/usage.h"
 #include "pipeline_lang/diagnostics.h"
 
 namespace thalweg::daemon {
@@ -57,6 +59,10 @@ struct ServeConfig {
   std::string secrets_dir;                               // where `!secret.file` may read
   std::vector<std::string> allow_paths;                  // beside each pipeline's own folder
   bool allow_exec = false;
+  std::map<std::string, std::string> llm;        // `llm.openai.api_key` → what it is
+  std::map<std::string, llm::Price> llm_prices;  // by model
+  std::string otlp_endpoint;                     // where traces go; empty: nowhere
+  bool log_access = false;                       // a line per request
 };
 
 struct LoadedConfig {

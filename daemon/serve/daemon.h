@@ -40,7 +40,8 @@ class Daemon : public PipelineSet, public PipelineControl {
     std::function<void(std::size_t failed)> ended;
   };
   void on_reload(ReloadHooks hooks) { hooks_ = std::move(hooks); }
-  [[nodiscard]] std::string summary() const;  // `3 running, 1 failed`
+  void on_commit(InstanceMaker::OnCommit told) { maker_.on_commit(std::move(told)); }  // before start()
+  [[nodiscard]] std::string summary() const;                                           // `3 running, 1 failed`
   [[nodiscard]] bool any_failed() const;
 
   // ---- PipelineSet

@@ -59,6 +59,10 @@ std::optional<Prepared> InstanceMaker::prepare(Definition definition, Outcome& o
   options.catalog = catalog_.get();
   options.disk = env_.disk.get();
   options.environment = [this](const std::string& name) -> std::optional<std::string> {
+    if (name.starts_with("llm.")) {
+      auto setting = config_.llm.find(name);
+      return setting == config_.llm.end() ? std::nullopt : std::optional(setting->second);
+    }
     const auto& names = config_.secret_names;
     if (names && std::ranges::find(*names, name) == names->end()) return std::nullopt;
     return env_.variable(name);
@@ -128,6 +132,16 @@ RunOptions InstanceMaker::options_of(const Prepared& prepared) {
   return options;
 }
 
+RunOptions InstanceMaker::run_options(const Prepared& prepared) const {
+  RunOptions options = options_of(prepared);
+  if (on_commit_)
+    options.on_commit = [told = on_commit_, name = prepared.name](Commit time, std::int64_t opened_ns,
+                                                                  std::int64_t visible_ns) {
+      told(name, time, opened_ns, visible_ns);
+    };
+  return options;
+}
+
 namespace {
 
 std::vector<std::string> output_identities(const plan::Plan& plan) {
@@ -170,7 +184,7 @@ std::unique_ptr<Instance> InstanceMaker::make(Prepared prepared, const Instance*
 Result<std::unique_ptr<Instance>> InstanceMaker::start(Prepared prepared, const Instance* beside) {
   std::unique_ptr<Instance> instance = make(std::move(prepared), beside);
   instance->served->run =
-      TRY(Run::start(*instance->prepared.plan, options_of(instance->prepared), *instance->sinks, env_));
+      TRY(Run::start(*instance->prepared.plan, run_options(instance->prepared), *instance->sinks, env_));
   return instance;
 }
 
@@ -180,7 +194,7 @@ Result<std::unique_ptr<Instance>> InstanceMaker::start_in_place_of(const Instanc
   instance->served->started_wall_ns = old.served->started_wall_ns;
   const plan::Plan& plan = *instance->prepared.plan;
   instance->served->run =
-      TRY(Run::start_in_place_of(*old.served->run, plan, options_of(instance->prepared), *instance->sinks, env_));
+      TRY(Run::start_in_place_of(*old.served->run, plan, run_options(instance->prepared), *instance->sinks, env_));
   std::vector<bool> taken(old.sinks->sinks().size());
   for (const plan::Node& node : plan.nodes) {
     const auto* output = std::get_if<plan::Output>(&node.params);

@@ -56,16 +56,22 @@ class InstanceMaker {
   [[nodiscard]] Result<std::unique_ptr<Instance>> start_in_place_of(const Instance& old, Prepared prepared,
                                                                     const Takeover& takeover);
   [[nodiscard]] static RunOptions options_of(const Prepared& prepared);
+  // Told of every commit of every run that is made from now on; from engine threads, be quick.
+  using OnCommit =
+      std::function<void(const std::string& pipeline, Commit time, std::int64_t opened_ns, std::int64_t visible_ns)>;
+  void on_commit(OnCommit told) { on_commit_ = std::move(told); }
   [[nodiscard]] Env& env() { return env_; }
   [[nodiscard]] const ServeConfig& config() const { return config_; }
 
  private:
+  [[nodiscard]] RunOptions run_options(const Prepared& prepared) const;
   [[nodiscard]] std::unique_ptr<Instance> make(Prepared prepared, const Instance* beside);
   [[nodiscard]] bool path_allowed(const std::string& pipeline_path, const std::string& path) const;
   const ServeConfig& config_;
   Env env_;
   std::unique_ptr<lang::Catalog> catalog_;
   const ConnectorServices services_;
+  OnCommit on_commit_;
 };
 
 // `kept`, `rebuilt`, `added`, `removed` of operators, and what each output gets. Whether some output can only go on

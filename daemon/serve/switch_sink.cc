@@ -71,9 +71,10 @@ Batch OutputContents::difference_from(const OutputContents& old) const {
 
 Result<void> SwitchSink::open(const SinkContext& context) {
   context_ = context;
+  context_.env = env_.get();
   if (held_ && !early_) return {};
   opened_ = true;
-  return inner_->open(context);
+  return inner_->open(context_);
 }
 
 Result<void> SwitchSink::begin(std::uint64_t commit) {
@@ -122,7 +123,8 @@ Result<void> SwitchSink::go_live(std::uint64_t commit) {
 }
 
 Result<void> SwitchSink::take_over(SwitchSink& old, std::uint64_t commit) {
-  inner_ = std::move(old.inner_);
+  inner_ = std::move(old.inner_);  // before its environment: what was here goes while its own is still there
+  env_ = old.env_;
   opened_ = true;
   held_ = false;
   if (!contents_.known() || !old.contents_.known()) return {};
@@ -130,8 +132,9 @@ Result<void> SwitchSink::take_over(SwitchSink& old, std::uint64_t commit) {
 }
 
 Result<std::unique_ptr<Sink>> SwitchFactory::make_sink(const plan::Output& output, const Schema& schema, Env& env) {
-  auto inner = TRY(connectors_.make_sink(output, schema, env));
-  auto sink = std::make_unique<SwitchSink>(std::move(inner), held_, bytes_max_);
+  auto own = std::make_shared<Env>(env);
+  auto inner = TRY(connectors_.make_sink(output, schema, *own));
+  auto sink = std::make_unique<SwitchSink>(std::move(own), std::move(inner), held_, bytes_max_);
   std::string identity = output_identity(output, schema);
   if (late_ && std::ranges::find(*late_, identity) == late_->end()) sink->open_early();
   sinks_.push_back({std::move(identity), output.name, output.connector, sink.get()});

@@ -45,8 +45,13 @@ class OutputContents {
 
 class SwitchSink : public Sink {
  public:
-  SwitchSink(std::unique_ptr<Sink> inner, bool held, std::uint64_t bytes_max)
-      : inner_(std::move(inner)), held_(held), contents_(bytes_max), discards_(inner_->discards()) {}
+  // `env`: what `inner` was made with and is opened with. It goes where the sink goes: that of a run ends with the run.
+  SwitchSink(std::shared_ptr<Env> env, std::unique_ptr<Sink> inner, bool held, std::uint64_t bytes_max)
+      : env_(std::move(env)),
+        inner_(std::move(inner)),
+        held_(held),
+        contents_(bytes_max),
+        discards_(inner_->discards()) {}
 
   // Held: nothing is opened yet, unless `open_early`, which lets a failure come before anything is switched.
   void open_early() { early_ = true; }
@@ -73,6 +78,7 @@ class SwitchSink : public Sink {
 
  private:
   Result<void> write_commit(std::uint64_t commit, const Batch& batch);
+  std::shared_ptr<Env> env_;  // outlives inner_
   std::unique_ptr<Sink> inner_;
   SinkContext context_;
   bool held_;

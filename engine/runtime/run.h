@@ -75,6 +75,8 @@ struct RunOptions {
   // Pauses before the first commit at or after this one, or before the end commit; once. pause() waits for that. 0:
   // does not.
   Commit pause_before = 0;
+  // Told of every commit that took input, when it is visible; be quick. `opened_ns`, `visible_ns`: monotonic.
+  std::function<void(Commit time, std::int64_t opened_ns, std::int64_t visible_ns)> on_commit;
   // For the error table: file, line and column of a span.
   std::function<void(const SourceSpan&, std::string& file, std::int64_t& line, std::int64_t& column)> locate;
 };

@@ -96,6 +96,10 @@ struct RunShared {
   std::array<std::atomic<std::uint64_t>, 3> errors_by_kind{};
   std::atomic<std::size_t> journal_bytes{0};  // of the running commit
   Histogram latency, commit_durations;
+  void note_duration(Commit time, std::int64_t opened_ns, std::int64_t visible_ns) {
+    commit_durations.observe(visible_ns - opened_ns);
+    if (options.on_commit) options.on_commit(time, opened_ns, visible_ns);
+  }
 
   // ---- guarded by mutex
   std::mutex mutex;

@@ -409,7 +409,7 @@ void Worker::publish(const CommitSpec& spec) {
   }
   ++shared_.commits;
   std::int64_t now = shared_.env.clock->monotonic_ns();
-  if (spec.takes_input) shared_.commit_durations.observe(now - shared_.ingest->opened_ns());
+  if (spec.takes_input) shared_.note_duration(spec.time, shared_.ingest->opened_ns(), now);
   for (std::int64_t arrived : shared_.ingest->take_arrivals()) shared_.latency.observe(now - arrived);
   if (spec.takes_input) shared_.ingest->tell_committed();
   shared_.changed.notify_all();

@@ -38,7 +38,7 @@ struct Arrived {
 void count(RunShared& shared, const Arrived& commit) {
   ++shared.commits;
   std::int64_t now = shared.env.clock->monotonic_ns();
-  if (commit.spec.takes_input) shared.commit_durations.observe(now - commit.opened_ns);
+  if (commit.spec.takes_input) shared.note_duration(commit.spec.time, commit.opened_ns, now);
   for (std::int64_t arrived : commit.arrivals) shared.latency.observe(now - arrived);
   if (commit.spec.takes_input) shared.ingest->tell_committed();
 }

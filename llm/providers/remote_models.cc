@@ -11,6 +11,7 @@
 #include "llm/functions/value_function.h"
 #include "llm/functions/wrong.h"
 #include "llm/providers/protocol.h"
+#include "llm/providers/usage.h"
 #include "llm/text/bpe.h"
 
 namespace thalweg::llm {
@@ -92,10 +93,23 @@ std::string shortened(std::string text) {
 
 class Wire {
  public:
-  Wire(std::vector<std::pair<std::string, std::string>> headers, net::HttpPoolOptions options)
-      : headers_(std::move(headers)), pool_(std::move(options)) {}
+  Wire(const Model& model, std::vector<std::pair<std::string, std::string>> headers, net::HttpPoolOptions options)
+      : service_(model.service),
+        usage_(usage_counter(model.service, model.name)),
+        headers_(std::move(headers)),
+        pool_(std::move(options)) {}
 
   [[nodiscard]] std::expected<Json, Refusal> post(const Request& request, std::int64_t timeout_ms) {
+    auto reply = send(request, timeout_ms);
+    usage_.asked(reply.has_value());
+    if (reply) usage_.took(tokens_of(service_, *reply));
+    return reply;
+  }
+
+  [[nodiscard]] UsageCounter& usage() { return usage_; }
+
+ private:
+  [[nodiscard]] std::expected<Json, Refusal> send(const Request& request, std::int64_t timeout_ms) {
     auto url = net::parse_url(request.url);
     if (!url) return std::unexpected(Refusal{url.error().message, false, 0});
     net::HttpRequest http;
@@ -112,8 +126,6 @@ class Wire {
     if (reply.is_discarded()) return std::unexpected(Refusal{"the model's reply is no JSON", true, 0});
     return reply;
   }
-
- private:
   // What the service calls its own trouble or a matter of time is worth another attempt.
   static Refusal refusal(const net::HttpResponse& response) {
     Refusal out;
@@ -133,6 +145,8 @@ class Wire {
     }
     return out;
   }
+  const Service service_;
+  UsageCounter& usage_;
   const std::vector<std::pair<std::string, std::string>> headers_;
   net::HttpPool pool_;
 };
@@ -144,7 +158,9 @@ std::string answer_line(const Json& value) {
 class ChatTransport final : public functions::Transport {
  public:
   ChatTransport(Model model, std::vector<std::pair<std::string, std::string>> headers, net::HttpPoolOptions options)
-      : model_(std::move(model)), wire_(std::move(headers), std::move(options)) {}
+      : model_(std::move(model)), wire_(model_, std::move(headers), std::move(options)) {}
+
+  void answered_from_cache(std::size_t questions) override { wire_.usage().hit(questions); }
 
   std::expected<std::vector<std::string>, Refusal> exchange(const std::vector<std::string>& lines,
                                                             std::int64_t timeout_ms) override {
@@ -173,7 +189,12 @@ class EmbedTransport final : public functions::Transport {
  public:
   EmbedTransport(Model model, std::vector<std::pair<std::string, std::string>> headers, net::HttpPoolOptions options,
                  Keep keep, bool normalize)
-      : model_(std::move(model)), wire_(std::move(headers), std::move(options)), keep_(keep), normalize_(normalize) {}
+      : model_(std::move(model)),
+        wire_(model_, std::move(headers), std::move(options)),
+        keep_(keep),
+        normalize_(normalize) {}
+
+  void answered_from_cache(std::size_t questions) override { wire_.usage().hit(questions); }
 
   std::expected<std::vector<std::string>, Refusal> exchange(const std::vector<std::string>& lines,
                                                             std::int64_t timeout_ms) override {

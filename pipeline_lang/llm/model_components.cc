@@ -374,6 +374,15 @@ std::optional<Setting::Map> options_of(Evaluator& evaluator, const Call& call, c
   if (is_local(row) && !has("models_dir")) from_environment("THALWEG_MODELS_DIR", "models_dir", false);
   if (!has("model") && !row.model.empty() && !has("model_name") && !has("model_id"))
     options.emplace_back("model", Setting(std::string(row.model), call.span()));
+  // What the daemon's configuration says of a service stands between the arguments and the environment.
+  const std::string service = "llm." + std::string(row.kind.substr(row.kind.rfind('.') + 1)) + ".";
+  if (row.role == Role::kChat || row.role == Role::kEmbedder) {
+    if (!has("api_key")) from_environment(service + "api_key", "api_key", true);
+    if (!has("base_url") && !has("api_base") && !has("endpoint") && !has("azure_endpoint"))
+      from_environment(service + "base_url", "base_url", false);
+    for (const char* option : {"api_version", "deployment"})
+      if (!has(option)) from_environment(service + option, option, false);
+  }
   if (!has("api_key")) from_environment(row.key, "api_key", true);
   if (!has("base_url") && !has("api_base") && !has("endpoint") && !has("azure_endpoint"))
     from_environment(row.url, "base_url", false);
