@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <xxhash.h>
+
 #include "llm/index/best.h"
 #include "llm/index/saved_numbers.h"
 
@@ -19,21 +21,43 @@ std::string_view text_of(const plan::IndexCell& cell, StrView& hold) {
   return hold.view();
 }
 
+std::uint32_t hash_of(std::string_view word) {
+  return static_cast<std::uint32_t>(XXH3_64bits(word.data(), word.size()) >> 32);
+}
+
 }  // namespace
 
-Bm25::TermId Bm25::id_of(std::string_view word) {
-  const auto it = ids_.find(word);
-  if (it != ids_.end()) return it->second;
+// Where a word is, or where it would be put.
+Bm25::Place& Bm25::place_of(std::string_view word, std::uint32_t hash) {
+  std::size_t at = hash & (places_.size() - 1);
+  while (places_[at].term != kDead && (places_[at].hash != hash || terms_[places_[at].term].word != word))
+    at = (at + 1) & (places_.size() - 1);
+  return places_[at];
+}
+
+void Bm25::fill_places(std::size_t places) {
+  places_.assign(places, {});
+  for (TermId id = 0; id < terms_.size(); ++id)
+    if (!terms_[id].word.empty()) place_of(terms_[id].word, hash_of(terms_[id].word)) = {hash_of(terms_[id].word), id};
+}
+
+Bm25::TermId Bm25::id_of(std::string_view word, std::uint32_t hash) {
+  if (!places_.empty()) {
+    const Place& place = place_of(word, hash);
+    if (place.term != kDead) return place.term;
+  }
+  constexpr std::size_t kPlacesMin = 1024;
+  if (2 * (terms_.size() + 1) > places_.size()) fill_places(std::max(kPlacesMin, 2 * places_.size()));
   TermId id = 0;
   if (free_terms_.empty()) {
     id = static_cast<TermId>(terms_.size());
     terms_.emplace_back();
-    count_of_term_.push_back(0);
   } else {
     id = free_terms_.back();
     free_terms_.pop_back();
   }
-  terms_[id].word = &ids_.emplace(word, id).first->first;
+  terms_[id].word = word;
+  place_of(word, hash) = {hash, id};
   return id;
 }
 
@@ -41,22 +65,37 @@ Result<void> Bm25::add(std::uint32_t slot, std::span<const plan::IndexCell> cell
   Doc doc;
   doc.slot = slot;
   StrView hold;
+  row_text_.clear();
+  row_words_.clear();
+  // Memory is waited for once, not once for each word: what the next steps need is on its way when they come.
   words_.each(text_of(cells[0], hold), [&](std::string_view word) {
-    const TermId id = id_of(word);
-    ++doc.length;
-    if (count_of_term_[id]++ == 0) doc.terms.push_back(id);
+    const std::uint32_t hash = hash_of(word);
+    if (!places_.empty()) __builtin_prefetch(&places_[hash & (places_.size() - 1)]);
+    row_words_.push_back({hash, static_cast<std::uint32_t>(row_text_.size()), static_cast<std::uint32_t>(word.size())});
+    row_text_ += word;
   });
+  for (const Seen& seen : row_words_) {
+    const TermId likely = places_.empty() ? kDead : places_[seen.hash & (places_.size() - 1)].term;
+    if (likely != kDead) __builtin_prefetch(&terms_[likely], 1);
+  }
+  for (const Seen& seen : row_words_) {
+    const TermId id = id_of(std::string_view(row_text_).substr(seen.begin, seen.size), seen.hash);
+    if (terms_[id].count++ == 0) doc.terms.push_back(id);
+  }
+  doc.length = static_cast<std::uint32_t>(row_words_.size());
   put(std::move(doc));
   return {};
 }
 
-// The words of the row are in count_of_term_.
+// The words of the row are counted in its terms.
 void Bm25::put(Doc doc) {
   const auto id = static_cast<DocId>(docs_.size());
-  for (const TermId term : doc.terms) {
-    terms_[term].postings.push_back({id, count_of_term_[term]});
-    ++terms_[term].docs;
-    count_of_term_[term] = 0;
+  for (const TermId which : doc.terms)
+    __builtin_prefetch(terms_[which].postings.data() + terms_[which].postings.size(), 1);
+  for (const TermId which : doc.terms) {
+    Term& term = terms_[which];
+    term.postings.push_back({id, std::exchange(term.count, 0)});
+    ++term.docs;
   }
   doc.terms.shrink_to_fit();
   postings_ += doc.terms.size();
@@ -74,8 +113,8 @@ std::string Bm25::save(std::uint32_t slot) const {
     const auto& postings = terms_[term].postings;
     const auto it = std::ranges::lower_bound(postings, id, {}, &Posting::doc);
     append_number(it->count, out);
-    append_number(static_cast<std::uint32_t>(terms_[term].word->size()), out);
-    out += *terms_[term].word;
+    append_number(static_cast<std::uint32_t>(terms_[term].word.size()), out);
+    out += terms_[term].word;
   }
   return out;
 }
@@ -86,15 +125,15 @@ Result<void> Bm25::restore(std::uint32_t slot, std::string_view saved) {
   while (!saved.empty()) {
     const auto count = take_number<std::uint32_t>(saved);
     const auto size = take_number<std::uint32_t>(saved);
-    if (!count || *count == 0 || !size || *size > saved.size()) {
-      for (const TermId term : doc.terms) count_of_term_[term] = 0;
+    if (!count || *count == 0 || !size || *size == 0 || *size > saved.size()) {
+      for (const TermId term : doc.terms) terms_[term].count = 0;
       return fail(Code::kBadData, "a saved row of an index is broken");
     }
-    const TermId id = id_of(saved.substr(0, *size));
+    const TermId id = id_of(saved.substr(0, *size), hash_of(saved.substr(0, *size)));
     saved.remove_prefix(*size);
     doc.length += *count;
-    if (count_of_term_[id] == 0) doc.terms.push_back(id);
-    count_of_term_[id] += *count;
+    if (terms_[id].count == 0) doc.terms.push_back(id);
+    terms_[id].count += *count;
   }
   put(std::move(doc));
   return {};
@@ -125,7 +164,7 @@ void Bm25::sweep() {
   postings_ = 0;
   for (TermId id = 0; id < terms_.size(); ++id) {
     Term& term = terms_[id];
-    if (term.word == nullptr) continue;
+    if (term.word.empty()) continue;
     std::erase_if(term.postings, [&](Posting& posting) {
       posting.doc = renumbered[posting.doc];
       return posting.doc == kDead;
@@ -135,25 +174,25 @@ void Bm25::sweep() {
       if (term.postings.capacity() > 2 * term.postings.size()) term.postings.shrink_to_fit();
       continue;
     }
-    ids_.erase(ids_.find(*term.word));
     term = {};
     free_terms_.push_back(id);
   }
+  fill_places(places_.size());
 }
 
 void Bm25::want(std::string_view text, Need need, std::vector<Wanted>& out, bool& impossible) {
   words_.each(text, [&](std::string_view word) {
-    const auto it = ids_.find(word);
-    if (it == ids_.end()) {
+    const TermId term = places_.empty() ? kDead : place_of(word, hash_of(word)).term;
+    if (term == kDead) {
       impossible = impossible || need == Need::kMust;
       return;
     }
     for (Wanted& known : out)
-      if (known.term == it->second && known.need == need) {
+      if (known.term == term && known.need == need) {
         ++known.times;
         return;
       }
-    out.push_back({it->second, need});
+    out.push_back({term, need});
   });
 }
 
@@ -225,7 +264,7 @@ Result<std::vector<plan::IndexHit>> Bm25::search(std::span<const plan::IndexCell
 
 std::uint64_t Bm25::bytes() const {
   return postings_ * (sizeof(Posting) + sizeof(TermId)) + docs_.size() * (sizeof(Doc) + 12) +
-         terms_.size() * (sizeof(Term) + 48);
+         terms_.size() * (sizeof(Term) + 16);
 }
 
 }  // namespace thalweg::llm
