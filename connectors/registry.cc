@@ -9,6 +9,7 @@
 #include "connectors/kafka/descriptor.h"
 #include "connectors/null/descriptor.h"
 #include "connectors/postgres/descriptor.h"
+#include "connectors/s3/descriptor.h"
 #include "connectors/sqlite/descriptor.h"
 
 namespace thalweg {
@@ -18,7 +19,7 @@ namespace {
 std::vector<ConnectorDescriptor> build_table() {
   std::vector<ConnectorDescriptor> table;
   for (auto make : {exec_connectors, file_connectors, generator_connectors, http_connectors, kafka_connectors,
-                    null_connectors, postgres_connectors, sqlite_connectors})
+                    null_connectors, postgres_connectors, s3_connectors, sqlite_connectors})
     for (ConnectorDescriptor& connector : make()) table.push_back(std::move(connector));
   return table;
 }
@@ -62,53 +63,22 @@ const ConnectorDescriptor* find_connector(std::string_view name) {
 }
 
 const std::vector<std::string>& known_but_not_built() {
-  static const std::vector<std::string> names = {"io.airbyte.read",
-                                                 "io.amqp.read",
-                                                 "io.amqp.write",
-                                                 "io.azure_blob.read",
-                                                 "io.azure_blob.write",
-                                                 "io.bigquery.write",
-                                                 "io.chroma.write",
-                                                 "io.clickhouse.write",
-                                                 "io.deltalake.read",
-                                                 "io.deltalake.write",
-                                                 "io.duckdb.write",
-                                                 "io.dynamodb.write",
-                                                 "io.elasticsearch.read",
-                                                 "io.elasticsearch.write",
-                                                 "io.gcp_storage.read",
-                                                 "io.gcp_storage.write",
-                                                 "io.gdrive.read",
-                                                 "io.iceberg.read",
-                                                 "io.iceberg.write",
-                                                 "io.kinesis.read",
-                                                 "io.kinesis.write",
-                                                 "io.logstash.write",
-                                                 "io.milvus.write",
-                                                 "io.minio.read",
-                                                 "io.mongodb.read",
-                                                 "io.mongodb.write",
-                                                 "io.mqtt.read",
-                                                 "io.mqtt.write",
-                                                 "io.mssql.read",
-                                                 "io.mssql.write",
-                                                 "io.mysql.read",
-                                                 "io.mysql.write",
-                                                 "io.nats.read",
-                                                 "io.nats.write",
-                                                 "io.pinecone.write",
-                                                 "io.pubsub.write",
-                                                 "io.pulsar.read",
-                                                 "io.pulsar.write",
-                                                 "io.pyfilesystem.read",
-                                                 "io.qdrant.write",
-                                                 "io.questdb.write",
-                                                 "io.rabbitmq.read",
-                                                 "io.rabbitmq.write",
-                                                 "io.s3.read",
-                                                 "io.slack.send_alerts",
-                                                 "io.weaviate.write",
-                                                 "xpacks.connectors.sharepoint.read"};
+  static const std::vector<std::string> names = {
+      "io.airbyte.read",       "io.amqp.read",           "io.amqp.write",
+      "io.azure_blob.read",    "io.azure_blob.write",    "io.bigquery.write",
+      "io.chroma.write",       "io.clickhouse.write",    "io.deltalake.read",
+      "io.deltalake.write",    "io.duckdb.write",        "io.dynamodb.write",
+      "io.elasticsearch.read", "io.elasticsearch.write", "io.gcp_storage.read",
+      "io.gcp_storage.write",  "io.gdrive.read",         "io.iceberg.read",
+      "io.iceberg.write",      "io.kinesis.read",        "io.kinesis.write",
+      "io.logstash.write",     "io.milvus.write",        "io.mongodb.read",
+      "io.mongodb.write",      "io.mqtt.read",           "io.mqtt.write",
+      "io.mssql.read",         "io.mssql.write",         "io.mysql.read",
+      "io.mysql.write",        "io.nats.read",           "io.nats.write",
+      "io.pinecone.write",     "io.pubsub.write",        "io.pulsar.read",
+      "io.pulsar.write",       "io.pyfilesystem.read",   "io.qdrant.write",
+      "io.questdb.write",      "io.rabbitmq.read",       "io.rabbitmq.write",
+      "io.slack.send_alerts",  "io.weaviate.write",      "xpacks.connectors.sharepoint.read"};
   return names;
 }
 

@@ -9,6 +9,7 @@
 
 #include "config/decode.h"
 #include "connectors/registry.h"
+#include "connectors/state_backends.h"
 #include "engine/durable/memory_disk.h"
 #include "engine/types/from_text.h"
 
@@ -83,6 +84,16 @@ std::shared_ptr<Disk> mock_disk(const std::string& pipeline) {
   return disk;
 }
 
+Result<void> read_object_store(const Setting& backend, const std::string& folder, const PersistencePlace& place,
+                               DurabilityOptions& out) {
+  const Env env = place.env ? *place.env : real_env();
+  StateBackend state =
+      TRY(backend.tag.ends_with(".s3") ? s3_state(backend, folder, env) : azure_state(backend, folder, env));
+  out.disk = std::move(state.disk);
+  out.directory = std::move(state.directory);
+  return {};
+}
+
 Result<void> read_backend(const Reader& read, const PersistencePlace& place, DurabilityOptions& out) {
   const Setting* backend = read.backend();
   std::string folder = folder_name(place.pipeline);
@@ -93,10 +104,7 @@ Result<void> read_backend(const Reader& read, const PersistencePlace& place, Dur
     return {};
   }
   if (backend && (backend->tag.ends_with(".s3") || backend->tag.ends_with(".azure")))
-    return fail(Error{Code::kInvalidPipeline,
-                      fmt::format("the backend `{}` is known but not built into this version", backend->tag),
-                      backend->span,
-                      {{"write `!persistence.Backend.filesystem {path: ./state}`", {}}}});
+    return read_object_store(*backend, folder, place, out);
   if (backend && backend->find("path")) path = config::as_text(*backend->find("path"));
   if (backend && !path && backend->as_text()) path = *backend->as_text();
   if (path && !path->empty()) {

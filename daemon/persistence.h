@@ -15,8 +15,9 @@
 namespace thalweg::daemon {
 
 struct PersistencePlace {
-  std::string pipeline;   // its name: a folder of its own within the one that the file names
-  std::string state_dir;  // where state goes if the file names no place; empty: then that is an error
+  std::string pipeline;      // its name: a folder of its own within the one that the file names
+  std::string state_dir;     // where state goes if the file names no place; empty: then that is an error
+  const Env* env = nullptr;  // for keys of object stores; null: that of the process
 };
 
 // Nothing: the pipeline keeps no state. Errors have spans.

@@ -153,7 +153,9 @@ void add_persistence(Components& out) {
   out.push_back({.name = "persistence.Backend.s3",
                  .kind = ComponentKind::kSettings,
                  .args = {text("root_path", "The key prefix."),
-                          {.name = "bucket_settings", .kind = ArgKind::kComponent, .doc = "`!io.s3.AwsS3Settings`"}},
+                          {.name = "bucket_settings",
+                           .kind = ArgKind::kComponent,
+                           .doc = "`!io.s3.AwsS3Settings`, `!io.minio.MinIOSettings` …"}},
                  .doc = "State in S3.",
                  .example = "!persistence.Backend.s3 {root_path: state/, bucket_settings: $s3}"});
   out.push_back(
@@ -162,7 +164,8 @@ void add_persistence(Components& out) {
        .args = {text("root_path", "The prefix."),
                 text("account", "The storage account."),
                 {.name = "password", .kind = ArgKind::kText, .doc = "Its key.", .secret = true},
-                text("container", "The container.")},
+                text("container", "The container."),
+                text("endpoint", "Of another server than Azure's: `http://127.0.0.1:10000/account`.")},
        .doc = "State in Azure Blob Storage.",
        .example = "!persistence.Backend.azure {root_path: state/, account: a, password: $KEY, container: c}"});
   out.push_back({.name = "persistence.Backend.mock",

@@ -110,7 +110,7 @@ Result<bool> FollowFileSource::handle_changes(bool poll_is_due) {
   for (const std::string& path : changes.written) {
     auto found = files_.find(path);
     if (found == files_.end()) continue;
-    auto stat = context_->env().disk->stat(path);
+    auto stat = disk().stat(path);
     if (stat && stat->is_regular)
       changed |= TRY(look_at(found->second, *stat, true));
     else
@@ -135,7 +135,7 @@ FollowedFile& FollowFileSource::follow(const std::string& path) {
 
 Result<bool> FollowFileSource::scan(bool first) {
   std::int64_t began = context_->env().clock->monotonic_ns();
-  auto scanned = scan_files(*context_->env().disk, shared_->settings.selection);
+  auto scanned = scan_files(disk(), shared_->settings.selection);
   if (!scanned && first) return fail(std::move(scanned).error());
   if (!scanned) {
     context_->warn(scanned.error().message);
@@ -148,7 +148,7 @@ Result<bool> FollowFileSource::scan(bool first) {
   warned_missing_ = nothing;
   if (first)
     for (const std::string& warning : scanned->warnings) context_->warn(warning);
-  if (!is_pattern(shared_->settings.selection.path))
+  if (!shared_->files && !is_pattern(shared_->settings.selection.path))
     scanned->directories.push_back(parent_directory(shared_->settings.selection.path));
   // Watches come before the files are read: what is written meanwhile is seen after.
   if (!static_) watcher_.set_directories(scanned->directories);
@@ -177,6 +177,7 @@ Result<bool> FollowFileSource::scan(bool first) {
 }
 
 void FollowFileSource::warn(FollowedFile& file, const Error& error) {
+  if (static_ && error.code == Code::kUnavailable && !lost_) lost_ = error;
   if (file.last_warning == error.message) return;
   file.last_warning = error.message;
   context_->warn(error.message);
@@ -187,6 +188,7 @@ Result<void> FollowFileSource::run_static(SourceContext& context) {
   static_ = true;
   TRY(restore());
   TRY(scan(true));
+  if (lost_) return fail(*lost_);
   if (std::string lost = shared_->policy->take_write_error(); !lost.empty())
     return fail(Code::kIo, "bad rows can no longer be kept: " + lost);
   if (!stopped_ && !context.stopping() && !shared_->policy->failed()) commit();
@@ -194,10 +196,10 @@ Result<void> FollowFileSource::run_static(SourceContext& context) {
 }
 
 Result<bool> FollowFileSource::start_over(FollowedFile& file) {
-  auto stat = context_->env().disk->stat(file.path);
+  auto stat = disk().stat(file.path);
   if (!stat) return false;  // gone again; the next scan knows
   if (is_by_file(shared_->settings.format)) return read_whole(file);
-  return compression_of(file.path) == Compression::kNone ? read_appended(file, static_) : read_again(file);
+  return compression_of(file.path) == Compression::kNone ? read_appended(file, final_at_once()) : read_again(file);
 }
 
 // `certain`: something was written, even if no time tells.
@@ -207,7 +209,7 @@ Result<bool> FollowFileSource::look_at(FollowedFile& file, const FileStat& stat,
   if (same && (!file.fresh || !(aged || certain))) return false;
   if (is_by_file(shared_->settings.format)) return read_whole(file);
   if (compression_of(file.path) != Compression::kNone) return read_again(file);
-  if (TRY(is_appended(file, stat))) return read_appended(file, static_);
+  if (TRY(is_appended(file, stat))) return read_appended(file, final_at_once());
   // A large file is not read again only because its times may lie: its last bytes must do.
   constexpr std::uint64_t kCheapBytes = 256 * 1024;
   if (same && stat.size > kCheapBytes && TRY(has_same_tail(file))) {
@@ -225,14 +227,14 @@ Result<bool> FollowFileSource::is_appended(const FollowedFile& file, const FileS
 }
 
 Result<bool> FollowFileSource::has_same_tail(const FollowedFile& file) {
-  auto handle = context_->env().disk->open_read(file.path);
+  auto handle = disk().open_read(file.path);
   if (!handle) return false;
   std::string now(file.tail.size(), '\0');
   std::size_t have = 0;
   while (have < now.size()) {
-    std::size_t n = TRY((*handle)->read_at(file.end - now.size() + have, now.data() + have, now.size() - have));
-    if (n == 0) return false;
-    have += n;
+    auto n = (*handle)->read_at(file.end - now.size() + have, now.data() + have, now.size() - have);
+    if (!n || *n == 0) return false;  // reading it again will tell
+    have += *n;
   }
   return now == file.tail;
 }
@@ -272,7 +274,7 @@ Result<bool> FollowFileSource::settle_partial(FollowedFile& file, ReadFile& hand
 }
 
 Result<bool> FollowFileSource::read_appended(FollowedFile& file, bool final) {
-  auto handle = context_->env().disk->open_read(file.path);
+  auto handle = disk().open_read(file.path);
   auto stat = handle ? (*handle)->stat() : Result<FileStat>(fail(handle.error()));
   if (!stat) {
     if (stat.error().code != Code::kNotFound) warn(file, stat.error());
@@ -306,6 +308,7 @@ Result<bool> FollowFileSource::read_appended(FollowedFile& file, bool final) {
     auto cut = walk.next(final);
     if (!cut) {
       warn(file, cut.error());
+      file.fresh = true;  // the next look goes on from here
       break;
     }
     file.header = walk.header();
@@ -352,7 +355,7 @@ Result<bool> FollowFileSource::consume_due_rests() {
 BlockInfo FollowFileSource::info_of(const FollowedFile& file) const {
   BlockInfo info{.path = file.shared_path, .key_source = file.key_source, .csv_header = file.header};
   if (shared_->layout.metadata)
-    info.metadata = metadata_of(*context_->env().disk, {file.path, file.stat}, context_->env().clock->wall_ns());
+    info.metadata = metadata_of(*shared_, disk(), {file.path, file.stat}, context_->env().clock->wall_ns());
   return info;
 }
 
@@ -395,7 +398,7 @@ void FollowFileSource::deliver(FollowedFile& file, BlockRef block, std::size_t b
 
 // Reads all of the file as it is now and delivers the difference to what it was.
 Result<bool> FollowFileSource::read_again(FollowedFile& file) {
-  auto handle = context_->env().disk->open_read(file.path);
+  auto handle = disk().open_read(file.path);
   auto stat = handle ? (*handle)->stat() : Result<FileStat>(fail(handle.error()));
   if (!stat) {
     if (stat.error().code != Code::kNotFound) warn(file, stat.error());
@@ -424,8 +427,8 @@ Result<bool> FollowFileSource::read_again(FollowedFile& file) {
     next.store.begin_numbers_at(file.store.next_number());
     file = std::move(next);
     file.dirty = true;
-    if (compression_of(file.path) == Compression::kNone) return read_appended(file, static_);
-    handle = TRY(context_->env().disk->open_read(file.path));
+    if (compression_of(file.path) == Compression::kNone) return read_appended(file, final_at_once());
+    handle = TRY(disk().open_read(file.path));
   }
   FollowedFile next;
   if (keeps_) next.store.keep_in_blobs();
@@ -438,21 +441,22 @@ Result<bool> FollowFileSource::read_again(FollowedFile& file) {
   next.stat = *stat;
   next.seen_in_scan = file.seen_in_scan;
   next.fresh = context_->env().clock->wall_ns() - stat->mtime_ns < kFreshNs;
-  const bool compressed = compression_of(file.path) != Compression::kNone;
+  const bool whole = shared_->is_whole(file.path);
   FileWalk walk(shared_, *context_, file.path);
   walk.open(**handle, {.file_bytes = stat->size});
   BlockInfo info = info_of(next);
   while (true) {
     std::uint64_t before = walk.reader().consumed();
-    auto cut = walk.next(compressed || static_);
+    auto cut = walk.next(whole || static_);
     if (!cut) {
-      // Half an archive, say: the old rows stay until the file changes again.
+      // Half an archive, say: the old rows stay until the file changes again. What may work later is tried again.
       warn(file, cut.error());
+      if (cut.error().code == Code::kUnavailable) return false;
       file.stat = next.stat;
       file.fresh = next.fresh;
       return false;
     }
-    bool unended = static_ && !compressed && walk.reader().consumed() > before &&
+    bool unended = static_ && !whole && walk.reader().consumed() > before &&
                    walk.reader().consumed() == walk.end_offset() && !walk.tail().ends_with('\n');
     if (unended) note_partial(next, *cut);
     if (!*cut) break;
@@ -466,7 +470,7 @@ Result<bool> FollowFileSource::read_again(FollowedFile& file) {
   next.consumed = walk.reader().consumed();
   next.tail = walk.tail();
   next.end = walk.end_offset();
-  if (next.end > next.consumed && !compressed) next.rest_since = context_->env().clock->monotonic_ns();
+  if (next.end > next.consumed && !whole) next.rest_since = context_->env().clock->monotonic_ns();
   return replace_content(file, next);
 }
 
@@ -579,7 +583,7 @@ Result<bool> FollowFileSource::take_back_all(FollowedFile& file) {
 }
 
 Result<bool> FollowFileSource::read_whole(FollowedFile& file) {
-  auto stat = context_->env().disk->stat(file.path);
+  auto stat = disk().stat(file.path);
   if (!stat) return false;
   auto content = read_whole_file(*shared_, *context_, file.path, stat->size);
   const bool as_before = tells_the_same(file.stat, *stat);
@@ -587,6 +591,7 @@ Result<bool> FollowFileSource::read_whole(FollowedFile& file) {
   file.dirty = true;
   file.fresh = context_->env().clock->wall_ns() - stat->mtime_ns < kFreshNs;
   if (!content) {
+    if (content.error().code == Code::kUnavailable) file.stat = {};  // is tried again
     if (content.error().code != Code::kNotFound) warn(file, content.error());
     return false;
   }

@@ -108,6 +108,8 @@ class FollowFileSource final : public Source {
   void key_records(FollowedFile& file, const Block& block, BlockInfo& info);
   [[nodiscard]] bool keys_by_row() const { return shared_->layout.generates_keys() && !shared_->append_only; }
   [[nodiscard]] std::int64_t ns_to_wait(std::int64_t next_poll) const;
+  [[nodiscard]] Disk& disk() const { return shared_->disk(context_->env()); }
+  [[nodiscard]] bool final_at_once() const { return static_ || shared_->whole; }
 
   const std::shared_ptr<FileSourceShared> shared_;
   SourceContext* context_ = nullptr;
@@ -117,7 +119,8 @@ class FollowFileSource final : public Source {
   bool stopped_ = false;  // deliver said so
   bool warned_missing_ = false;
   bool static_ = false;
-  bool keeps_ = false;  // positions and content
+  std::optional<Error> lost_;  // static: what could not be read
+  bool keeps_ = false;         // positions and content
   std::uint64_t next_file_ = 1;
   std::int64_t scan_ns_ = 0;  // of the last scan
 };

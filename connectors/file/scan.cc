@@ -212,12 +212,30 @@ bool matches_name(std::string_view pattern, std::string_view name) {
   return p == pattern.size();
 }
 
+bool matches_path(std::string_view pattern, std::string_view path) {
+  if (pattern.empty()) return true;
+  const std::size_t part_end = std::min(pattern.find('/'), pattern.size());
+  const std::string_view part = pattern.substr(0, part_end);
+  const std::string_view left = pattern.substr(std::min(part_end + 1, pattern.size()));
+  const std::size_t name_end = std::min(path.find('/'), path.size());
+  const std::string_view name = path.substr(0, name_end);
+  const std::string_view below = path.substr(std::min(name_end + 1, path.size()));
+  if (part == "**") {
+    if (matches_path(left, path)) return true;
+    return name_end < path.size() && matches_path(pattern, below);
+  }
+  if (!matches_name(part, name)) return false;
+  return left.empty() || (name_end < path.size() && matches_path(left, below));
+}
+
 std::string parent_directory(std::string_view path) {
   std::size_t slash = path.rfind('/');
   if (slash == std::string_view::npos) return ".";
   return slash == 0 ? "/" : std::string(path.substr(0, slash));
 }
 
-Result<ScanResult> scan_files(Disk& disk, const FileSelection& selection) { return Scanner(disk, selection).run(); }
+Result<ScanResult> scan_files(Disk& disk, const FileSelection& selection) {
+  return selection.find ? selection.find() : Scanner(disk, selection).run();
+}
 
 }  // namespace thalweg

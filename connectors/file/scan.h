@@ -21,11 +21,6 @@ struct FoundFile {
   FileStat stat;
 };
 
-struct FileSelection {
-  std::string path;                  // as given
-  std::string object_pattern = "*";  // of names below a directory
-};
-
 struct ScanResult {
   std::vector<FoundFile> files;          // by mtime, then path
   std::vector<std::string> directories;  // that were listed, for watching
@@ -33,11 +28,20 @@ struct ScanResult {
   bool root_missing = false;
 };
 
+struct FileSelection {
+  std::string path;                  // as given
+  std::string object_pattern = "*";  // of names below a directory
+  // Where files do not lie in directories: finds them instead.
+  std::function<Result<ScanResult>()> find;
+};
+
 // Errors are those of the root: kPermission, kIo. A root that is not there gives root_missing.
 [[nodiscard]] Result<ScanResult> scan_files(Disk& disk, const FileSelection& selection);
 [[nodiscard]] bool is_pattern(std::string_view path);
 // One name against one pattern component (no `/`).
 [[nodiscard]] bool matches_name(std::string_view pattern, std::string_view name);
+// A path against all of a pattern; what lies below a directory that matches does, too.
+[[nodiscard]] bool matches_path(std::string_view pattern, std::string_view path);
 // The directory above, `.` or `/` at the top.
 [[nodiscard]] std::string parent_directory(std::string_view path);
 

@@ -104,14 +104,19 @@ std::uint64_t key_source_of(const std::string& source_name, const std::string& p
   return XXH3_64bits(bytes.data(), bytes.size());
 }
 
-std::shared_ptr<const std::string> metadata_of(Disk& disk, const FoundFile& file, std::int64_t seen_ns) {
+std::shared_ptr<const std::string> metadata_of(const FileSourceShared& shared, Disk& disk, const FoundFile& file,
+                                               std::int64_t seen_ns) {
+  std::string owner = "null";
+  if (!shared.owner)
+    owner = owner_name(file.stat.uid);
+  else if (const auto known = shared.owner(file.path))
+    owner = json_quoted(*known);
   constexpr std::int64_t kSecond = 1'000'000'000;
   const auto birth_ns = thalweg::birth_ns(disk, file.path);
   const std::string created = birth_ns ? std::to_string(*birth_ns / kSecond) : "null";
-  return std::make_shared<const std::string>(
-      fmt::format("{{\"created_at\":{},\"modified_at\":{},\"owner\":{},\"path\":{},\"seen_at\":{},\"size\":{}}}",
-                  created, file.stat.mtime_ns / kSecond, owner_name(file.stat.uid), json_quoted(file.path),
-                  seen_ns / kSecond, file.stat.size));
+  return std::make_shared<const std::string>(fmt::format(
+      "{{\"created_at\":{},\"modified_at\":{},\"owner\":{},\"path\":{},\"seen_at\":{},\"size\":{}}}", created,
+      file.stat.mtime_ns / kSecond, owner, json_quoted(file.path), seen_ns / kSecond, file.stat.size));
 }
 
 Result<std::optional<std::pair<std::shared_ptr<Block>, std::size_t>>> read_whole_file(const FileSourceShared& shared,
@@ -125,7 +130,7 @@ Result<std::optional<std::pair<std::shared_ptr<Block>, std::size_t>>> read_whole
     block->seal(0);
     return Content{{std::move(block), 0}};
   }
-  auto file = TRY(context.env().disk->open_read(path));
+  auto file = TRY(shared.disk(context.env()).open_read(path));
   auto bytes = open_bytes(*file, path, compression_of(path));
   std::size_t room = std::min<std::size_t>(size, bytes_max) + 1;
   auto block = shared.pool->take(room);
@@ -230,18 +235,20 @@ Result<bool> StaticFileSource::read_whole(SourceContext& context, const FoundFil
   if (!content) return true;
   BlockInfo info{.path = std::make_shared<const std::string>(file.path),
                  .key_source = key_source_of(shared_->source_name, file.path)};
-  if (shared_->layout.metadata) info.metadata = metadata_of(*context.env().disk, file, context.env().clock->wall_ns());
+  if (shared_->layout.metadata)
+    info.metadata = metadata_of(*shared_, shared_->disk(context.env()), file, context.env().clock->wall_ns());
   return context.deliver(
       std::make_unique<FilePiece>(shared_, std::move(content->first), content->second, std::move(info)));
 }
 
 Result<bool> StaticFileSource::read_file(SourceContext& context, const FoundFile& file) {
-  auto handle = TRY(context.env().disk->open_read(file.path));
+  auto handle = TRY(shared_->disk(context.env()).open_read(file.path));
   FileWalk walk(shared_, context, file.path);
   walk.open(*handle, {.file_bytes = file.stat.size});
   BlockInfo info{.path = std::make_shared<const std::string>(file.path),
                  .key_source = key_source_of(shared_->source_name, file.path)};
-  if (shared_->layout.metadata) info.metadata = metadata_of(*context.env().disk, file, context.env().clock->wall_ns());
+  if (shared_->layout.metadata)
+    info.metadata = metadata_of(*shared_, shared_->disk(context.env()), file, context.env().clock->wall_ns());
   while (auto cut = TRY(walk.next(true))) {
     info.first_line = cut->first_line;
     info.csv_header = walk.header();
@@ -255,7 +262,7 @@ Result<bool> StaticFileSource::read_file(SourceContext& context, const FoundFile
 Result<void> StaticFileSource::run(SourceContext& context) {
   auto& settings = shared_->settings;
   if (!settings.dead_letter.empty()) TRY(shared_->policy->open_dead_letters(context.env(), settings.dead_letter));
-  auto scan = TRY(scan_files(*context.env().disk, settings.selection));
+  auto scan = TRY(scan_files(shared_->disk(context.env()), settings.selection));
   if (scan.root_missing || (scan.files.empty() && is_pattern(settings.selection.path)))
     return fail(Code::kNotFound, scan.root_missing
                                      ? fmt::format("there is no file or directory '{}'", settings.selection.path)

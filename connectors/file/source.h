@@ -7,7 +7,10 @@
 //     of source name, path, the bytes of the row and how many equal rows precede it (streams that can retract).
 #pragma once
 
+#include <functional>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "connectors/file/block_reader.h"
 #include "connectors/file/settings.h"
@@ -25,6 +28,15 @@ struct FileSourceShared {
   std::unique_ptr<BadRowPolicy> policy;
   std::shared_ptr<BlockPool> pool;
   bool append_only = false;  // the pipeline promises that nothing is ever taken back
+  // Files that lie elsewhere than on the disk of the machine.
+  std::shared_ptr<Disk> files;                                          // null: Env's
+  bool whole = false;                                                   // they are replaced, never written on
+  std::function<std::optional<std::string>(const std::string&)> owner;  // by path; null: by user id
+  [[nodiscard]] Disk& disk(Env& env) const { return files ? *files : *env.disk; }
+  // Read to its end at once, a last line without its end included; a change is another file.
+  [[nodiscard]] bool is_whole(const std::string& path) const {
+    return whole || compression_of(path) != Compression::kNone;
+  }
 };
 
 [[nodiscard]] Result<std::shared_ptr<FileSourceShared>> share_file_source(const plan::Source& source,
@@ -105,7 +117,8 @@ class StaticFileSource final : public Source {
 
 // The key_source of generated keys.
 [[nodiscard]] std::uint64_t key_source_of(const std::string& source_name, const std::string& path);
-[[nodiscard]] std::shared_ptr<const std::string> metadata_of(Disk& disk, const FoundFile& file, std::int64_t seen_ns);
+[[nodiscard]] std::shared_ptr<const std::string> metadata_of(const FileSourceShared& shared, Disk& disk,
+                                                             const FoundFile& file, std::int64_t seen_ns);
 // The whole file in one block; none if it is larger than `file_bytes_max` (reported).
 [[nodiscard]] Result<std::optional<std::pair<std::shared_ptr<Block>, std::size_t>>> read_whole_file(
     const FileSourceShared& shared, SourceContext& context, const std::string& path, std::uint64_t size);

@@ -80,7 +80,7 @@ int run_command(const CheckArgs& args) {
   probes_json.begin_array();
   for (const std::string& path : args.files) {
     lang::CompileResult compiled = loader.load(path, args.overrides, true);
-    (void)check_persistence(compiled, {.pipeline = pipeline_name(compiled, path), .state_dir = "."});
+    (void)check_persistence(compiled, {.pipeline = pipeline_name(compiled, path), .state_dir = ".", .env = &env});
     valid = valid && compiled.ok();
     if (args.probe && compiled.ok()) reached = probe_all(compiled, args.json ? &probes_json : nullptr, env) && reached;
     if (args.json) {

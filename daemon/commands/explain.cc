@@ -110,7 +110,7 @@ int run_command(const ExplainArgs& args) {
   Loader loader(env);
   lang::CompileResult compiled = loader.load(args.file, args.overrides);
   const std::string name = pipeline_name(compiled, args.file);
-  const bool keeps_state = check_persistence(compiled, {.pipeline = name, .state_dir = "."}).has_value();
+  const bool keeps_state = check_persistence(compiled, {.pipeline = name, .state_dir = ".", .env = &env}).has_value();
   print_diagnostics(compiled.diagnostics, *compiled.files);
   if (!compiled.ok()) return kExitInvalid;
   compiled.plan.name = name;

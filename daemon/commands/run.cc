@@ -71,7 +71,7 @@ class RunCommand {
     for (const std::string& path : args_.files) {
       lang::CompileResult compiled = loader_.load(path, args_.overrides);
       std::string name = pipeline_name(compiled, path);
-      auto durability = check_persistence(compiled, {.pipeline = name, .state_dir = {}});
+      auto durability = check_persistence(compiled, {.pipeline = name, .state_dir = {}, .env = &env_});
       print_diagnostics(compiled.diagnostics, *compiled.files);
       valid = valid && compiled.ok();
       for (const Loaded& other : loaded_)

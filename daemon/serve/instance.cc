@@ -73,7 +73,7 @@ std::optional<Prepared> InstanceMaker::prepare(Definition definition, Outcome& o
   lang::CompileResult compiled = lang::compile_text(definition.path, definition.text, options);
   Prepared out;
   out.name = compiled.settings.name && !compiled.settings.name->empty() ? *compiled.settings.name : definition.key;
-  out.durability = check_persistence(compiled, {.pipeline = out.name, .state_dir = config_.state_dir});
+  out.durability = check_persistence(compiled, {.pipeline = out.name, .state_dir = config_.state_dir, .env = &env_});
   if (!compiled.ok()) {
     compiled.diagnostics.sort();
     outcome.result = Outcome::Result::kFailed;
