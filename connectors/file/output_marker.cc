@@ -8,7 +8,8 @@ namespace thalweg {
 
 namespace {
 
-constexpr std::uint64_t kBytesMax = 1U << 20;  // then the file of marks is begun anew
+constexpr std::uint64_t kBytesMax = 64U << 10;  // then the file of marks is begun anew
+constexpr std::uint64_t kReadBytesMax = 16U << 20;
 
 std::string encode(const OutputMark& mark) {
   std::string body;
@@ -40,7 +41,7 @@ std::optional<OutputMark> take_mark(std::string_view& from) {
 
 Result<std::unique_ptr<OutputMarker>> OutputMarker::open(Disk& disk, std::string path) {
   std::unique_ptr<OutputMarker> out(new OutputMarker(disk, std::move(path)));
-  auto text = read_all(disk, out->path_, 16 * kBytesMax);
+  auto text = read_all(disk, out->path_, kReadBytesMax);
   if (!text && text.error().code != Code::kNotFound) return fail(std::move(text).error());
   if (!text) return out;
   // The last one may be torn; then the one before it counts.

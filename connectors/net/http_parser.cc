@@ -122,6 +122,11 @@ std::size_t HttpParser::feed(std::string_view bytes) {
 
 void HttpParser::end_of_input() {
   if (state() == ParseState::kDone || state() == ParseState::kFailed) return;
+  // Beast takes an end before the first byte for a message; an answer that did not come is none.
+  if (impl_->role == Role::kResponse && !impl_->started) {
+    impl_->failure = ParseFailure{400, "the server closed the connection"};
+    return;
+  }
   boost::system::error_code error;
   impl_->with([&](auto& parser) { parser.put_eof(error); });
   if (error) impl_->failure = describe(error);

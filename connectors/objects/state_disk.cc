@@ -237,6 +237,47 @@ class StateDisk::OldFile final : public WriteFile {
   std::vector<Piece> pieces_;
 };
 
+// A small one that was published as a whole and is written on.
+class StateDisk::WholeFile final : public WriteFile {
+ public:
+  WholeFile(std::shared_ptr<StateDisk> disk, std::string key, std::string content, std::string etag)
+      : disk_(std::move(disk)), key_(std::move(key)), content_(std::move(content)), etag_(std::move(etag)) {}
+
+  Result<void> append(std::string_view bytes) override {
+    content_ += bytes;
+    dirty_ = true;
+    return {};
+  }
+  Result<void> truncate(std::uint64_t size) override {
+    dirty_ = dirty_ || size != content_.size();
+    content_.resize(size);
+    return {};
+  }
+  Result<void> sync() override {
+    TRY(disk_->check_lock());
+    if (!dirty_) return {};
+    const Written written = TRY(disk_->store_->put(key_, content_, Condition::unchanged(etag_)));
+    if (!written.done) return fail(lock_lost(disk_->store_->name() + "/" + key_));
+    etag_ = written.etag;
+    dirty_ = false;
+    {
+      const std::lock_guard lock(disk_->mutex_);
+      disk_->etags_[key_] = etag_;
+    }
+    return disk_->check_lock();
+  }
+  Result<std::uint64_t> size() override { return content_.size(); }
+
+  static constexpr std::uint64_t kBytesMax = 16U << 20;
+
+ private:
+  const std::shared_ptr<StateDisk> disk_;
+  const std::string key_;
+  std::string content_;
+  std::string etag_;
+  bool dirty_ = false;
+};
+
 // ---------------------------------------------------------------- names
 
 StateDisk::StateDisk(std::shared_ptr<ObjectStore> store, StateDiskOptions options)
@@ -346,6 +387,14 @@ Result<std::unique_ptr<WriteFile>> StateDisk::open_write(const std::string& path
   }
   const std::string key = key_of(path);
   if (mode == WriteMode::kAppend) {
+    auto there = store_->head(key);
+    if (!there && there.error().code != Code::kNotFound) return fail(std::move(there).error());
+    if (there && there->size > WholeFile::kBytesMax)
+      return fail(Code::kTooLarge, fmt::format("'{}' is too large to be written on", path));
+    if (there) {
+      std::string content = TRY(store_->get(key, 0, there->size, there->etag));
+      return std::make_unique<WholeFile>(shared_from_this(), key, std::move(content), there->etag);
+    }
     std::vector<Piece> pieces = TRY(pieces_of(key));
     if (!pieces.empty()) return std::make_unique<OldFile>(shared_from_this(), key, std::move(pieces));
   }

@@ -3,6 +3,7 @@
 // A disk made of objects, for the folder in which a pipeline keeps its state (engine/durable/store.h).
 //
 //   PATH              a file that is written as a whole: by way of `PATH.tmp` and a rename, which is one request
+//                     A small one may also be written on; each sync is a request with all of it, made with If-Match.
 //   PATH/<20 digits>  a piece of a file that grows, named by where it begins; what was appended between two syncs is
 //   one
 //                     piece, made with If-None-Match. A piece without content is a seal: its writer can go no further.
@@ -63,6 +64,7 @@ class StateDisk final : public Disk, public std::enable_shared_from_this<StateDi
   class Reader;
   class GrowingFile;
   class OldFile;
+  class WholeFile;
   class Temporary;
   class Lock;
   struct Draft;  // content of a `.tmp`
