@@ -4,7 +4,6 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <cstring>
 
 namespace thalweg::objects {
 
@@ -43,7 +42,7 @@ class ObjectFiles::Reader final : public ReadFile {
     if (!here) TRY(fill(offset));
     const std::uint64_t at = offset - begin_;
     const std::size_t n = std::min<std::size_t>(bytes, range_.size() - at);
-    std::memcpy(into, range_.data() + at, n);
+    range_.copy(into, n, at);
     return n;
   }
   Result<FileStat> stat() override { return stat_of(info_); }

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cstring>
 
 #include "connectors/objects/state_lock.h"
 
@@ -62,7 +61,7 @@ class StateDisk::Reader final : public ReadFile {
     auto block = TRY(disk_->cache_.get(extents_, at));
     const std::uint64_t from = offset - extent.offset;
     const std::size_t n = std::min<std::size_t>(bytes, block->size() - from);
-    std::memcpy(into, block->data() + from, n);
+    block->copy(into, n, from);
     return n;
   }
   Result<FileStat> stat() override {
