@@ -152,7 +152,7 @@ class Evaluator : public Builder {
   void undefined(std::string_view name, Scope* scope, SourceSpan at);
   Table import(const Table& table, Frame& into);
   Table add_node(plan::Params params, const std::vector<Table>& inputs, Schema schema, NodeOptions options);
-  void check_unreached(const ast::Node& node, Scope* scope);
+  void check_unreached(const ast::Node& node, Scope* scope, bool quiet);
   void check_shape(const ast::Node& node, Scope* scope);
   void evaluate_rest(const TagCall& call);
 

@@ -237,8 +237,8 @@ void Evaluator::check_shape(const ast::Node& node, Scope* scope) {
   }
 }
 
-void Evaluator::check_unreached(const ast::Node& node, Scope* scope) {
-  if (node.is_reference()) {
+void Evaluator::check_unreached(const ast::Node& node, Scope* scope, bool quiet) {
+  if (node.is_reference() && !quiet) {
     const std::string name = node.text.substr(1);
     if (find(name, scope) == nullptr && outside(name) == nullptr && name != error_table_) {
       Diagnostic& diagnostic = warning(node.span, "`$" + name + "` is not defined");
@@ -250,9 +250,9 @@ void Evaluator::check_unreached(const ast::Node& node, Scope* scope) {
   if (!node.tag.empty() && registry_.find(node.tag) == nullptr && !(bare && bare_tag({&node, scope}) != nullptr))
     unknown_tag(node);
   Scope* inner = enter(node, scope);
-  for (const ast::NodePtr& item : node.items) check_unreached(*item, scope);
+  for (const ast::NodePtr& item : node.items) check_unreached(*item, scope, quiet);
   for (const ast::Entry& entry : node.entries)
-    if (!entry.is_definition()) check_unreached(*entry.value, inner);
+    if (!entry.is_definition()) check_unreached(*entry.value, inner, quiet);
 }
 
 void Evaluator::finish_calls() {
@@ -265,11 +265,10 @@ void Evaluator::finish_calls() {
 void Evaluator::report_unused() {
   for (std::size_t i = 0; i < scopes_.size(); ++i) {
     Scope& scope = scopes_[i];
-    if (scope.quiet) continue;
     for (const auto& [name, definition] : scope.variables) {
       if (definition->used || definition->where.node == nullptr) continue;
-      warning(definition->span, "`$" + name + "` is never used");
-      check_unreached(*definition->where.node, definition->where.scope);
+      if (!scope.quiet) warning(definition->span, "`$" + name + "` is never used");
+      check_unreached(*definition->where.node, definition->where.scope, scope.quiet);
     }
   }
 }

@@ -281,6 +281,7 @@ std::optional<std::string> TagCall::choice(std::string_view name) const {
   if (!where || !has(name)) return std::nullopt;
   const ArgSpec* spec = spec_of(name);
   std::string written;
+  bool secret = false;
   // `!JoinMode.LEFT`: an enum member by its tag.
   if (!where.node->tag.empty() && where.node->is_scalar() && where.node->text.empty()) {
     written = where.node->tag;
@@ -288,15 +289,17 @@ std::optional<std::string> TagCall::choice(std::string_view name) const {
     const ObjectPtr value = scalar_object(name, "a text");
     if (value == nullptr) return std::nullopt;
     written = value->as_scalar()->spelling;
+    secret = value->as_scalar()->secret;
   }
   if (spec == nullptr || spec->choices.empty()) return written;
   if (auto match = config::match_choice(written, spec->choices)) return match;
   std::string expected;
   for (std::size_t i = 0; i < spec->choices.size(); ++i)
     expected += (i == 0 ? "`" : i + 1 == spec->choices.size() ? " or `" : ", `") + spec->choices[i] + "`";
-  Diagnostic& diagnostic = evaluator_.error(span_of(name), "`" + std::string(name) + "` of `!" + component_.name +
-                                                               "` is " + expected + ", not `" + written + "`");
-  suggest(diagnostic, written, spec->choices);
+  Diagnostic& diagnostic =
+      evaluator_.error(span_of(name), "`" + std::string(name) + "` of `!" + component_.name + "` is " + expected +
+                                          ", not " + (secret ? "a secret" : "`" + written + "`"));
+  if (!secret) suggest(diagnostic, written, spec->choices);
   return std::nullopt;
 }
 

@@ -13,11 +13,22 @@ std::string lower(std::string_view text) {
   return out;
 }
 
+// A URL as messages show it: without user and password.
+std::string shown_url(std::string_view text) {
+  std::string out(text);
+  const std::size_t scheme_end = out.find("://");
+  const std::size_t begin = scheme_end == std::string::npos ? 0 : scheme_end + 3;
+  const std::size_t end = std::min(out.find_first_of("/?#", begin), out.size());
+  const std::size_t at = out.substr(begin, end - begin).rfind('@');
+  if (at != std::string::npos) out.replace(begin, at, "***");
+  return out;
+}
+
 }  // namespace
 
 Result<Url> parse_url(std::string_view text) {
   const auto wrong = [&](const std::string& why) {
-    return fail(Code::kInvalidArgument, "`" + std::string(text) + "` is no URL: " + why);
+    return fail(Code::kInvalidArgument, "`" + shown_url(text) + "` is no URL: " + why);
   };
   for (const char c : text)
     if (static_cast<unsigned char>(c) <= ' ' || c == 0x7F) return wrong("it has a blank or a control character");

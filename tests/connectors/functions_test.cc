@@ -363,6 +363,7 @@ TEST_CASE("http: URLs") {
   CHECK(shown("ftp://a").find("begins with http") != std::string::npos);
   CHECK(shown("http://").find("no host") != std::string::npos);
   CHECK(shown("http://u:p@a/").find("in a header") != std::string::npos);
+  CHECK(shown("http://u:p@a/").find("`http://***@a/`") != std::string::npos);
   CHECK(shown("http://a b/").find("blank") != std::string::npos);
   CHECK(shown("http://a:x/").find("port is no number") != std::string::npos);
 }
