@@ -26,6 +26,8 @@ Code code_of(int error) {
     case EACCES:
     case EPERM:
     case EROFS: return Code::kPermission;
+    case ENOSPC:
+    case EDQUOT: return Code::kUnavailable;  // there may be room later
     default: return Code::kIo;
   }
 }
@@ -123,8 +125,9 @@ class RealWriteFile : public WriteFile {
   }
   Result<void> sync() override {
     // Pipes and terminals cannot be synced; that is no error.
-    if (::fdatasync(file_.fd()) != 0 && errno != EINVAL && errno != EROFS) return io_error("cannot sync", file_.path());
-    return {};
+    if (::fdatasync(file_.fd()) == 0 || errno == EINVAL || errno == EROFS) return {};
+    // Whatever it was, what is on the platter is not known any more: nobody may try again.
+    return fail(Code::kIo, "cannot sync '" + file_.path() + "': " + std::strerror(errno));
   }
   Result<std::uint64_t> size() override { return TRY(file_.stat()).size; }
 

@@ -7,6 +7,7 @@
 #include "engine/base/ensure.h"
 #include "engine/base/failpoint.h"
 #include "engine/base/bytes.h"
+#include "engine/base/crash_point.h"
 
 namespace thalweg::durable {
 
@@ -259,6 +260,7 @@ Result<void> EpochLog::new_segment(std::uint64_t first_epoch, std::uint64_t prev
   std::string name = fmt::format("{:020}-{:010}.log", first_epoch, generation_);
   file_ = TRY(disk_->open_write(path_of(name), Disk::WriteMode::kTruncate));
   TRY(file_->append(encode_head({first_epoch, previous})));
+  crash_point("log.new_segment");
   TRY(file_->sync());
   TRY(disk_->sync_directory(directory_));
   written_ = durable_ = kSegmentHead;
@@ -312,7 +314,9 @@ Result<void> EpochLog::write(std::deque<Waiting>& group) {
     }
   }
   TRY(flush());
+  crash_point("log.before_sync");
   if (!makes_mistake("log.acknowledges_before_sync")) TRY(file_->sync());
+  crash_point("log.after_sync");
   durable_ = written_;
   return {};
 }
@@ -371,6 +375,7 @@ Result<void> EpochLog::drop_below(std::uint64_t epoch) {
     }
     // One after another, oldest first: what a power cut leaves is an end of the log, without a hole.
     TRY(disk_->remove(path_of(name)));
+    crash_point("log.removed_segment");
     if (!makes_mistake("log.forgets_the_order_of_removals")) TRY(disk_->sync_directory(directory_));
   }
 }

@@ -52,8 +52,10 @@ class MemoryDisk::Writer final : public WriteFile {
     Fate fate = next();
     if (fate == Fate::kPartly) inode_->seen += bytes.substr(0, bytes.size() / 2);
     if (fate != Fate::kDone) return broken("cannot write", path_);
-    inode_->seen += bytes;
-    return {};
+    std::size_t room = disk_->room_for(bytes.size());
+    inode_->seen += bytes.substr(0, room);
+    if (room == bytes.size()) return {};
+    return fail(Code::kUnavailable, "cannot write '" + path_ + "': No space left on device");
   }
   Result<void> truncate(std::uint64_t size) override {
     std::lock_guard lock(disk_->mutex_);
@@ -103,6 +105,13 @@ MemoryDisk::Fate MemoryDisk::next_call() {
   if (die_at_ && calls_ >= *die_at_) return calls_ == *die_at_ && calls_ % 2 == 0 ? Fate::kPartly : Fate::kFailed;
   if (fail_at_ && calls_ == *fail_at_) return calls_ % 2 == 0 ? Fate::kPartly : Fate::kFailed;
   return Fate::kDone;
+}
+
+std::size_t MemoryDisk::room_for(std::size_t bytes) const {
+  if (!capacity_) return bytes;
+  std::uint64_t used = 0;
+  for (const auto& [name, inode] : names_) used += inode->seen.size();
+  return std::min<std::uint64_t>(bytes, *capacity_ > used ? *capacity_ - used : 0);
 }
 
 Result<std::shared_ptr<MemoryDisk::Inode>> MemoryDisk::find(const std::string& path) const {
@@ -211,6 +220,11 @@ void MemoryDisk::fail_call(std::uint64_t number) {
 void MemoryDisk::die_at_call(std::uint64_t number) {
   std::lock_guard lock(mutex_);
   die_at_ = number;
+}
+
+void MemoryDisk::set_capacity(std::uint64_t bytes) {
+  std::lock_guard lock(mutex_);
+  capacity_ = bytes;
 }
 
 bool MemoryDisk::dead() const {

@@ -39,6 +39,8 @@ class MemoryDisk final : public Disk, public std::enable_shared_from_this<Memory
   // From that call on everything fails, as if the process were gone; the call itself may have been done in part.
   void die_at_call(std::uint64_t number);
   [[nodiscard]] bool dead() const;
+  // From now on no more than so many bytes have room; what is there already stays.
+  void set_capacity(std::uint64_t bytes);
   // The machine starts again. `power`: what was not synced is there in part only; else the process alone had died.
   void restart(Rng& random, bool power);
   // Changes one bit of a file, on the platter too.
@@ -58,6 +60,7 @@ class MemoryDisk final : public Disk, public std::enable_shared_from_this<Memory
 
   // Requires: mutex_ is held.
   [[nodiscard]] Fate next_call();
+  [[nodiscard]] std::size_t room_for(std::size_t bytes) const;
   void settle_names(const std::string& directory);
   [[nodiscard]] Result<std::shared_ptr<Inode>> find(const std::string& path) const;
   [[nodiscard]] static std::string mixed(const Inode& inode, Rng& random);
@@ -72,6 +75,7 @@ class MemoryDisk final : public Disk, public std::enable_shared_from_this<Memory
   std::uint64_t boots_ = 0;
   std::optional<std::uint64_t> fail_at_;
   std::optional<std::uint64_t> die_at_;
+  std::optional<std::uint64_t> capacity_;
 };
 
 }  // namespace thalweg::durable

@@ -6,21 +6,17 @@
 #include <set>
 
 #include "engine/base/bytes.h"
+#include "engine/base/crash_point.h"
 #include "engine/base/failpoint.h"
 
 namespace thalweg::durable {
 
 using bytes::checksum;
-using bytes::put_number;
-using bytes::put_text;
-using bytes::take_number;
-using bytes::take_text;
 
 namespace {
 
-constexpr std::uint32_t kManifestMagic = 0x464D5754;  // TWMF
-constexpr std::uint64_t kSmallFileMax = 64ULL << 20;
-constexpr std::uint64_t kPackedBytesMax = 1ULL << 20;  // parts up to this size share a file
+constexpr std::uint64_t kSmallFileMax = 1024;
+constexpr std::uint64_t kManifestMax = 4ULL << 30;
 constexpr std::string_view kCurrent[] = {"CURRENT", "CURRENT.1", "CURRENT.2"};
 
 std::string manifest_name(std::uint64_t number) { return fmt::format("manifest-{:010}", number); }
@@ -48,12 +44,6 @@ Error refused(const std::string& directory, std::string why) {
 }
 
 }  // namespace
-
-std::uint64_t Part::bytes() const {
-  std::uint64_t sum = 0;
-  for (const auto& piece : pieces) sum += piece->size();
-  return sum;
-}
 
 // ---------------------------------------------------------------- opening
 
@@ -87,7 +77,7 @@ Result<void> Store::next_generation() {
   auto text = read_all(*disk_, path("GENERATION"), kSmallFileMax);
   if (!text && text.error().code != Code::kNotFound) return fail(std::move(text).error());
   std::uint64_t last = text ? decode_number(*text).value_or(0) : 0;
-  for (const Manifest& manifest : kept_) last = std::max(last, manifest.info.generation);
+  for (const auto& manifest : kept_) last = std::max(last, manifest->info.generation);
   if (!log_->found().empty()) last = std::max(last, log_->found().back().generation);
   generation_ = makes_mistake("store.same_generation") ? 1 : last + 1;
   return replace_file(*disk_, path("GENERATION"), encode_number(generation_));
@@ -115,54 +105,37 @@ Result<void> Store::read_current() {
     }
     Result<Manifest> manifest =
         number ? read_manifest(*number) : Result<Manifest>(fail(Code::kBadData, fmt::format("{} is damaged", current)));
-    Result<void> good = manifest ? verify(*manifest) : Result<void>(fail(manifest.error()));
+    // Older ones are looked at only when they are needed.
+    Result<void> good = manifest ? Result<void>() : Result<void>(fail(manifest.error()));
+    if (manifest && !snapshot_) good = verify_chunks(*disk_, path("seg/"), *manifest);
     if (!good) {
       if (!first_problem) first_problem = good.error().message;
       events_.push_back(fmt::format("a snapshot cannot be used: {}", good.error().message));
       continue;
     }
-    if (!snapshot_) {
-      snapshot_ = manifest->info;
-      used_ = kept_.size();
-    }
-    kept_.push_back(std::move(*manifest));
+    kept_.push_back(std::make_shared<const Manifest>(std::move(*manifest)));
+    if (!snapshot_) use(kept_.size() - 1);
   }
   if (!snapshot_) return fail(refused(directory_, first_problem.value_or("CURRENT cannot be read")));
   return {};
 }
 
-Result<Store::Manifest> Store::read_manifest(std::uint64_t number) const {
-  std::string bytes = TRY(read_all(*disk_, path(manifest_name(number)), kSmallFileMax));
-  return decode(bytes);
+void Store::use(std::size_t kept) {
+  used_ = kept_[kept];
+  snapshot_ = used_->info;
+  places_.clear();
+  for (std::size_t i = 0; i < used_->parts.size(); ++i) places_.emplace(used_->parts[i].name, i);
 }
 
-Result<void> Store::verify(const Manifest& manifest) const {
-  for (const PartEntry& entry : manifest.parts) TRY(read_entry(entry));
-  return {};
-}
-
-Result<std::string> Store::read_entry(const PartEntry& entry) const {
-  auto file = TRY(disk_->open_read(path("seg/" + entry.file)));
-  std::uint64_t size = TRY(file->stat()).size;
-  if (entry.bytes > size || entry.offset > size - entry.bytes)
-    return fail(Code::kBadData, fmt::format("seg/{} is too short", entry.file));
-  std::string out(entry.bytes, '\0');
-  std::size_t have = 0;
-  while (have < out.size()) {
-    std::size_t n = TRY(file->read_at(entry.offset + have, out.data() + have, out.size() - have));
-    if (n == 0) return fail(Code::kBadData, fmt::format("seg/{} ends too early", entry.file));
-    have += n;
-  }
-  if (checksum(out) != entry.hash)
-    return fail(Code::kBadData, fmt::format("seg/{} is damaged ({})", entry.file, entry.name));
-  return out;
+Result<Manifest> Store::read_manifest(std::uint64_t number) const {
+  return Manifest::decode(TRY(read_all(*disk_, path(manifest_name(number)), kManifestMax)));
 }
 
 // The log must reach back to the snapshot: its first record after it follows the one that the snapshot knew last.
 Result<void> Store::find_first_record() {
   const auto& records = log_->found();
   std::uint64_t epoch = snapshot_ ? snapshot_->epoch : 0;
-  std::uint64_t hash = snapshot_ ? kept_[used_].log_hash : 0;
+  std::uint64_t hash = used_ ? used_->log_hash : 0;
   first_record_ = 0;
   while (first_record_ < records.size() && records[first_record_].epoch <= epoch) ++first_record_;
   // Records are a chain: it is whole from the one on that the snapshot knows.
@@ -175,160 +148,75 @@ Result<void> Store::find_first_record() {
 
 std::vector<std::string> Store::part_names() const {
   std::vector<std::string> out;
-  if (snapshot_)
-    for (const PartEntry& entry : kept_[used_].parts) out.push_back(entry.name);
+  if (used_)
+    for (const PackedPart& part : used_->parts) out.push_back(part.name);
   return out;
 }
 
+Result<std::size_t> Store::find_part(const std::string& name) const {
+  auto found = places_.find(name);
+  if (found == places_.end()) return fail(Code::kNotFound, "the snapshot has no part " + name);
+  return found->second;
+}
+
+Result<std::unique_ptr<PartReader>> Store::open_part(const std::string& name) const {
+  return std::make_unique<PartReader>(disk_, path("seg/"), used_, TRY(find_part(name)));
+}
+
 Result<std::string> Store::read_part(const std::string& name) const {
-  if (snapshot_)
-    for (const PartEntry& entry : kept_[used_].parts)
-      if (entry.name == name) return read_entry(entry);
-  return fail(Code::kNotFound, "the snapshot has no part " + name);
+  auto reader = TRY(open_part(name));
+  std::string out;
+  out.reserve(TRY(part_bytes(name)));
+  for (;;) {
+    std::string_view window = TRY(reader->next());
+    if (window.empty()) return out;
+    out += window;
+  }
 }
 
 Result<std::uint64_t> Store::part_bytes(const std::string& name) const {
-  if (snapshot_)
-    for (const PartEntry& entry : kept_[used_].parts)
-      if (entry.name == name) return entry.bytes;
-  return fail(Code::kNotFound, "the snapshot has no part " + name);
+  return used_->parts[TRY(find_part(name))].bytes;
 }
 
 // ---------------------------------------------------------------- going on
 
 Result<void> Store::start(std::uint64_t next_epoch) {
-  std::uint64_t hash = snapshot_ ? kept_[used_].log_hash : 0;
+  std::uint64_t hash = used_ ? used_->log_hash : 0;
   if (!log_->found().empty()) hash = log_->found().back().hash;
   TRY(log_->start(generation_, next_epoch, hash));
   return clean_up();
-}
-
-std::string Store::encode(const Manifest& manifest) {
-  std::string out;
-  put_number(out, kManifestMagic);
-  put_number(out, kFormat);
-  put_number(out, manifest.info.number);
-  put_number(out, manifest.info.epoch);
-  put_number(out, manifest.info.generation);
-  put_number(out, manifest.info.wall_ns);
-  put_number(out, manifest.info.duration_ns);
-  put_number(out, manifest.info.written_bytes);
-  put_number(out, manifest.log_hash);
-  put_number<std::uint64_t>(out, manifest.parts.size());
-  for (const PartEntry& entry : manifest.parts) {
-    put_text(out, entry.name);
-    put_text(out, entry.file);
-    put_number(out, entry.offset);
-    put_number(out, entry.bytes);
-    put_number(out, entry.hash);
-  }
-  put_number(out, checksum(out));
-  return out;
-}
-
-Result<Store::Manifest> Store::decode(std::string_view bytes) {
-  auto damaged = [] { return fail(Code::kBadData, "a manifest is damaged"); };
-  if (bytes.size() < 16) return damaged();
-  std::string_view body = bytes.substr(0, bytes.size() - 8);
-  std::string_view tail = bytes.substr(bytes.size() - 8);
-  std::uint64_t sum = 0;
-  std::uint32_t magic = 0;
-  std::uint32_t format = 0;
-  std::uint64_t parts = 0;
-  if (!take_number(tail, sum) || sum != checksum(body)) return damaged();
-  Manifest out;
-  if (!take_number(body, magic) || magic != kManifestMagic || !take_number(body, format)) return damaged();
-  if (format > kFormat)
-    return fail(Code::kBadData,
-                fmt::format("it was written by a newer version (format {}, this one reads up to {})", format, kFormat));
-  bool read = take_number(body, out.info.number) && take_number(body, out.info.epoch) &&
-              take_number(body, out.info.generation) && take_number(body, out.info.wall_ns) &&
-              take_number(body, out.info.duration_ns) && take_number(body, out.info.written_bytes) &&
-              take_number(body, out.log_hash) && take_number(body, parts);
-  for (std::uint64_t i = 0; read && i < parts; ++i) {
-    PartEntry entry;
-    read = take_text(body, entry.name) && take_text(body, entry.file) && take_number(body, entry.offset) &&
-           take_number(body, entry.bytes) && take_number(body, entry.hash);
-    out.info.bytes += entry.bytes;
-    out.parts.push_back(std::move(entry));
-  }
-  if (!read) return damaged();
-  return out;
-}
-
-// The file's name is the hash of what is in it: one that is there already has it all, and was synced.
-Result<std::string> Store::write_file(const std::vector<const Part*>& parts, bool& is_new) {
-  XXH3_state_t* state = XXH3_createState();
-  XXH3_128bits_reset(state);
-  for (const Part* part : parts)
-    for (const auto& piece : part->pieces) XXH3_128bits_update(state, piece->data(), piece->size());
-  XXH128_hash_t hash = XXH3_128bits_digest(state);
-  XXH3_freeState(state);
-  std::string name = fmt::format("{:016x}{:016x}.part", hash.high64, hash.low64);
-  std::uint64_t bytes = 0;
-  for (const Part* part : parts) bytes += part->bytes();
-  auto there = disk_->stat(path("seg/" + name));
-  is_new = !there || there->size != bytes;
-  if (!is_new) return name;
-  std::string temporary = path("seg/" + name + ".tmp");
-  {
-    auto file = TRY(disk_->open_write(temporary, Disk::WriteMode::kTruncate));
-    for (const Part* part : parts)
-      for (const auto& piece : part->pieces)
-        if (!piece->empty()) TRY(file->append(*piece));
-    if (!makes_mistake("store.names_parts_before_sync")) TRY(file->sync());
-  }
-  TRY(disk_->rename(temporary, path("seg/" + name)));
-  return name;
 }
 
 Result<SnapshotInfo> Store::write_snapshot(std::uint64_t epoch, std::uint64_t log_hash, std::vector<Part> parts,
                                            Clock& clock) {
   std::int64_t began = clock.monotonic_ns();
   Manifest manifest;
-  manifest.info = {.number = next_number_++,
-                   .epoch = epoch,
-                   .generation = generation_,
-                   .bytes = 0,
-                   .written_bytes = 0,
-                   .wall_ns = clock.wall_ns(),
-                   .duration_ns = 0};
+  manifest.info.number = next_number_++;
+  manifest.info.epoch = epoch;
+  manifest.info.generation = generation_;
+  manifest.info.wall_ns = clock.wall_ns();
   manifest.log_hash = log_hash;
-  auto write = [&](const std::vector<const Part*>& together) -> Result<void> {
-    bool is_new = false;
-    std::string file = TRY(write_file(together, is_new));
-    std::uint64_t offset = 0;
-    for (const Part* part : together) {
-      XXH3_state_t* state = XXH3_createState();
-      XXH3_64bits_reset(state);
-      for (const auto& piece : part->pieces) XXH3_64bits_update(state, piece->data(), piece->size());
-      manifest.parts.push_back({part->name, file, offset, part->bytes(), XXH3_64bits_digest(state)});
-      XXH3_freeState(state);
-      offset += part->bytes();
-    }
-    manifest.info.bytes += offset;
-    if (is_new) manifest.info.written_bytes += offset;
-    return {};
-  };
-  std::vector<const Part*> small;
-  for (const Part& part : parts) {
-    if (part.bytes() > kPackedBytesMax)
-      TRY(write({&part}));
-    else
-      small.push_back(&part);
+  PackWriter writer(*disk_, path("seg/"), fmt::format("{:010}-{:010}.pack", generation_, manifest.info.number),
+                    kept_.empty() ? nullptr : kept_.front());
+  for (Part& part : parts) {
+    TRY(writer.add(part));
+    part.pieces.clear();  // what is written need not be kept
   }
-  if (!small.empty()) TRY(write(small));
+  crash_point("snapshot.before_sync");
+  TRY(writer.finish());
+  writer.move_into(manifest);
   manifest.info.duration_ns = clock.monotonic_ns() - began;
-  TRY(replace_file(*disk_, path(manifest_name(manifest.info.number)), encode(manifest)));
+  crash_point("snapshot.before_manifest");
+  TRY(replace_file(*disk_, path(manifest_name(manifest.info.number)), manifest.encode()));
+  crash_point("snapshot.before_current");
   if (makes_mistake("store.drops_the_log_before_current")) TRY(log_->drop_below(epoch + 1));
   TRY(swap_current(manifest.info.number));
-  SnapshotInfo info = manifest.info;
-  kept_.insert(kept_.begin(), std::move(manifest));
-  used_ = 0;
-  snapshot_ = info;
+  crash_point("snapshot.after_current");
+  kept_.insert(kept_.begin(), std::make_shared<const Manifest>(std::move(manifest)));
+  use(0);
   if (kept_.size() > kGenerations) kept_.resize(kGenerations);
   TRY(clean_up());
-  return info;
+  return kept_.front()->info;
 }
 
 // At every moment CURRENT is there and names a snapshot that is whole (D1).
@@ -338,6 +226,7 @@ Result<void> Store::swap_current(std::uint64_t number) {
     if (!before && before.error().code == Code::kNotFound) continue;
     if (!before) return fail(std::move(before).error());
     if (decode_number(*before)) TRY(replace_file(*disk_, path(std::string(kCurrent[i])), *before));
+    crash_point("snapshot.between_currents");
   }
   return replace_file(*disk_, path("CURRENT"), encode_number(number));
 }
@@ -356,22 +245,23 @@ Result<void> Store::clean_up() {
       continue;
     }
     named.insert(manifest_name(*number));
-    auto manifest = std::ranges::find_if(kept_, [&](const Manifest& one) { return one.info.number == *number; });
+    auto manifest = std::ranges::find_if(kept_, [&](const auto& one) { return one->info.number == *number; });
     if (manifest == kept_.end()) return {};
-    oldest = std::min(oldest, manifest->info.epoch);
-    for (const PartEntry& entry : manifest->parts) files.insert(entry.file);
+    oldest = std::min(oldest, (*manifest)->info.epoch);
+    for (const PackFile& pack : (*manifest)->packs) files.insert(pack.name);
   }
   for (const std::string& name : TRY(disk_->list(directory_)))
     if (name.starts_with("manifest-") && !named.contains(name)) TRY(disk_->remove(path(name)));
   for (const std::string& name : TRY(disk_->list(path("seg"))))
     if (!files.contains(name)) TRY(disk_->remove(path("seg/" + name)));
+  crash_point("snapshot.before_log_is_cut");
   if (oldest == ~std::uint64_t{0} || oldest == 0) return {};
   return log_->drop_below(oldest + 1);
 }
 
 std::vector<SnapshotInfo> Store::snapshots() const {
   std::vector<SnapshotInfo> out;
-  for (const Manifest& manifest : kept_) out.push_back(manifest.info);
+  for (const auto& manifest : kept_) out.push_back(manifest->info);
   return out;
 }
 

@@ -5,40 +5,36 @@
 //   LOCK          held while a run uses the folder
 //   GENERATION    how many runs have used it
 //   CURRENT       the newest manifest; CURRENT.1 and CURRENT.2 the two before it
-//   manifest-<n>  what a snapshot consists of: its commit, and parts with lengths and hashes
-//   seg/          parts, by hash; one that did not change is the same file in the next snapshot
+//   manifest-<n>  what a snapshot consists of: its commit, packs, and parts as lists of chunks (manifest.h)
+//   seg/          packs of chunks; a snapshot adds one, with what the snapshot before did not have (pack_writer.h)
 //   elog/         the log (epoch_log.h)
 //
 // D1  Everything that CURRENT names is on the platter before CURRENT names it.
 // D2  A snapshot that does not verify is passed over for the one before it, loudly; if none verifies, or manifests are
 //     there without CURRENT, the folder is refused: nothing is guessed, nothing is deleted.
 // D3  The log goes back to the oldest of the snapshots that are kept.
-// D4  What a run that does not end in order leaves behind is found by the next: parts that nobody names are removed.
+// D4  What a run that does not end in order leaves behind is found by the next: files that nobody names are removed.
 #pragma once
 
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "engine/base/env.h"
 #include "engine/durable/epoch_log.h"
+#include "engine/durable/manifest.h"
+#include "engine/durable/pack_writer.h"
 #include "engine/durable/snapshot_info.h"
 
 namespace thalweg::durable {
 
-// A part of a snapshot that is to be written.
-struct Part {
-  std::string name;
-  std::vector<std::shared_ptr<const std::string>> pieces;
-  [[nodiscard]] std::uint64_t bytes() const;
-};
-
 class Store {
  public:
   static constexpr int kGenerations = 3;
-  static constexpr std::uint32_t kFormat = 1;
 
   // Locks the folder and reads what it holds. kUnavailable: another run has it.
   static Result<std::unique_ptr<Store>> open(std::shared_ptr<Disk> disk, std::string directory);
@@ -51,6 +47,7 @@ class Store {
   [[nodiscard]] std::vector<std::string> part_names() const;
   // kNotFound: the snapshot has no such part.
   [[nodiscard]] Result<std::string> read_part(const std::string& name) const;
+  [[nodiscard]] Result<std::unique_ptr<PartReader>> open_part(const std::string& name) const;  // any thread
   [[nodiscard]] Result<std::uint64_t> part_bytes(const std::string& name) const;
   // Records of the log after the snapshot.
   [[nodiscard]] std::size_t first_record() const { return first_record_; }
@@ -70,30 +67,15 @@ class Store {
   [[nodiscard]] Disk& disk() { return *disk_; }
 
  private:
-  struct PartEntry {
-    std::string name;
-    std::string file;  // below seg/
-    std::uint64_t offset = 0;
-    std::uint64_t bytes = 0;
-    std::uint64_t hash = 0;
-  };
-  struct Manifest {
-    SnapshotInfo info;
-    std::uint64_t log_hash = 0;
-    std::vector<PartEntry> parts;
-  };
   Store(std::shared_ptr<Disk> disk, std::string directory) : disk_(std::move(disk)), directory_(std::move(directory)) {}
   [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
   Result<void> take_lock();
   Result<void> next_generation();
   Result<void> read_current();
   Result<Manifest> read_manifest(std::uint64_t number) const;
-  [[nodiscard]] Result<void> verify(const Manifest& manifest) const;
-  [[nodiscard]] Result<std::string> read_entry(const PartEntry& entry) const;
+  void use(std::size_t kept);
+  [[nodiscard]] Result<std::size_t> find_part(const std::string& name) const;
   Result<void> find_first_record();
-  [[nodiscard]] static std::string encode(const Manifest& manifest);
-  [[nodiscard]] static Result<Manifest> decode(std::string_view bytes);
-  Result<std::string> write_file(const std::vector<const Part*>& parts, bool& is_new);
   Result<void> swap_current(std::uint64_t number);
   Result<void> clean_up();
 
@@ -104,8 +86,9 @@ class Store {
   std::uint64_t generation_ = 0;
   std::uint64_t next_number_ = 1;
   std::optional<SnapshotInfo> snapshot_;
-  std::vector<Manifest> kept_;  // newest first; the one that is gone on from among them
-  std::size_t used_ = 0;
+  std::vector<std::shared_ptr<const Manifest>> kept_;         // newest first
+  std::shared_ptr<const Manifest> used_;                      // the one that is gone on from; null: none
+  std::unordered_map<std::string_view, std::size_t> places_;  // of its parts, by name
   std::size_t first_record_ = 0;
   std::vector<std::string> events_;
   std::unique_ptr<EpochLog> log_;
