@@ -84,8 +84,10 @@ void Progress::draw(double seconds) {
       "{}  in {} ({}/s)  out {}", short_seconds(static_cast<double>(last_ns_ - begun_ns_) / 1e9),
       short_count(static_cast<double>(totals.in)), short_count(rate), short_count(static_cast<double>(totals.out)));
   if (totals.errors > 0) line += fmt::format("  errors {}", short_count(static_cast<double>(totals.errors)));
-  for (const auto& pipeline : pipelines_.all())
+  for (const auto& pipeline : pipelines_.all()) {
     if (!pipeline->run->caught_up()) line += "  catching up";
+    if (durable::DiskWait wait = pipeline->run->disk_wait(); wait.waiting) line += "  waiting: " + wait.reason;
+  }
   std::fprintf(stderr, "\r\x1b[K%.120s", line.c_str());
   std::fflush(stderr);
   drawn_ = true;
@@ -102,6 +104,8 @@ void Progress::log_line() {
          {"rows_out", std::to_string(totals.out)},
          {"errors", std::to_string(pipeline->run->num_errors())},
          {"commits", std::to_string(pipeline->run->num_commits())}});
+    if (durable::DiskWait wait = pipeline->run->disk_wait(); wait.waiting)
+      log(LogLevel::kWarning, "waiting for room on a disk", {{"pipeline", pipeline->name}, {"reason", wait.reason}});
   }
 }
 

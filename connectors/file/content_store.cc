@@ -26,6 +26,7 @@ ContentStore::ContentStore(ContentStore&& other) noexcept
       raw_bytes_(std::exchange(other.raw_bytes_, 0)),
       kept_(other.kept_),
       next_number_(other.next_number_),
+      first_untold_(other.first_untold_),
       gone_(std::exchange(other.gone_, {})) {}
 
 ContentStore& ContentStore::operator=(ContentStore&& other) noexcept {
@@ -36,6 +37,7 @@ ContentStore& ContentStore::operator=(ContentStore&& other) noexcept {
   raw_bytes_ = std::exchange(other.raw_bytes_, 0);
   kept_ = other.kept_;
   next_number_ = other.next_number_;
+  first_untold_ = other.first_untold_;
   gone_ = std::exchange(other.gone_, {});
   return *this;
 }
@@ -143,12 +145,17 @@ void ContentStore::add_kept(std::string_view content, std::uint64_t first_line,
     parts_.pop_back();
   }
   part.number = next_number_++;
+  // What nothing is joined with any more is packed at once, beside the decoding of what comes after it.
+  if (part.bytes >= kJoinBytes) {
+    part.blob = encode(part);
+    part.content = {};
+  }
   parts_.push_back(std::move(part));
 }
 
 Blob ContentStore::encode(const Part& part) {
   constexpr std::size_t kCompressFrom = 512;
-  constexpr int kLevel = 1;
+  constexpr int kLevel = -3;  // as above
   std::string packed;
   if (part.bytes >= kCompressFrom) {
     packed.resize(ZSTD_compressBound(part.bytes));
@@ -195,22 +202,30 @@ std::optional<BlobHead> head_of(const std::string& blob) {
 
 }  // namespace
 
+std::optional<std::string> ContentStore::content_of_blob(const std::string& blob) {
+  std::optional<BlobHead> head = head_of(blob);
+  if (!head) return std::nullopt;
+  if (!head->compressed) return std::string(head->content);
+  std::string out(head->bytes, '\0');
+  std::size_t n = ZSTD_decompress(out.data(), out.size(), head->content.data(), head->content.size());
+  if (n != head->bytes) return std::nullopt;
+  return out;
+}
+
 std::string ContentStore::content_of(const Part& part) {
   if (!part.blob) return part.content;
-  std::optional<BlobHead> head = head_of(*part.blob);
-  ENSURE(head);
-  if (!head->compressed) return std::string(head->content);
-  std::string out(part.bytes, '\0');
-  std::size_t n = ZSTD_decompress(out.data(), out.size(), head->content.data(), head->content.size());
-  ENSURE(n == part.bytes);
-  return out;
+  std::optional<std::string> out = content_of_blob(*part.blob);
+  ENSURE(out && out->size() == part.bytes);
+  return std::move(*out);
 }
 
 std::vector<std::pair<std::uint64_t, Blob>> ContentStore::take_changes() {
   std::vector<std::pair<std::uint64_t, Blob>> out;
   for (std::uint64_t number : std::exchange(gone_, {})) out.emplace_back(number, nullptr);
-  for (auto part = parts_.rbegin(); part != parts_.rend() && !part->blob; ++part) {
-    part->blob = encode(*part);
+  // Numbers rise with the parts; what is new stands behind what was told.
+  const std::uint64_t first = std::exchange(first_untold_, next_number_);
+  for (auto part = parts_.rbegin(); part != parts_.rend() && part->number >= first; ++part) {
+    if (!part->blob) part->blob = encode(*part);
     part->content = {};
     out.emplace_back(part->number, part->blob);
   }
@@ -240,6 +255,7 @@ bool ContentStore::restore(std::uint64_t number, const Blob& blob) {
   part.blob = blob;
   parts_.push_back(std::move(part));
   next_number_ = std::max(next_number_, number + 1);
+  first_untold_ = next_number_;
   return true;
 }
 

@@ -12,6 +12,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +24,8 @@ namespace thalweg {
 
 class ContentStore {
  public:
+  static constexpr std::size_t kJoinBytes = 256 * 1024;  // from here on what is added is a part by itself
+
   ContentStore() = default;
   ContentStore(ContentStore&& other) noexcept;
   ContentStore& operator=(ContentStore&& other) noexcept;
@@ -52,9 +55,11 @@ class ContentStore {
   [[nodiscard]] std::vector<std::pair<std::uint64_t, Blob>> take_all_away();
   // A blob that take_changes() gave; in order of their numbers. False: it cannot be read.
   [[nodiscard]] bool restore(std::uint64_t number, const Blob& blob);
+  // What a blob holds; nothing: it cannot be read.
+  [[nodiscard]] static std::optional<std::string> content_of_blob(const std::string& blob);
   // A store that follows this one in the same place must not give its numbers again.
   [[nodiscard]] std::uint64_t next_number() const { return next_number_; }
-  void begin_numbers_at(std::uint64_t number) { next_number_ = number; }
+  void begin_numbers_at(std::uint64_t number) { next_number_ = first_untold_ = number; }
 
  private:
   struct Part {
@@ -74,13 +79,13 @@ class ContentStore {
   [[nodiscard]] static std::string content_of(const Part& part);
   void gone(const Part& part);
 
-  static constexpr std::size_t kJoinBytes = 256 * 1024;
   static constexpr std::size_t kRawBytesMax = 256ULL << 20;
   std::deque<Part> parts_;
   std::size_t first_raw_ = 0;  // parts before it are compressed
   std::size_t raw_bytes_ = 0;  // also in the count of the process
   bool kept_ = false;
   std::uint64_t next_number_ = 1;
+  std::uint64_t first_untold_ = 1;   // parts from this number on are new since take_changes()
   std::vector<std::uint64_t> gone_;  // numbers whose blobs were told
 };
 

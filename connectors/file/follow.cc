@@ -38,9 +38,6 @@ Key hash_of(std::string_view bytes, std::uint64_t seed) {
   return {h.high64, h.low64};
 }
 
-// Equal rows are told apart by how many came before.
-Key row_key(const Key& row, std::uint32_t occurrence) { return occurrence == 0 ? row : key_of_part(row, occurrence); }
-
 // Collects single records into blocks of their own.
 class DeltaBlock {
  public:
@@ -66,6 +63,21 @@ class DeltaBlock {
 };
 
 }  // namespace
+
+Key row_key_of(const Key& row, std::uint32_t occurrence) {
+  return occurrence == 0 ? row : key_of_part(row, occurrence);
+}
+
+void each_row_key(const FileSourceShared& shared, std::string_view block, std::uint64_t key_source,
+                  std::string_view header_text, const std::function<void(const Key& row, std::size_t at)>& use) {
+  const std::uint64_t seed = key_source ^ XXH3_64bits(header_text.data(), header_text.size());
+  for (std::size_t at = 0; at < block.size();) {
+    std::size_t n = shared.cutter->record_end(block.substr(at));
+    if (n == 0) n = block.size() - at;
+    use(hash_of(without_line_end(block.substr(at, n)), seed), at);
+    at += n;
+  }
+}
 
 FollowFileSource::FollowFileSource(std::shared_ptr<FileSourceShared> shared) : shared_(std::move(shared)) {}
 
@@ -243,6 +255,7 @@ Result<bool> FollowFileSource::settle_partial(FollowedFile& file, ReadFile& hand
   if (file.partial.empty()) return false;
   char next[2] = {};
   std::size_t n = TRY(handle.read_at(file.consumed, next, 2));
+  end_if_referred(file);
   bool ends = n >= 1 && (next[0] == '\n' || (n == 2 && next[0] == '\r' && next[1] == '\n'));
   std::string partial = std::exchange(file.partial, {});
   if (ends) {
@@ -265,7 +278,7 @@ Result<bool> FollowFileSource::settle_partial(FollowedFile& file, ReadFile& hand
   if (keys_by_row()) {
     Key row = hash_of(without_line_end(partial), row_seed(file));
     RowCounts::Slot& slot = file.counts.at(row);
-    info.keys.push_back(row_key(row, --slot.before));
+    info.keys.push_back(row_key_of(row, --slot.before));
     info.record_offsets.push_back(0);
   }
   std::size_t bytes = block->size();
@@ -367,7 +380,8 @@ Key FollowFileSource::row_hash(std::string_view record, std::uint64_t seed) {
   return hash_of(without_line_end(record), seed);
 }
 
-void FollowFileSource::key_records(FollowedFile& file, const Block& block, BlockInfo& info) {
+void FollowFileSource::key_records(FollowedFile& file, const Block& block, BlockInfo& info,
+                                   std::vector<std::uint32_t>* occurrences) {
   std::uint64_t seed = row_seed(file);
   std::string_view data = block.view();
   std::size_t at = 0;
@@ -376,7 +390,9 @@ void FollowFileSource::key_records(FollowedFile& file, const Block& block, Block
     if (n == 0) n = data.size() - at;
     Key row = hash_of(without_line_end(data.substr(at, n)), seed);
     info.record_offsets.push_back(static_cast<std::uint32_t>(at));
-    info.keys.push_back(row_key(row, file.counts.at(row).before++));
+    const std::uint32_t occurrence = file.counts.at(row).before++;
+    info.keys.push_back(row_key_of(row, occurrence));
+    if (occurrences) occurrences->push_back(occurrence);
     at += n;
   }
 }
@@ -384,16 +400,19 @@ void FollowFileSource::key_records(FollowedFile& file, const Block& block, Block
 void FollowFileSource::deliver_cut(FollowedFile& file, BlockReader::Cut cut) {
   BlockInfo info = info_of(file);
   info.first_line = cut.first_line;
-  if (keys_by_row()) key_records(file, *cut.block, info);
   std::size_t bytes = cut.block->size();
   if (!shared_->append_only) file.store.add(cut.block, bytes, cut.first_line, info.metadata);
-  deliver(file, std::move(cut.block), bytes, std::move(info));
+  std::unique_ptr<PieceOrigin> origin = origin_of(file, bytes);
+  if (keys_by_row()) key_records(file, *cut.block, info, origin ? &origin->occurrences : nullptr);
+  deliver(file, std::move(cut.block), bytes, std::move(info), std::move(origin));
 }
 
-void FollowFileSource::deliver(FollowedFile& file, BlockRef block, std::size_t bytes, BlockInfo info) {
+void FollowFileSource::deliver(FollowedFile& file, BlockRef block, std::size_t bytes, BlockInfo info,
+                               std::unique_ptr<PieceOrigin> origin) {
   file.last_warning.clear();
   if (stopped_) return;
-  stopped_ = !context_->deliver(std::make_unique<FilePiece>(shared_, std::move(block), bytes, std::move(info)));
+  stopped_ = !context_->deliver(
+      std::make_unique<FilePiece>(shared_, std::move(block), bytes, std::move(info), std::move(origin)));
 }
 
 // Reads all of the file as it is now and delivers the difference to what it was.
@@ -475,6 +494,7 @@ Result<bool> FollowFileSource::read_again(FollowedFile& file) {
 }
 
 Result<bool> FollowFileSource::replace_content(FollowedFile& file, FollowedFile& next) {
+  end_if_referred(file);
   count_rows(file);
   bool all_differ = shared_->layout.metadata || next.header_text != file.header_text;
   bool changed = false;
@@ -535,7 +555,7 @@ Result<bool> FollowFileSource::difference(FollowedFile& old, FollowedFile& next)
   auto add = [&](std::string_view record, std::uint64_t line, const Key& row, std::uint32_t from, std::uint32_t to,
                  FollowedFile& file, Diff diff) {
     for (std::uint32_t i = from; i < to; ++i) {
-      Key key = row_key(row, i);
+      Key key = row_key_of(row, i);
       delta.add(record, line, keyed ? &key : nullptr);
       if (delta.full()) flush(file, diff);
     }
@@ -563,6 +583,7 @@ Result<bool> FollowFileSource::difference(FollowedFile& old, FollowedFile& next)
 }
 
 Result<bool> FollowFileSource::take_back_all(FollowedFile& file) {
+  end_if_referred(file);
   bool changed = false;
   RowCounts again;
   file.store.each(*shared_->pool, [&](ContentStore::Segment segment) {

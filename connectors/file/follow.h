@@ -19,13 +19,18 @@
 // A change is seen by mtime, ctime, inode, device or size, by an inotify event, or, in the first moments after a write
 // in which times may stay equal, by looking at the content again.
 //
-// Threads  the source's own.
+// W6  Where state is kept, large pieces are named in the log by the chunk of content that they are (without content: as
+//     the bytes that they are) instead of by their rows. A transaction ends before such a chunk goes.
+//
+// Threads  the source's own; read_again any.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "connectors/file/content_store.h"
@@ -58,14 +63,25 @@ struct FollowedFile {
   bool counted = true;  // `counts` are those of the content; false: they are to be made from it
   Key content;          // hash, of formats by file
   std::uint64_t seen_in_scan = 0;
+  bool referred = false;     // pieces of this transaction refer to its content
   bool dirty = false;        // differs from what was put last
   std::uint64_t number = 0;  // of its blobs; 0: none yet
 };
 
-class FollowFileSource final : public Source {
+[[nodiscard]] std::string content_chunk_name(std::uint64_t file, std::uint64_t chunk);
+// Hashes of the records of a block and where they begin: what keys of rows are made of.
+void each_row_key(const FileSourceShared& shared, std::string_view block, std::uint64_t key_source,
+                  std::string_view header_text, const std::function<void(const Key& row, std::size_t at)>& use);
+// Equal rows are told apart by how many came before.
+[[nodiscard]] Key row_key_of(const Key& row, std::uint32_t occurrence);
+
+class FollowFileSource final : public Source, public ReadsAgain {
  public:
   explicit FollowFileSource(std::shared_ptr<FileSourceShared> shared);
   Result<void> run(SourceContext& context) override;
+  [[nodiscard]] Result<std::unique_ptr<Piece>> read_again(std::string_view origin, const BlobMap& kept) const override {
+    return piece_of_origin(shared_, origin, kept);
+  }
   // Once, as one transaction: what is there now, as far as it is not what was there before.
   Result<void> run_static(SourceContext& context);
 
@@ -77,6 +93,8 @@ class FollowFileSource final : public Source {
   void put_changes();
   void put_chunk(const FollowedFile& file, std::uint64_t number, const Blob& blob);
   void forget_file(FollowedFile& file);
+  [[nodiscard]] std::unique_ptr<PieceOrigin> origin_of(FollowedFile& file, std::size_t bytes);
+  void end_if_referred(FollowedFile& file);
   void empty_store(FollowedFile& file);
   void commit();
   void count_rows(FollowedFile& file);
@@ -100,12 +118,14 @@ class FollowFileSource final : public Source {
 
   Result<bool> take_back_all(FollowedFile& file);
   void deliver_cut(FollowedFile& file, BlockReader::Cut cut);
-  void deliver(FollowedFile& file, BlockRef block, std::size_t bytes, BlockInfo info);
+  void deliver(FollowedFile& file, BlockRef block, std::size_t bytes, BlockInfo info,
+               std::unique_ptr<PieceOrigin> origin = nullptr);
   [[nodiscard]] BlockInfo info_of(const FollowedFile& file) const;
   // Hash of a record without its line end; the file's path and header are part of it.
   [[nodiscard]] static std::uint64_t row_seed(const FollowedFile& file);
   [[nodiscard]] static Key row_hash(std::string_view record, std::uint64_t seed);
-  void key_records(FollowedFile& file, const Block& block, BlockInfo& info);
+  void key_records(FollowedFile& file, const Block& block, BlockInfo& info,
+                   std::vector<std::uint32_t>* occurrences = nullptr);
   [[nodiscard]] bool keys_by_row() const { return shared_->layout.generates_keys() && !shared_->append_only; }
   [[nodiscard]] std::int64_t ns_to_wait(std::int64_t next_poll) const;
   [[nodiscard]] Disk& disk() const { return shared_->disk(context_->env()); }

@@ -142,6 +142,29 @@ Result<void> FollowFileSource::restore() {
   return {};
 }
 
+std::string content_chunk_name(std::uint64_t file, std::uint64_t chunk) {
+  return fmt::format("{}{}/{}", kChunk, file, chunk);
+}
+
+// After the content of the piece was added. Small pieces are joined with what comes after them: their rows are kept.
+std::unique_ptr<PieceOrigin> FollowFileSource::origin_of(FollowedFile& file, std::size_t bytes) {
+  if (!keeps_ || !shared_->decoder || bytes < ContentStore::kJoinBytes) return nullptr;
+  auto out = std::make_unique<PieceOrigin>();
+  if (!shared_->append_only) {
+    if (file.number == 0) file.number = next_file_++;
+    out->file = file.number;
+    out->chunk = file.store.next_number() - 1;
+    file.referred = true;
+  }
+  out->header_text = file.header_text;
+  return out;
+}
+
+// Before content goes that pieces of this transaction refer to: they become part of the state while it is there.
+void FollowFileSource::end_if_referred(FollowedFile& file) {
+  if (file.referred) commit();
+}
+
 // How often each row occurs is told by the content; it is asked for only when a file changes.
 void FollowFileSource::count_rows(FollowedFile& file) {
   if (file.counted) return;
@@ -161,7 +184,7 @@ void FollowFileSource::count_rows(FollowedFile& file) {
 }
 
 void FollowFileSource::put_chunk(const FollowedFile& file, std::uint64_t number, const Blob& blob) {
-  if (file.number != 0) context_->put(fmt::format("{}{}/{}", kChunk, file.number, number), blob);
+  if (file.number != 0) context_->put(content_chunk_name(file.number, number), blob);
 }
 
 void FollowFileSource::put_changes() {
@@ -178,6 +201,7 @@ void FollowFileSource::put_changes() {
 void FollowFileSource::commit() {
   put_changes();
   context_->commit();
+  for (auto& [path, file] : files_) file.referred = false;
 }
 
 void FollowFileSource::empty_store(FollowedFile& file) {

@@ -15,6 +15,8 @@
 #include "connectors/file/block_reader.h"
 #include "connectors/file/settings.h"
 #include "engine/io/counted_piece.h"
+#include "engine/io/kept_piece.h"
+#include "engine/io/source.h"
 
 namespace thalweg {
 
@@ -42,16 +44,28 @@ struct FileSourceShared {
 [[nodiscard]] Result<std::shared_ptr<FileSourceShared>> share_file_source(const plan::Source& source,
                                                                           FileReadSettings settings);
 
-class FilePiece final : public CountedPiece {
+// Where the bytes of a piece are kept (piece_origin.cc): in the log itself, or in a chunk of the content that the
+// source keeps.
+struct PieceOrigin {
+  std::uint64_t file = 0;  // number of the file and of the chunk; 0: in the log
+  std::uint64_t chunk = 0;
+  std::string header_text;                 // of a csv file with one
+  std::vector<std::uint32_t> occurrences;  // by record: how many equal ones came before, where keys are made of them
+};
+
+class FilePiece final : public CountedPiece, public KeptPiece {
  public:
-  FilePiece(std::shared_ptr<const FileSourceShared> shared, BlockRef block, std::size_t content_bytes, BlockInfo info)
+  FilePiece(std::shared_ptr<const FileSourceShared> shared, BlockRef block, std::size_t content_bytes, BlockInfo info,
+            std::unique_ptr<PieceOrigin> origin = nullptr)
       : shared_(std::move(shared)),
         bytes_(block->size()),
         block_(std::move(block)),
         content_bytes_(content_bytes),
-        info_(std::move(info)) {}
+        info_(std::move(info)),
+        origin_(std::move(origin)) {}
   [[nodiscard]] std::size_t bytes() const override { return bytes_; }
   [[nodiscard]] std::size_t num_records() const override;
+  [[nodiscard]] std::string origin() override;
   void decode(RowSink& out) override;
 
  private:
@@ -60,7 +74,12 @@ class FilePiece final : public CountedPiece {
   BlockRef block_;             // given up after decoding
   std::size_t content_bytes_;  // of a whole file
   BlockInfo info_;
+  std::unique_ptr<PieceOrigin> origin_;  // null: its rows are kept
 };
+
+// The piece that FilePiece::origin() told of.
+[[nodiscard]] Result<std::unique_ptr<Piece>> piece_of_origin(const std::shared_ptr<const FileSourceShared>& shared,
+                                                             std::string_view origin, const BlobMap& kept);
 
 // One file from some point on.
 class FileWalk {
@@ -102,11 +121,14 @@ class FileWalk {
   std::uint64_t end_offset_ = 0;
 };
 
-class StaticFileSource final : public Source {
+class StaticFileSource final : public Source, public ReadsAgain {
  public:
   StaticFileSource(std::shared_ptr<FileSourceShared> shared) : shared_(std::move(shared)) {}
   Result<void> run(SourceContext& context) override;
   [[nodiscard]] bool is_static() const override { return true; }
+  [[nodiscard]] Result<std::unique_ptr<Piece>> read_again(std::string_view origin, const BlobMap& kept) const override {
+    return piece_of_origin(shared_, origin, kept);
+  }
 
  private:
   // False: the run is stopping.

@@ -37,6 +37,7 @@ void append_run(const ServedPipeline& pipeline, JsonWriter& json) {
   json.field("lag_seconds", static_cast<double>(run.timings().lag_ns) / 1e9);
   json.field("caught_up", run.caught_up()).field("workers", static_cast<std::uint64_t>(pipeline.workers));
   json.field("commits", run.num_commits()).field("rows_in", rows_in).field("rows_out", rows_out);
+  if (durable::DiskWait wait = run.disk_wait(); wait.waiting) json.field("waiting_for_disk", wait.reason);
   json.field("errors", run.num_errors()).field("started_at", pipeline.started_wall_ns / 1'000'000'000);
 }
 

@@ -139,6 +139,10 @@ void append_run_metrics(const std::vector<PipelineNumbers>& all, MetricsText& te
     if (Frontier f = n.pipeline->run->frontier(); !f.done)
       text.sample({{"pipeline", n.name}}, static_cast<double>(f.at) / 1e3);
   append_durability_metrics(all, text);
+  text.family("thalweg_waiting_for_disk", "gauge", "1 while outputs, the log or a checkpoint wait for room on a disk");
+  for (const auto& n : all) text.sample({{"pipeline", n.name}}, std::uint64_t{n.pipeline->run->disk_wait().waiting});
+  text.family("thalweg_disk_waits_total", "counter", "Times that writing had to wait for room on a disk");
+  for (const auto& n : all) text.sample({{"pipeline", n.name}}, n.pipeline->run->disk_wait().waits);
   text.family("thalweg_table_rows", "gauge", "Rows of an exported table");
   for (const auto& n : all)
     for (const auto& reader : n.pipeline->run->exports())

@@ -16,11 +16,12 @@
 #include <string>
 
 #include "engine/base/env.h"
+#include "engine/base/file_births.h"
 #include "engine/durable/disk_wait.h"
 
 namespace thalweg::durable {
 
-class PatientDisk final : public Disk {
+class PatientDisk final : public Disk, public FileBirths {
  public:
   PatientDisk(std::shared_ptr<Disk> below, std::shared_ptr<Clock> clock);
   ~PatientDisk() override;
@@ -36,6 +37,7 @@ class PatientDisk final : public Disk {
   Result<std::vector<std::string>> list(const std::string& directory) override;
   Result<void> sync_directory(const std::string& directory) override;
   Result<std::shared_ptr<void>> lock(const std::string& path) override;
+  std::optional<std::int64_t> birth_ns(const std::string& path) override { return thalweg::birth_ns(*below_, path); }
 
  private:
   class Waits;

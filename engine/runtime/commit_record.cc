@@ -12,9 +12,9 @@ using bytes::put_text;
 using bytes::take_number;
 using bytes::take_text;
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
 
-enum class Entry : std::uint8_t { kRows = 1, kBadRecord = 2, kAnswer = 3 };
+enum class Entry : std::uint8_t { kRows = 1, kBadRecord = 2, kAnswer = 3, kPiece = 4 };
 enum Flag : std::uint8_t { kEnd = 1, kScript = 2, kInput = 4, kFill = 8, kBySnapshot = 16 };
 
 void put_head(std::string& out, Entry kind, const Key& key) {
@@ -77,6 +77,12 @@ bool take_entry(std::string_view& from, CommitReplay& out) {
       out.bad.push_back(std::move(bad));
       return read;
     }
+    case Entry::kPiece: {
+      CommitReplay::Piece piece{.source = key, .order = 0, .rows = 0, .origin = {}};
+      bool read = take_number(from, piece.order) && take_number(from, piece.rows) && take_view(from, piece.origin);
+      out.pieces.push_back(piece);
+      return read;
+    }
     case Entry::kAnswer: {
       std::string question;
       std::string answer;
@@ -95,6 +101,13 @@ void CommitJournal::rows(const Key& source, const Batch& batch) {
   writer.put_batch(batch);
   put_head(bytes_, Entry::kRows, source);
   put_text(bytes_, writer.take());
+}
+
+void CommitJournal::piece(const Key& source, std::uint64_t order, std::uint64_t rows, std::string_view origin) {
+  put_head(bytes_, Entry::kPiece, source);
+  put_number(bytes_, order);
+  put_number(bytes_, rows);
+  put_text(bytes_, origin);
 }
 
 void CommitJournal::bad_record(const Key& source, const BadRecord& record) {

@@ -3,14 +3,16 @@
 // What a commit took in, as bytes: with it and the state before it, the commit can be run again and gives the same.
 //
 //   record    number, wall time, kind · how far every source was after it · entries of the workers
-//   entry     rows of a source as they were decoded | a bad record of a source | an answer of a function that may
-//             answer otherwise when asked again
+//   entry     rows of a source as they were decoded | a piece of a source that can give it again from what it keeps |
+//             a bad record of a source | an answer of a function that may answer otherwise when asked again
 //
-// C1  Sources are never read again: entries hold rows, not where they came from.
+// C1  Nothing outside is read again: what an entry refers to is in this record or in what the source kept before.
+//     A piece that does not decode to as many rows as it did is refused.
 // C2  Entries of a worker are in the order in which they came; those of several workers have no order among them.
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -32,6 +34,7 @@ struct SourceMark {
 class CommitJournal {
  public:
   void rows(const Key& source, const Batch& batch);
+  void piece(const Key& source, std::uint64_t order, std::uint64_t rows, std::string_view origin);
   void bad_record(const Key& source, const BadRecord& record);
   void answer(const Key& node, std::string_view question, std::string_view answer);
   [[nodiscard]] std::size_t bytes() const { return bytes_.size(); }
@@ -62,6 +65,12 @@ struct CommitReplay {
     Key source;
     std::string_view batch;
   };
+  struct Piece {
+    Key source;
+    std::uint64_t order = 0;
+    std::uint64_t rows = 0;
+    std::string_view origin;
+  };
   struct Bad {
     Key source;
     BadRecord record;
@@ -71,6 +80,9 @@ struct CommitReplay {
 
   CommitRecord record;  // without entries
   std::vector<Rows> rows;
+  std::vector<Piece> pieces;
+  // By source: what it keeps as of this commit, and what it took away with it.
+  const std::map<Key, BlobMap>* kept = nullptr;
   std::vector<Bad> bad;
   std::unordered_map<Key, Answers> answers;
   std::string bytes;  // what views point into

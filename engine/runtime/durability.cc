@@ -7,6 +7,7 @@
 
 #include "engine/base/ensure.h"
 #include "engine/base/bytes.h"
+#include "engine/base/crash_point.h"
 
 namespace thalweg {
 
@@ -121,6 +122,7 @@ Result<std::unique_ptr<Durability>> Durability::open(const DurabilityOptions& op
   std::unique_ptr<Durability> out(new Durability(options, env));
   out->store_ = TRY(durable::Store::open(options.disk ? options.disk : env->disk, options.directory));
   TRY(out->store_->disk().make_directories(options.directory + "/sinks"));
+  crash_point("recovery.opened");
   TRY(out->load_snapshot());
   TRY(out->scan_marks());
   return out;
@@ -156,12 +158,9 @@ Result<void> Durability::load_snapshot() {
     if (auto part = part_of_name(name)) {
       SavedPart one{.name = *part, .bytes = TRY(store_->part_bytes(name)), .open = {}};
       one.open = [this, name]() -> StateReader::Pull {
-        return [this, name, bytes = std::string(), read = false]() mutable -> Result<std::string_view> {
-          if (read) return std::string_view();
-          read = true;
-          bytes = TRY(store_->read_part(name));
-          return std::string_view(bytes);
-        };
+        auto opened = store_->open_part(name);
+        if (!opened) return [error = opened.error()]() -> Result<std::string_view> { return fail(Error(error)); };
+        return [reader = std::shared_ptr<durable::PartReader>(std::move(*opened))] { return reader->next(); };
       };
       saved->parts.push_back(std::move(one));
       continue;
@@ -173,7 +172,7 @@ Result<void> Durability::load_snapshot() {
     if (rest == ".position")
       marks_[*key] = {*key, TRY(store_->read_part(name)), {}};
     else if (rest.starts_with("/"))
-      blobs_[*key][rest.substr(1)] = blob_of(TRY(store_->read_part(name)));
+      saved_blobs_[name] = blobs_[*key][rest.substr(1)] = blob_of(TRY(store_->read_part(name)));
   }
   saved_ = std::move(saved);
   return {};
@@ -181,6 +180,7 @@ Result<void> Durability::load_snapshot() {
 
 // Sources start where the newest commit of the log left them.
 Result<void> Durability::scan_marks() {
+  replayed_blobs_ = blobs_;
   const auto& records = store_->log().found();
   for (std::size_t i = next_record_; i < records.size(); ++i) {
     std::string bytes = TRY(store_->log().read(records[i]));
@@ -267,13 +267,31 @@ Result<std::vector<SavedNode>> Durability::saved_plan() const {
   return out;
 }
 
+void Durability::keep_for_replay(const CommitReplay& replay) {
+  for (const auto& [source, name] : std::exchange(replayed_away_, {})) replayed_blobs_[source].erase(name);
+  for (const SourceMark& mark : replay.record.marks)
+    for (const auto& [name, blob] : mark.puts) {
+      if (!blob) {
+        replayed_away_.emplace_back(mark.source, name);
+        continue;
+      }
+      if (!replayed_away_.empty()) std::erase(replayed_away_, std::pair(mark.source, name));
+      replayed_blobs_[mark.source][name] = blob;
+    }
+}
+
 Result<std::unique_ptr<CommitReplay>> Durability::next_replay() {
   const auto& records = store_->log().found();
-  if (next_record_ >= records.size()) return std::unique_ptr<CommitReplay>();
+  if (next_record_ >= records.size()) {
+    replayed_blobs_.clear();
+    return std::unique_ptr<CommitReplay>();
+  }
   std::string bytes = TRY(store_->log().read(records[next_record_++]));
   auto replay = TRY(decode_commit(std::move(bytes)));
   last_ = replay->record.time;
   changed_since_ = true;
+  keep_for_replay(*replay);
+  replay->kept = &replayed_blobs_;
   return replay;
 }
 
@@ -327,21 +345,28 @@ void Durability::drain() { store_->log().drain(); }
 
 // ---------------------------------------------------------------- snapshots
 
-std::vector<Part> Durability::source_parts() const {
+std::vector<Part> Durability::source_parts(std::map<std::string, Blob>& blobs) const {
   std::vector<Part> out;
   for (const auto& [key, mark] : marks_)
     out.push_back({fmt::format("source/{}.position", hex_of(key)), {blob_of(mark.position)}});
-  for (const auto& [key, blobs] : blobs_)
-    for (const auto& [name, blob] : blobs) out.push_back({fmt::format("source/{}/{}", hex_of(key), name), {blob}});
+  for (const auto& [key, of_source] : blobs_)
+    for (const auto& [name, blob] : of_source) {
+      std::string part = fmt::format("source/{}/{}", hex_of(key), name);
+      out.push_back({part, {blob}});
+      blobs.emplace(std::move(part), blob);
+    }
   return out;
 }
 
 void Durability::snapshot(SavedRun state, std::vector<Part> parts,
                           std::function<Result<std::vector<SavedOutput>>()> outputs) {
-  Job job{
-      .epoch = last_, .log_hash = store_->log().last_hash(), .parts = std::move(parts), .outputs = std::move(outputs)};
+  Job job{.epoch = last_,
+          .log_hash = store_->log().last_hash(),
+          .parts = std::move(parts),
+          .blobs = {},
+          .outputs = std::move(outputs)};
   job.parts.push_back({"meta", {blob_of(encode_meta(state))}});
-  for (Part& part : source_parts()) job.parts.push_back(std::move(part));
+  for (Part& part : source_parts(job.blobs)) job.parts.push_back(std::move(part));
   store_->log().roll();
   std::uint64_t log_bytes = store_->log().bytes();
   std::lock_guard lock(mutex_);
@@ -414,6 +439,11 @@ void Durability::write_snapshots() {
     }
     Job job = std::move(*job_);
     job_.reset();
+    for (Part& part : job.parts) {
+      auto blob = job.blobs.find(part.name);
+      auto saved = saved_blobs_.find(part.name);
+      part.unchanged = blob != job.blobs.end() && saved != saved_blobs_.end() && saved->second == blob->second;
+    }
     lock.unlock();
     // D1 of the store: all that the snapshot takes for granted is durable before it is.
     store_->log().drain();
@@ -428,6 +458,7 @@ void Durability::write_snapshots() {
     snapshot_error_.reset();
     if (written) {
       saved_to_ = job.epoch;
+      saved_blobs_ = std::move(job.blobs);
       ++snapshots_written_;
       snapshots_ = store_->snapshots();
     } else {

@@ -112,6 +112,7 @@ class Durability {
     Commit epoch = 0;
     std::uint64_t log_hash = 0;
     std::vector<durable::Part> parts;
+    std::map<std::string, Blob> blobs;  // of sources, by part
     std::function<Result<std::vector<SavedOutput>>()> outputs;
   };
   explicit Durability(DurabilityOptions options, std::shared_ptr<Env> env)
@@ -119,7 +120,8 @@ class Durability {
   Result<void> load_snapshot();
   Result<void> scan_marks();
   void apply(const std::vector<SourceMark>& marks);
-  [[nodiscard]] std::vector<durable::Part> source_parts() const;
+  void keep_for_replay(const CommitReplay& replay);
+  [[nodiscard]] std::vector<durable::Part> source_parts(std::map<std::string, Blob>& blobs) const;
   void write_snapshots();
   [[nodiscard]] std::chrono::nanoseconds wake_every() const;
   [[nodiscard]] bool log_is_long() const;  // requires: mutex_ is held
@@ -130,6 +132,9 @@ class Durability {
   std::shared_ptr<const SavedRun> saved_;
   std::map<Key, SourceMark> marks_;  // positions only
   std::map<Key, BlobMap> blobs_;
+  // While commits are run again: as of the one before, with what the running one adds; and what that takes away.
+  std::map<Key, BlobMap> replayed_blobs_;
+  std::vector<std::pair<Key, std::string>> replayed_away_;
   std::size_t next_record_ = 0;
   Commit durable_ = 0;
   Commit last_ = 0;  // newest commit
@@ -142,11 +147,12 @@ class Durability {
   bool writing_ = false;
   bool stop_ = false;
   bool wanted_ = false;
-  bool changed_since_ = false;      // commits since the last snapshot
-  Commit saved_to_ = 0;             // the last snapshot's commit
-  std::uint64_t log_bytes_at_ = 0;  // when it was taken
-  std::int64_t snapshot_ns_ = 0;    // when it was taken (monotonic)
-  std::int64_t retry_ns_ = 0;       // not before (monotonic)
+  std::map<std::string, Blob> saved_blobs_;  // of sources, by part, in the newest snapshot
+  bool changed_since_ = false;               // commits since the last snapshot
+  Commit saved_to_ = 0;                      // the last snapshot's commit
+  std::uint64_t log_bytes_at_ = 0;           // when it was taken
+  std::int64_t snapshot_ns_ = 0;             // when it was taken (monotonic)
+  std::int64_t retry_ns_ = 0;                // not before (monotonic)
   std::optional<Error> snapshot_error_;
   std::vector<durable::SnapshotInfo> snapshots_;
   std::uint64_t snapshots_written_ = 0;

@@ -1,5 +1,7 @@
 #include "engine/runtime/egress.h"
 
+#include "engine/base/crash_point.h"
+
 namespace thalweg {
 
 Egress::Egress(std::unique_ptr<Sink> sink, Schema schema, std::string name, Env& env,
@@ -141,7 +143,10 @@ Result<void> Egress::handle(const Entry& entry) {
   }
   if (begun_ != entry.commit) return {};  // nothing was written in it
   begun_.reset();
-  return sink_->end(entry.commit);
+  crash_point("output.before_end");
+  TRY(sink_->end(entry.commit));
+  crash_point("output.after_end");
+  return {};
 }
 
 void Egress::loop() {

@@ -43,12 +43,14 @@ void RunImpl::start_threads() {
 void RunImpl::stop() {
   stopped_ = true;
   if (retired_) return retire();
+  give_up_waiting();
   shared_.ingest->stop();  // first: a source that ends because it was stopped must not look like the end of the input
   for (const auto& source : sources_) source->stop();
 }
 
 void RunImpl::abort(Error why) {
   if (retired_) return retire();
+  give_up_waiting();
   shared_.fail_run(std::move(why));
   for (const auto& source : sources_) source->stop();
 }
@@ -95,6 +97,26 @@ Result<void> RunImpl::wait_until_recovered() {
   shared_.changed.wait(lock, [&] { return shared_.recovered || over_; });
   if (!shared_.recovered && shared_.failure) return fail(*shared_.failure);
   return {};
+}
+
+void RunImpl::give_up_waiting() {
+  for (const auto& disk : disks_) disk->give_up();
+}
+
+durable::DiskWait RunImpl::disk_wait() const {
+  durable::DiskWait out;
+  for (const auto& disk : disks_) {
+    durable::DiskWait one = disk->status();
+    one.waits += out.waits;
+    one.waited_ns += out.waited_ns;
+    if (out.waiting || one.reason.empty()) {
+      one.waiting = out.waiting;
+      one.since_ns = out.since_ns;
+      one.reason = out.reason;
+    }
+    out = std::move(one);
+  }
+  return out;
 }
 
 DurabilityStatus RunImpl::durability() const {
@@ -283,7 +305,9 @@ Result<SavedRun> Run::save_state(const PartSink& /*sink*/) {
 
 Result<std::unique_ptr<Run>> Run::start(const plan::Plan& plan, const RunOptions& options, ConnectorFactory& connectors,
                                         const Env& env) {
-  auto run = std::make_unique<RunImpl>(plan, options, std::make_shared<Env>(env));
+  auto own = std::make_shared<Env>(env);
+  if (options.durability && own->disk) own->disk = std::make_shared<durable::PatientDisk>(own->disk, own->clock);
+  auto run = std::make_unique<RunImpl>(plan, options, std::move(own));
   TRY(run->build(connectors));
   run->start_threads();
   TRY(run->wait_until_recovered());

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "engine/base/env.h"
+#include "engine/durable/disk_wait.h"
 #include "engine/durable/snapshot_info.h"
 #include "engine/io/connectors.h"
 #include "engine/operators/operator.h"
@@ -187,6 +188,8 @@ class Run {
     return fail(Code::kInvalidArgument, "the pipeline keeps no state (`persistence_config`)");
   }
   [[nodiscard]] virtual DurabilityStatus durability() const { return {}; }
+  // Outputs, the log or a snapshot wait for room on a disk; they go on by themselves.
+  [[nodiscard]] virtual durable::DiskWait disk_wait() const { return {}; }
   // The state between two commits: of a run that is paused, or over and not failed. `sink` gets the pieces of every
   // part; without one they stay in memory and the parts can be opened at once.
   virtual Result<SavedRun> save_state(

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "engine/io/kept_piece.h"
 #include "engine/plan/fingerprint.h"
 #include "engine/plan/rewrite/liveness.h"
 #include "engine/runtime/run_impl.h"
@@ -36,6 +37,14 @@ RunImpl::RunImpl(const plan::Plan& plan, const RunOptions& options, std::shared_
   shared_.state_prints = plan::fingerprints(plan, plan::Secrets::kLeftOut);
   plan::mark_liveness(shared_.plan);
   shared_.options = options;
+  wait_for_room();
+}
+
+void RunImpl::wait_for_room() {
+  if (auto disk = std::dynamic_pointer_cast<durable::PatientDisk>(shared_.env.disk)) disks_.push_back(disk);
+  if (!shared_.options.durability || !shared_.options.durability->disk) return;
+  disks_.push_back(std::make_shared<durable::PatientDisk>(shared_.options.durability->disk, shared_.env.clock));
+  shared_.options.durability->disk = disks_.back();
 }
 
 Result<void> RunImpl::build(ConnectorFactory& connectors, const RunImpl* old) {
@@ -181,6 +190,12 @@ Result<void> RunImpl::open_state(std::uint32_t workers) {
     shared_.output_ids[node.id.value] = fmt::format("{:016x}{:016x}.{}", key.hi, key.lo, outputs[key]++);
   }
   shared_.confirm = [this](std::uint32_t source, const std::string& position) { sources_[source]->confirm(position); };
+  shared_.read_again = [this](std::uint32_t source, std::string_view origin, const BlobMap& kept) {
+    const auto* reader = dynamic_cast<const ReadsAgain*>(&sources_[source]->source());
+    if (reader) return reader->read_again(origin, kept);
+    return Result<std::unique_ptr<Piece>>(
+        fail(Code::kBadData, "the log of commits names input that its source cannot read again"));
+  };
   shared_.save_all = [this](const PartSink& sink) { return save_workers(shared_, workers_, sink); };
   return {};
 }

@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "engine/durable/patient_disk.h"
 #include "engine/runtime/run.h"
 #include "engine/runtime/saved_state.h"
 #include "engine/runtime/shared.h"
@@ -78,6 +79,7 @@ class RunImpl : public Run {
   Result<void> wait_until_recovered();
   Result<durable::SnapshotInfo> checkpoint() override;
   [[nodiscard]] DurabilityStatus durability() const override;
+  [[nodiscard]] durable::DiskWait disk_wait() const override;
   void commit_now() override;
   void continue_history(const Run& old) override;
   bool wait(std::int64_t timeout_ns) override;
@@ -101,6 +103,9 @@ class RunImpl : public Run {
   // What others call may outlive this run.
   [[nodiscard]] std::function<void()> waker() const;
   [[nodiscard]] std::function<void(Error)> failure_of(SourceSpan span) const;
+
+  void wait_for_room();
+  void give_up_waiting();
 
   // Another run has taken over: this one ends without touching what it has given away.
   void retire();
@@ -131,8 +136,9 @@ class RunImpl : public Run {
   const std::shared_ptr<RunShared> owner_;
   RunShared& shared_;
   std::atomic<bool> retired_{false};
-  std::vector<NodeId> handed_over_;  // outputs that another run closes; filled before the end
-  std::size_t num_scripts_ = 0;      // commits that StaticRows take
+  std::vector<NodeId> handed_over_;                           // outputs that another run closes; filled before the end
+  std::size_t num_scripts_ = 0;                               // commits that StaticRows take
+  std::vector<std::shared_ptr<durable::PatientDisk>> disks_;  // where state is kept, a full disk is waited for
   Ticker ticker_{shared_};
   std::vector<std::unique_ptr<SourceThread>> sources_;
   std::vector<std::unique_ptr<Worker>> workers_;

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/runtime/durability.h"
@@ -78,6 +79,8 @@ struct RunShared {
   std::vector<CommitJournal> journals;     // by worker; the coordinating one takes them after the commit
   std::function<Result<SavedRun>(const PartSink&)> save_all;  // between commits
   std::function<void()> start_sources;
+  std::function<Result<std::unique_ptr<Piece>>(std::uint32_t source, std::string_view origin, const BlobMap& kept)>
+      read_again;  // any worker, before the sources start
   std::function<void(std::uint32_t source, const std::string& position)> confirm;  // it is durable
   bool endless = false;  // a clock is a source that never ends
 

@@ -42,6 +42,7 @@ class SourceThread : public SourceContext {
   void put(std::string name, Blob value) override;
   [[nodiscard]] const BlobMap& saved() const override { return resume_.blobs; }
   void confirm(const std::string& position) { source_->on_durable(position); }  // any thread
+  [[nodiscard]] const Source& source() const { return *source_; }
   void idle() override;
   void bad_record(BadRecord record) override;
   void warn(std::string message) override;

@@ -1,9 +1,10 @@
 #include "engine/runtime/worker.h"
 
-#include "engine/runtime/takeover.h"
-
 #include <algorithm>
 #include <utility>
+
+#include "engine/io/kept_piece.h"
+#include "engine/runtime/takeover.h"
 
 namespace thalweg {
 
@@ -485,25 +486,43 @@ Batch with_unread_fields(const plan::Node& node, Batch batch) {
 }
 
 void Worker::decode(Ingest::Item item) {
-  NodeId node = shared_.source_nodes[item.source];
-  std::uint64_t sub_order = 0;
-  auto take = [&](Batch batch) {
-    // Source data never ends a run: where ERROR values do, such rows stay out. What was wrong is reported as a record.
-    if (shared_.plan.terminate_on_error) batch = without_errors(std::move(batch));
-    // Pieces are numbered; chunks within a piece come after one another.
-    batch.order = (item.order << 20) + sub_order++;
-    journal_rows(item.source, batch);
-    batch = with_unread_fields(shared_.plan.node(node), std::move(batch));
-    shared_.source_rows[item.source].fetch_add(batch.num_rows, std::memory_order_relaxed);
-    emit_from(node, std::move(batch));
-  };
-  if (!item.piece) return take(std::move(item.batch));
+  if (!item.piece) {
+    std::uint64_t sub_order = 0;
+    return take_in(std::move(item.batch), item.source, item.order, sub_order, true);
+  }
   shared_.source_bytes[item.source].fetch_add(item.piece->bytes(), std::memory_order_relaxed);
-  DecodedRows sink(take, [&](const BadRecord& record) {
-    journal_bad(item.source, record);
-    report_bad(item.source, record);
-  });
-  item.piece->decode(sink);
+  auto* kept = journals() ? dynamic_cast<KeptPiece*>(item.piece.get()) : nullptr;
+  const std::string origin = kept ? kept->origin() : std::string();
+  std::uint64_t rows = decode(*item.piece, item.source, item.order, origin.empty());
+  if (!origin.empty()) journal_piece(item.source, item.order, rows, origin);
+}
+
+std::uint64_t Worker::decode(Piece& piece, std::uint32_t source, std::uint64_t order, bool journaled) {
+  std::uint64_t sub_order = 0;
+  std::uint64_t rows = 0;
+  DecodedRows sink(
+      [&](Batch batch) {
+        rows += batch.num_rows;
+        take_in(std::move(batch), source, order, sub_order, journaled);
+      },
+      [&](const BadRecord& record) {
+        if (journaled) journal_bad(source, record);
+        report_bad(source, record);
+      });
+  piece.decode(sink);
+  return rows;
+}
+
+void Worker::take_in(Batch batch, std::uint32_t source, std::uint64_t order, std::uint64_t& sub_order, bool journaled) {
+  NodeId node = shared_.source_nodes[source];
+  // Source data never ends a run: where ERROR values do, such rows stay out. What was wrong is reported as a record.
+  if (shared_.plan.terminate_on_error) batch = without_errors(std::move(batch));
+  // Pieces are numbered; chunks within a piece come after one another.
+  batch.order = (order << 20) + sub_order++;
+  if (journaled) journal_rows(source, batch);
+  batch = with_unread_fields(shared_.plan.node(node), std::move(batch));
+  shared_.source_rows[source].fetch_add(batch.num_rows, std::memory_order_relaxed);
+  emit_from(node, std::move(batch));
 }
 
 void Worker::report_bad(std::uint32_t source, const BadRecord& record) {

@@ -59,8 +59,10 @@ class Worker {
   // ---- every worker
   bool feed_replay(CommitReplay& replay);
   void emit_replayed(const CommitReplay::Rows& rows);
+  void decode_replayed(const CommitReplay& replay, const CommitReplay::Piece& piece);
   void report_replayed(const CommitReplay::Bad& bad);
   void journal_rows(std::uint32_t source, const Batch& batch);
+  void journal_piece(std::uint32_t source, std::uint64_t order, std::uint64_t rows, std::string_view origin);
   void journal_bad(std::uint32_t source, const BadRecord& record);
   void journal_answer(NodeId node, std::string_view question, std::string_view answer);
   [[nodiscard]] std::optional<std::string> recall(NodeId node, const std::string& question);
@@ -75,6 +77,8 @@ class Worker {
   void fill();
   void push_script(const CommitSpec& spec);
   void decode(Ingest::Item item);
+  std::uint64_t decode(Piece& piece, std::uint32_t source, std::uint64_t order, bool journaled);  // rows
+  void take_in(Batch batch, std::uint32_t source, std::uint64_t order, std::uint64_t& sub_order, bool journaled);
   void report_bad(std::uint32_t source, const BadRecord& record);
   void emit_error_log(NodeId id);
   [[nodiscard]] std::vector<Value> error_row(const DataError& error) const;

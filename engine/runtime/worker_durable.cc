@@ -1,8 +1,11 @@
 // What a worker does beside running commits where the state of the run is kept: commits of an earlier run are run
 // again, new ones are made durable before anybody hears of them.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
+#include "engine/base/crash_point.h"
 #include "engine/runtime/worker.h"
 #include "engine/state/archive.h"
 
@@ -99,6 +102,7 @@ bool Worker::recover() {
     spec.wall_ns = replay.record.wall_ns;
     spec.replay = &replay;
     if (!run_whole(spec)) return false;
+    crash_point("recovery.replayed");
     if (spec.has_script) shared_.scripts.erase(spec.time);
     closed = {spec.time + 2, false};
     ++shared_.commits;
@@ -110,6 +114,7 @@ bool Worker::recover() {
     shared_.fail_run(std::move(begun).error());
     return false;
   }
+  crash_point("recovery.begun");
   release(shared_, durability.durable());
   show(shared_, closed);
   {
@@ -128,8 +133,34 @@ bool Worker::feed_replay(CommitReplay& replay) {
     emit_replayed(replay.rows[i]);
     drain_inboxes();
   }
+  for (std::size_t i = id_.value; i < replay.pieces.size(); i += num_workers()) {
+    if (abandoned()) return false;
+    decode_replayed(replay, replay.pieces[i]);
+    drain_inboxes();
+  }
   for (std::size_t i = id_.value; i < replay.bad.size(); i += num_workers()) report_replayed(replay.bad[i]);
   return true;
+}
+
+void Worker::decode_replayed(const CommitReplay& replay, const CommitReplay::Piece& piece) {
+  static const BlobMap kNone;
+  auto found = std::ranges::find(shared_.source_keys, piece.source);
+  if (found == shared_.source_keys.end())
+    return shared_.fail_run(Error{Code::kBadData, "the log of commits has rows of a source that is not there", {}, {}});
+  auto source = static_cast<std::uint32_t>(found - shared_.source_keys.begin());
+  SourceSpan span = shared_.plan.node(shared_.source_nodes[source]).span;
+  auto kept = replay.kept->find(piece.source);
+  auto again = shared_.read_again(source, piece.origin, kept == replay.kept->end() ? kNone : kept->second);
+  if (!again) return shared_.fail_run(std::move(again).error().at(span));
+  std::uint64_t rows = decode(**again, source, piece.order, false);
+  if (rows == piece.rows) return;
+  shared_.fail_run(
+      Error{Code::kBadData,
+            fmt::format("input that is run again gives {} rows where it gave {}: the state was written by a "
+                        "version that reads it in another way",
+                        rows, piece.rows),
+            span,
+            {{"go back to that version and stop the pipeline in order: a checkpoint needs no input again", {}}}});
 }
 
 void Worker::emit_replayed(const CommitReplay::Rows& rows) {
@@ -171,6 +202,13 @@ void Worker::journal_rows(std::uint32_t source, const Batch& batch) {
   note_journal(before);
 }
 
+void Worker::journal_piece(std::uint32_t source, std::uint64_t order, std::uint64_t rows, std::string_view origin) {
+  if (shared_.journal_bytes > Durability::kRecordBytesMax) return;
+  std::size_t before = shared_.journals[id_.value].bytes();
+  shared_.journals[id_.value].piece(shared_.source_keys[source], order, rows, origin);
+  note_journal(before);
+}
+
 void Worker::journal_bad(std::uint32_t source, const BadRecord& record) {
   if (!journals()) return;
   std::size_t before = shared_.journals[id_.value].bytes();
@@ -205,14 +243,17 @@ void Worker::make_durable(const CommitSpec& spec) {
                       .has_script = spec.has_script,
                       .takes_input = spec.takes_input,
                       .is_fill = spec.is_fill,
-                      .by_snapshot = spec.is_fill || shared_.journal_bytes > Durability::kRecordBytesMax,
+                      .by_snapshot = false,
                       .marks = {},
                       .entries = {}};
   Arrived arrived{spec, shared_.ingest->take_arrivals(), spec.takes_input ? shared_.ingest->opened_ns() : 0, {}};
+  std::size_t bytes = shared_.journal_bytes;
   for (Ingest::Move& move : shared_.ingest->take_moves()) {
+    for (const auto& [name, blob] : move.puts) bytes += name.size() + (blob ? blob->size() : 0);
     arrived.positions.emplace_back(move.source, move.position);
     record.marks.push_back({shared_.source_keys[move.source], std::move(move.position), std::move(move.puts)});
   }
+  record.by_snapshot = spec.is_fill || bytes > Durability::kRecordBytesMax;
   for (CommitJournal& journal : shared_.journals) record.entries.push_back(journal.take());
   Frontier frontier = frontier_after(spec);
   {
@@ -231,9 +272,11 @@ void Worker::make_durable(const CommitSpec& spec) {
   durability.commit(std::move(record),
                     [&shared = shared_, arrived = std::move(arrived), frontier, early](const Result<void>& done) {
                       if (!done) return shared.fail_run(Error(done.error()));
+                      crash_point("commit.durable");
                       release(shared, arrived.spec.time);
                       count(shared, arrived);
                       if (!early) show(shared, frontier);
+                      crash_point("commit.before_confirm");
                       for (const auto& [source, position] : arrived.positions) shared.confirm(source, position);
                     });
   if (durability.is_behind()) durability.drain();
