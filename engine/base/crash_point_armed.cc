@@ -1,4 +1,4 @@
-// The form of builds with -Dfailpoints=true.
+// The form of thalweg-failpoints, which is linked instead of the empty one.
 #include <signal.h>
 #include <unistd.h>
 

@@ -188,8 +188,6 @@ class Run {
     return fail(Code::kInvalidArgument, "the pipeline keeps no state (`persistence_config`)");
   }
   [[nodiscard]] virtual DurabilityStatus durability() const { return {}; }
-  // Outputs, the log or a snapshot wait for room on a disk; they go on by themselves.
-  [[nodiscard]] virtual durable::DiskWait disk_wait() const { return {}; }
   // The state between two commits: of a run that is paused, or over and not failed. `sink` gets the pieces of every
   // part; without one they stay in memory and the parts can be opened at once.
   virtual Result<SavedRun> save_state(
@@ -216,6 +214,8 @@ class Run {
   [[nodiscard]] virtual RunTimings timings() const { return {}; }
   // Every source has delivered and the engine has closed all that it found at the start.
   [[nodiscard]] virtual bool caught_up() const = 0;
+  // Outputs, the log or a snapshot wait for room on a disk; they go on by themselves.
+  [[nodiscard]] virtual durable::DiskWait disk_wait() const { return {}; }
 };
 
 }  // namespace thalweg
