@@ -1,13 +1,17 @@
 #include "daemon/load.h"
 
+#include <utility>
+
 namespace thalweg::daemon {
 
-lang::CompileResult Loader::load(const std::string& path, const Overrides& overrides, bool check_only) const {
+lang::CompileResult Loader::load(const std::string& path, const Overrides& overrides, bool check_only,
+                                 std::set<Key> running) const {
   lang::CompileOptions options;
   options.catalog = &catalog_;
   options.environment = env_.variable;
   options.overrides = overrides;
   options.check_only = check_only;
+  options.running = std::move(running);
   options.disk = env_.disk.get();
   return lang::compile_file(path, options);
 }

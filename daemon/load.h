@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 
 #include "daemon/args.h"
@@ -16,8 +17,9 @@ class Loader {
  public:
   explicit Loader(Env& env) : env_(env), catalog_(env) {}
   // Errors and warnings are in the result; nothing is printed.
-  [[nodiscard]] lang::CompileResult load(const std::string& path, const Overrides& overrides,
-                                         bool check_only = false) const;
+  // `running`: fingerprints of what has state that should go on.
+  [[nodiscard]] lang::CompileResult load(const std::string& path, const Overrides& overrides, bool check_only = false,
+                                         std::set<Key> running = {}) const;
   [[nodiscard]] const ConnectorCatalog& catalog() const { return catalog_; }
 
  private:

@@ -16,6 +16,8 @@
 #include "daemon/rest/table_server.h"
 #include "daemon/run_set.h"
 #include "daemon/signals.h"
+#include "engine/plan/fingerprint.h"
+#include "engine/runtime/saved_prints.h"
 
 namespace thalweg::daemon {
 namespace {
@@ -54,6 +56,7 @@ class RunCommand {
 
  private:
   struct Loaded {
+    std::string path;
     std::string name;
     lang::CompileResult compiled;
     std::optional<DurabilityOptions> durability;
@@ -79,7 +82,7 @@ class RunCommand {
           complain("two pipelines have the name `" + name + "`");
           valid = false;
         }
-      loaded_.push_back({std::move(name), std::move(compiled), std::move(durability)});
+      loaded_.push_back({path, std::move(name), std::move(compiled), std::move(durability)});
     }
     return valid ? kExitOk : kExitInvalid;
   }
@@ -114,6 +117,7 @@ class RunCommand {
         if (open.reachable) log(LogLevel::kWarning, open.warning, {{"pipeline", loaded.name}});
       factories_.push_back(make_connector_factory(services_of(*pipeline)));
       auto run = Run::start(plan, options, *factories_.back(), env_);
+      if (!run) run = start_as_before(loaded, options, *pipeline, plan, std::move(run));
       if (!run) return start_failed(run.error(), *pipeline);
       pipeline->plan = std::make_shared<const plan::Plan>(std::move(plan));
       pipeline->run = std::move(*run);
@@ -122,6 +126,25 @@ class RunCommand {
     runs_.all_started();
     if (signals_.stopped()) stop_all();
     return kExitOk;
+  }
+
+  // State that is not that of the plan may be that of the same pipeline planned as the run before it was. `refused` is
+  // what came of the plan; it becomes the other one if that can run.
+  Result<std::unique_ptr<Run>> start_as_before(const Loaded& loaded, const RunOptions& options,
+                                               const ServedPipeline& pipeline, plan::Plan& plan,
+                                               Result<std::unique_ptr<Run>> refused) {
+    if (!options.durability || refused.error().code != Code::kBadData) return refused;
+    auto before = saved_fingerprints(*options.durability, env_);
+    if (!before || before->empty()) return refused;
+    lang::CompileResult compiled = loader_.load(loaded.path, args_.overrides, false, std::move(*before));
+    compiled.plan.name = plan.name;
+    compiled.plan.terminate_on_error = plan.terminate_on_error;
+    if (!compiled.ok() || plan::fingerprint(compiled.plan) == plan::fingerprint(plan)) return refused;
+    factories_.push_back(make_connector_factory(services_of(pipeline)));
+    auto run = Run::start(compiled.plan, options, *factories_.back(), env_);
+    if (!run) return refused;
+    plan = std::move(compiled.plan);
+    return run;
   }
 
   [[nodiscard]] ConnectorServices services_of(const ServedPipeline& pipeline) const {

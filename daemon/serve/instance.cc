@@ -9,6 +9,7 @@
 #include "daemon/log.h"
 #include "daemon/open_listeners.h"
 #include "daemon/persistence.h"
+#include "engine/runtime/saved_prints.h"
 
 namespace thalweg::daemon {
 namespace {
@@ -55,6 +56,13 @@ bool InstanceMaker::path_allowed(const std::string& pipeline_path, const std::st
 }
 
 std::optional<Prepared> InstanceMaker::prepare(Definition definition, Outcome& outcome, const plan::Plan* running) {
+  std::set<Key> kept;
+  if (running)
+    for (const Key& print : plan::fingerprints(*running)) kept.insert(print);
+  return prepare(std::move(definition), outcome, std::move(kept));
+}
+
+std::optional<Prepared> InstanceMaker::prepare(Definition definition, Outcome& outcome, std::set<Key> kept) {
   lang::CompileOptions options;
   options.catalog = catalog_.get();
   options.disk = env_.disk.get();
@@ -68,8 +76,7 @@ std::optional<Prepared> InstanceMaker::prepare(Definition definition, Outcome& o
     return env_.variable(name);
   };
   options.path_allowed = [&](const std::string& path) { return path_allowed(definition.path, path); };
-  if (running)
-    for (const Key& print : plan::fingerprints(*running)) options.running.insert(print);
+  options.running = std::move(kept);
   lang::CompileResult compiled = lang::compile_text(definition.path, definition.text, options);
   Prepared out;
   out.name = compiled.settings.name && !compiled.settings.name->empty() ? *compiled.settings.name : definition.key;
@@ -183,9 +190,31 @@ std::unique_ptr<Instance> InstanceMaker::make(Prepared prepared, const Instance*
 
 Result<std::unique_ptr<Instance>> InstanceMaker::start(Prepared prepared, const Instance* beside) {
   std::unique_ptr<Instance> instance = make(std::move(prepared), beside);
-  instance->served->run =
-      TRY(Run::start(*instance->prepared.plan, run_options(instance->prepared), *instance->sinks, env_));
+  auto start_run = [&] {
+    return Run::start(*instance->prepared.plan, run_options(instance->prepared), *instance->sinks, env_);
+  };
+  auto run = start_run();
+  if (!run) {
+    auto before = planned_as_before(instance->prepared, run.error());
+    if (!before) return fail(std::move(run).error());
+    instance = make(std::move(*before), beside);
+    auto again = start_run();
+    if (!again) return fail(std::move(run).error());
+    run = std::move(again);
+  }
+  instance->served->run = std::move(*run);
   return instance;
+}
+
+// State that is not that of the plan may be that of the same pipeline planned as the run before it was.
+std::optional<Prepared> InstanceMaker::planned_as_before(const Prepared& prepared, const Error& refusal) {
+  if (!prepared.durability || refusal.code != Code::kBadData) return std::nullopt;
+  auto kept = saved_fingerprints(*prepared.durability, env_);
+  if (!kept || kept->empty()) return std::nullopt;
+  Outcome ignored;
+  auto again = prepare(prepared.definition, ignored, std::move(*kept));
+  if (!again || again->fingerprint == prepared.fingerprint) return std::nullopt;
+  return again;
 }
 
 Result<std::unique_ptr<Instance>> InstanceMaker::start_in_place_of(const Instance& old, Prepared prepared,

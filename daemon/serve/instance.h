@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <set>
 #include <string>
 
 #include "connectors/services.h"
@@ -66,6 +67,9 @@ class InstanceMaker {
  private:
   [[nodiscard]] RunOptions run_options(const Prepared& prepared) const;
   [[nodiscard]] std::unique_ptr<Instance> make(Prepared prepared, const Instance* beside);
+  // `kept`: fingerprints of what should go on with its state.
+  [[nodiscard]] std::optional<Prepared> prepare(Definition definition, Outcome& outcome, std::set<Key> kept);
+  [[nodiscard]] std::optional<Prepared> planned_as_before(const Prepared& prepared, const Error& refusal);
   [[nodiscard]] bool path_allowed(const std::string& pipeline_path, const std::string& path) const;
   const ServeConfig& config_;
   Env env_;

@@ -5,7 +5,6 @@
 #include <map>
 #include <optional>
 
-#include "engine/plan/fingerprint.h"
 #include "engine/plan/rewrite/conditions.h"
 #include "engine/plan/rewrite/rewrite.h"
 
@@ -57,10 +56,7 @@ std::optional<std::array<ExprPtr, 2>> ordered_pair(const Expr& condition) {
 class BandFinder {
  public:
   BandFinder(const Plan& plan, const std::set<Key>& kept)
-      : plan_(plan),
-        kept_(kept),
-        readers_(readers_of(plan)),
-        prints_(kept.empty() ? std::vector<Key>() : fingerprints(plan)) {}
+      : plan_(plan), readers_(readers_of(plan)), kept_(nodes_kept(plan, kept)) {}
 
   [[nodiscard]] std::map<std::uint32_t, Band> find() {
     for (const Node& node : plan_.nodes)
@@ -82,7 +78,7 @@ class BandFinder {
     }
     const auto* join = std::get_if<Join>(&node->params);
     if (!join || join->how != JoinHow::kInner || join->key != JoinKey::kPair) return;
-    if (!kept_.empty() && kept_.contains(prints_[node->id.value])) return;
+    if (kept_[node->id.value]) return;
     if (std::optional<Band> band = band_of(parts, *node, *join)) bands_[node->id.value] = std::move(*band);
   }
 
@@ -131,9 +127,8 @@ class BandFinder {
   }
 
   const Plan& plan_;
-  const std::set<Key>& kept_;
   const std::vector<std::vector<NodeId>> readers_;
-  const std::vector<Key> prints_;
+  const std::vector<bool> kept_;
   std::map<std::uint32_t, Band> bands_;
 };
 

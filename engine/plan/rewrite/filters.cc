@@ -3,7 +3,6 @@
 #include <map>
 #include <optional>
 
-#include "engine/plan/fingerprint.h"
 #include "engine/plan/rewrite/conditions.h"
 #include "engine/plan/rewrite/rewrite.h"
 
@@ -21,10 +20,7 @@ struct Before {
 class FilterMover {
  public:
   FilterMover(const Plan& plan, const std::set<Key>& kept)
-      : plan_(plan),
-        kept_(kept),
-        readers_(readers_of(plan)),
-        prints_(kept.empty() ? std::vector<Key>() : fingerprints(plan)) {}
+      : plan_(plan), readers_(readers_of(plan)), kept_(nodes_kept(plan, kept)) {}
 
   void run() {
     for (std::size_t i = plan_.nodes.size(); i-- > 0;) {
@@ -127,7 +123,7 @@ class FilterMover {
   }
 
   bool push_below_join(const ExprPtr& condition, const Node& node, const Join& join, const Node& filter) {
-    if (!kept_.empty() && kept_.contains(prints_[node.id.value])) return false;
+    if (kept_[node.id.value]) return false;
     if (join.key != JoinKey::kPair) return false;  // several partners of a row are an ERROR: they must stay several
     // A side whose missing rows are padded must keep all: without a partner the other side's row would look different.
     bool sides[2] = {join.how == JoinHow::kInner || join.how == JoinHow::kLeft,
@@ -150,9 +146,8 @@ class FilterMover {
   }
 
   const Plan& plan_;
-  const std::set<Key>& kept_;
   const std::vector<std::vector<NodeId>> readers_;
-  const std::vector<Key> prints_;
+  const std::vector<bool> kept_;
   std::map<std::pair<std::uint32_t, std::size_t>, Before> before_;
 };
 

@@ -15,6 +15,16 @@ std::vector<std::vector<NodeId>> readers_of(const Plan& plan) {
   return readers;
 }
 
+std::vector<bool> nodes_kept(const Plan& plan, const std::set<Key>& kept) {
+  std::vector<bool> out(plan.nodes.size(), false);
+  if (kept.empty()) return out;
+  for (Secrets secrets : {Secrets::kCount, Secrets::kLeftOut}) {
+    const std::vector<Key> prints = fingerprints(plan, secrets);
+    for (std::size_t i = 0; i < prints.size(); ++i) out[i] = out[i] || kept.contains(prints[i]);
+  }
+  return out;
+}
+
 void renumber(Node& node, const std::vector<NodeId>& now) {
   for (NodeId& input : node.inputs) input = now[input.value];
   if (auto* log = std::get_if<ErrorLog>(&node.params))

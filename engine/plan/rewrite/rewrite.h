@@ -17,7 +17,8 @@
 //     others. Where a bound is ERROR or None, all pairs are made, so that it is told of where it always was.
 //
 // R1 and R3 change what a join holds, so they must not be applied to a join whose state is kept: `kept` are the
-// fingerprints of a running plan. A join that runs as it is written stays so, though a filter comes above it.
+// fingerprints of a running plan, or of one whose state was saved (without secrets). A join that runs as it is written
+// stays so, though a filter comes above it.
 #pragma once
 
 #include <set>
@@ -40,6 +41,8 @@ std::vector<NodeId> join_by_bands(Plan& plan, const std::set<Key>& kept);
 [[nodiscard]] std::vector<bool> keys_repeat(const Plan& plan);
 // R0: a Keyed node puts the results of this join together.
 [[nodiscard]] bool settles_behind(const Plan& plan, NodeId join);
+// By node: `kept` has its fingerprint, with secrets or without.
+[[nodiscard]] std::vector<bool> nodes_kept(const Plan& plan, const std::set<Key>& kept);
 // Nodes that read each node, with repetition where one reads it twice.
 [[nodiscard]] std::vector<std::vector<NodeId>> readers_of(const Plan& plan);
 // Inputs, and the lists of operators of error logs, by new numbers.
