@@ -91,7 +91,7 @@ Result<void> PackWriter::place(std::string_view chunk, PackedPart& part) {
 
 Result<void> PackWriter::write(std::string_view chunk) {
   constexpr std::size_t kWriteBytes = 1U << 20;
-  if (!file_) file_ = TRY(disk_.open_write(folder_ + name_, Disk::WriteMode::kTruncate));
+  if (!file_) file_ = TRY(disk_.open_write(folder_ + name_ + ".tmp", Disk::WriteMode::kTruncate));
   joined_ += chunk;
   bytes_ += chunk.size();
   return joined_.size() < kWriteBytes ? Result<void>() : flush();
@@ -109,7 +109,7 @@ Result<void> PackWriter::finish() {
   if (!makes_mistake("store.names_parts_before_sync")) TRY(file_->sync());
   file_.reset();
   packs_[index_of(kNew)].bytes = bytes_;
-  return disk_.sync_directory(folder_);
+  return disk_.rename(folder_ + name_ + ".tmp", folder_ + name_);
 }
 
 void PackWriter::move_into(Manifest& manifest) {
