@@ -249,15 +249,10 @@ class Compilation {
       if (const Instance* instance = value->as_instance(); instance != nullptr && instance->made != nullptr)
         components_.emplace_back(entry, value);
     if (components_.empty()) find_slides();
-    const bool any_answers = std::any_of(components_.begin(), components_.end(), [](const auto& component) {
-      return answers_questions(*component.second->as_instance());
-    });
-    const ServePlace place{result_.settings.host, result_.settings.port};
-    for (const auto& [entry, value] : components_) {
-      const Instance& instance = *value->as_instance();
-      if (any_answers && !answers_questions(instance)) continue;
-      if (!result_.diagnostics.has_errors()) (void)serve_component(evaluator_, instance, place);
-    }
+    if (result_.diagnostics.has_errors()) return;
+    std::vector<ObjectPtr> components;
+    for (const auto& [entry, value] : components_) components.push_back(value);
+    lang::serve_components(evaluator_, components, {result_.settings.host, result_.settings.port});
   }
 
   void export_one(const Named& name, const Table& table) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <condition_variable>
 #include <list>
 #include <mutex>
 #include <random>
@@ -117,17 +118,62 @@ class RemoteFunction final : public plan::UserFunction {
     return line;
   }
 
+  // A question that is under way: who has the same one waits for its answer.
+  struct Flight {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool landed = false;
+    Answer answer;
+  };
+  using Flights = std::vector<std::pair<std::size_t, std::shared_ptr<Flight>>>;
+
   std::vector<Answer> ask(const std::vector<std::string>& questions) const {
     std::vector<Answer> answers(questions.size());
     std::vector<std::size_t> open;
+    Flights own, others;
+    std::size_t known = 0;
     for (std::size_t i = 0; i < questions.size(); ++i) {
-      auto hit = options_.cache_entries > 0 ? cache_.find(questions[i]) : std::nullopt;
-      if (hit)
-        answers[i].line = std::move(*hit);
-      else
+      if (options_.cache_entries == 0) {
         open.push_back(i);
+        continue;
+      }
+      const std::lock_guard lock(flights_mutex_);
+      if (auto hit = cache_.find(questions[i])) {
+        answers[i].line = std::move(*hit);
+        ++known;
+        continue;
+      }
+      const auto [flight, first] = flights_.try_emplace(questions[i]);
+      if (first) flight->second = std::make_shared<Flight>();
+      (first ? own : others).emplace_back(i, flight->second);
+      if (first) open.push_back(i);
     }
-    if (open.size() < questions.size()) transport_->answered_from_cache(questions.size() - open.size());
+    if (known + others.size() > 0) transport_->answered_from_cache(known + others.size());
+    ask_open(questions, open, answers);
+    for (const auto& [at, flight] : own) land(questions[at], *flight, answers[at]);
+    for (const auto& [at, flight] : others) {
+      std::unique_lock lock(flight->mutex);
+      flight->changed.wait(lock, [&] { return flight->landed; });
+      answers[at] = flight->answer;
+    }
+    return answers;
+  }
+
+  void land(const std::string& question, Flight& flight, const Answer& answer) const {
+    {
+      const std::lock_guard lock(flights_mutex_);
+      flights_.erase(question);
+    }
+    {
+      const std::lock_guard lock(flight.mutex);
+      flight.answer = answer;
+      flight.landed = true;
+    }
+    flight.changed.notify_all();
+  }
+
+  void ask_open(const std::vector<std::string>& questions, const std::vector<std::size_t>& open,
+                std::vector<Answer>& answers) const {
     std::vector<std::function<void()>> tasks;
     for (std::size_t begin = 0; begin < open.size(); begin += options_.batch_rows) {
       const std::size_t end = std::min(open.size(), begin + options_.batch_rows);
@@ -138,7 +184,6 @@ class RemoteFunction final : public plan::UserFunction {
       tasks.front()();
     else if (!tasks.empty())
       threads_.run(std::move(tasks));
-    return answers;
   }
 
   void ask_batch(const std::vector<std::string>& questions, std::span<const std::size_t> which,
@@ -215,6 +260,8 @@ class RemoteFunction final : public plan::UserFunction {
   const std::unique_ptr<Transport> transport_;
   mutable CallThreads threads_;
   mutable AnswerCache cache_;
+  mutable std::mutex flights_mutex_;
+  mutable std::unordered_map<std::string, std::shared_ptr<Flight>> flights_;  // guarded by flights_mutex_
 };
 
 }  // namespace

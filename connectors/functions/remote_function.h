@@ -6,7 +6,8 @@
 //   answered  {"value": …}, or {"error": "why"}, which makes the row an ERROR
 //
 // R1  Calls of one batch of rows are under way at once, up to the capacity, which all workers share.
-// R2  With a cache, and for deterministic functions, equal questions are asked once.
+// R2  With a cache, and for deterministic functions, equal questions are asked once; with a cache also those that are
+//     on their way for another worker.
 // R3  What is asked again is a call that did not come through; an answer that says `error` is an answer.
 #pragma once
 

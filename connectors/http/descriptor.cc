@@ -45,22 +45,45 @@ Result<void> check_rest(const Setting& args) {
   TRY(web::check_server(args));
   TRY(web::methods_from(args, "POST"));
   const SettingReader read(args);
+  const Setting* mcp = read.map("mcp");
+  if (mcp != nullptr && SettingReader(*mcp).text("transport") == "stdio" && (read.has("host") || read.has("port")))
+    return fail(Code::kInvalidPipeline, "`transport: stdio` has neither `host` nor `port`", read.span("port"));
   if (read.has("keep_queries") && read.has("delete_completed_queries"))
     return fail(Code::kInvalidPipeline, "`keep_queries` is the contrary of `delete_completed_queries`: give one",
                 read.span("keep_queries"));
   return {};
 }
 
+// The requests of a tool of an MCP server.
+Result<web::RestSource::Front> offered_tool(const plan::Source& source, const Setting& mcp,
+                                            const std::shared_ptr<web::QueryServer>& server,
+                                            std::unique_ptr<web::RouteSpec> route, const ConnectorServices& services) {
+  const SettingReader read(mcp);
+  web::McpTool tool{.name = read.text("tool"),
+                    .title = read.text("title"),
+                    .description = read.text("description"),
+                    .fields = source.fields,
+                    .handle = [server](web::Exchange exchange) { server->handle(std::move(exchange)); }};
+  web::RestSource::Front out;
+  out.tool = TRY(web::offer_tool(read.text("server"), std::move(route), std::move(tool), services));
+  return out;
+}
+
 Result<std::unique_ptr<Source>> make_rest(const plan::Source& source, Env& env, const ConnectorServices& services) {
   const SettingReader read(source.args);
-  web::RouteSpec route = TRY(web::route_from(source.args, services));
-  route.methods = TRY(web::methods_from(source.args, "POST"));
-  route.reads_only = true;
-  route.documentation.fields = source.fields;
+  const Setting* mcp = read.map("mcp");
+  const bool stdio = mcp != nullptr && SettingReader(*mcp).text("transport") == "stdio";
+  if (stdio && (!services.web || services.has_listener))
+    return fail(Code::kInvalidPipeline, "`transport: stdio` is for `thalweg run` without a listener", mcp->span);
+  auto route = std::make_unique<web::RouteSpec>(stdio ? web::RouteSpec() : TRY(web::route_from(source.args, services)));
+  route->methods = TRY(web::methods_from(source.args, "POST"));
+  route->reads_only = true;
+  route->documentation.fields = source.fields;
   web::QueryServer::Options options;
   options.raw_body = is_raw(source.fields);
-  route.documentation.raw_body = options.raw_body;
-  options.identity = services.pipeline + " " + (route.place.on_daemon() ? "" : route.place.to_text()) + route.path;
+  route->documentation.raw_body = options.raw_body;
+  options.identity = services.pipeline + " " + (route->place.on_daemon() ? "" : route->place.to_text()) + route->path +
+                     (mcp != nullptr ? " " + SettingReader(*mcp).text("tool") : "");
   options.fields = source.fields;
   options.rng = env.rng;
   options.delete_completed = deletes_completed(source.args);
@@ -68,9 +91,14 @@ Result<std::unique_ptr<Source>> make_rest(const plan::Source& source, Env& env, 
   options.pending_max = static_cast<std::size_t>(read.integer("max_pending", 1024));
   if (read.has("cache_strategy")) options.cached_max = 10'000;
   const auto server = web::QueryServer::make(std::move(options), services.web);
-  route.handle = [server](web::Exchange exchange) { server->handle(std::move(exchange)); };
-  auto held = TRY(services.web->add(std::move(route)));
-  return std::make_unique<web::RestSource>(source, std::move(held), server, deletes_completed(source.args));
+  web::RestSource::Front front;
+  if (mcp != nullptr) {
+    front = TRY(offered_tool(source, *mcp, server, stdio ? nullptr : std::move(route), services));
+  } else {
+    route->handle = [server](web::Exchange exchange) { server->handle(std::move(exchange)); };
+    front.route = TRY(services.web->add(std::move(*route)));
+  }
+  return std::make_unique<web::RestSource>(source, std::move(front), server, deletes_completed(source.args));
 }
 
 ConnectorDescriptor rest_connector() {
@@ -104,6 +132,20 @@ ConnectorDescriptor rest_connector() {
   options.push_back({.name = "cache_strategy",
                      .type = OptionType::kAny,
                      .doc = "anything: equal requests get the stored answer (10,000 of at most 64 KiB are kept)"});
+  options.push_back({.name = "mcp",
+                     .type = OptionType::kMap,
+                     .doc = "the requests are those of a tool of an MCP server, not of a route; `route` is where the "
+                            "server is",
+                     .fields = {{.name = "server", .fallback = "pathway-mcp-server", .doc = "the server's name"},
+                                {.name = "transport",
+                                 .type = OptionType::kEnum,
+                                 .fallback = "streamable-http",
+                                 .doc = "how it is spoken to",
+                                 .choices = {"streamable-http", "stdio"}},
+                                {.name = "tool", .required = true, .doc = "the tool's name"},
+                                {.name = "title", .doc = "its name for people"},
+                                {.name = "description", .doc = "what it does"}},
+                     .example = "{tool: search, description: Finds documents.}"});
   options.push_back({.name = "autocommit_duration_ms",
                      .type = OptionType::kInt,
                      .fallback = "50",

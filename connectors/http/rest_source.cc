@@ -23,19 +23,25 @@ Blob saved_form(const std::vector<plan::SourceField>& fields, const std::vector<
 
 }  // namespace
 
-RestSource::RestSource(const plan::Source& source, std::unique_ptr<WebHost::Route> route,
-                       std::shared_ptr<QueryServer> server, bool delete_completed)
+void RestSource::Front::close() const {
+  if (route) route->close();
+  if (tool) tool->close();
+}
+
+RestSource::RestSource(const plan::Source& source, Front front, std::shared_ptr<QueryServer> server,
+                       bool delete_completed)
     : fields_(source.fields),
       delete_completed_(delete_completed),
-      route_(std::move(route)),
+      front_(std::move(front)),
       server_(std::move(server)) {}
 
 RestSource::~RestSource() {
-  route_->close();
+  front_.close();
   server_->close(0);
 }
 
 Result<void> RestSource::run(SourceContext& context) {
+  if (front_.tool) front_.tool->open();
   // At least a commit without rows: a pipeline that only waits for queries has caught up.
   bool more = take_back_saved(context);
   if (more) context.commit();
@@ -49,7 +55,7 @@ Result<void> RestSource::run(SourceContext& context) {
     more = deliver(changes, context);
     if (more) context.commit();
   }
-  route_->close();
+  front_.close();
   server_->close(kGraceNs);
   return {};
 }

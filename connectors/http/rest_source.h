@@ -8,6 +8,7 @@
 
 #include <memory>
 
+#include "connectors/http/mcp_server.h"
 #include "connectors/http/query_server.h"
 #include "engine/io/source.h"
 
@@ -15,8 +16,13 @@ namespace thalweg::web {
 
 class RestSource final : public Source {
  public:
-  RestSource(const plan::Source& source, std::unique_ptr<WebHost::Route> route, std::shared_ptr<QueryServer> server,
-             bool delete_completed);
+  // Where its requests come from: a route, or a tool of an MCP server.
+  struct Front {
+    std::unique_ptr<WebHost::Route> route;
+    std::unique_ptr<McpOffer> tool;
+    void close() const;
+  };
+  RestSource(const plan::Source& source, Front front, std::shared_ptr<QueryServer> server, bool delete_completed);
   ~RestSource() override;
   Result<void> run(SourceContext& context) override;
 
@@ -25,7 +31,7 @@ class RestSource final : public Source {
   [[nodiscard]] bool deliver(const std::vector<QueryServer::Change>& changes, SourceContext& context) const;
   const std::vector<plan::SourceField> fields_;
   const bool delete_completed_;
-  const std::unique_ptr<WebHost::Route> route_;
+  const Front front_;
   const std::shared_ptr<QueryServer> server_;
 };
 

@@ -36,7 +36,7 @@ bool is_within(const std::string& path, const std::string& folder) {
 }  // namespace
 
 Instance::~Instance() {
-  if (served) served->run->stop();
+  if (served && served->run) served->run->stop();  // it may not have begun
 }
 
 InstanceMaker::InstanceMaker(const ServeConfig& config, Env env, ConnectorServices services)

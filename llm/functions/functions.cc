@@ -3,6 +3,7 @@
 #include "connectors/functions/functions.h"
 #include "connectors/setting_reader.h"
 #include "llm/functions/documents.h"
+#include "llm/functions/operators.h"
 #include "llm/functions/rag.h"
 #include "llm/functions/text_functions.h"
 #include "llm/functions/value_function.h"
@@ -21,6 +22,8 @@ std::expected<plan::UserFunctionPtr, plan::FunctionError> make_function(
   if (is("llm.chat.")) return make_chat(spec, std::move(text), std::move(egress));
   if (is("llm.embedder.")) return make_embedder(spec, std::move(text), std::move(egress));
   if (is("llm.local.")) return make_local_model(spec, std::move(text));
+  if (is("llm.reranker.")) return make_reranker(spec, std::move(text), std::move(egress));
+  if (is("llm.op.")) return make_operator(spec, std::move(text));
   if (is("llm.rag.")) return make_rag_function(spec, std::move(text));
   if (is("llm.missing.")) {
     const std::string why = SettingReader(spec.options).text("why");

@@ -2,13 +2,15 @@
 //
 // What question answering is made of.
 //
-//   llm.rag.messages(docs, query)          the messages for a model; options: prompt_template, context_metadata_keys …
-//   llm.rag.options(model)                 options of a call of a chat
-//   llm.rag.answer(answer, docs, with)     {"response": …, "context_docs": …}
-//   llm.rag.adaptive(docs, query, model)   [answer, number of documents]: asks with more and more documents (chat)
+//   llm.rag.respond(docs, query, model, with_docs, with_receipt)   {"response": …, "context_docs"?, "receipt"?}
+//       asks once with all documents, or (`adaptive`) with few and then with more (chat)
 //   llm.rag.summary(texts)                 the messages that ask for a summary
-//   llm.rag.rerank(docs, query)            the best documents in the judgement of a model (chat)
+//   llm.rag.options(model)                 options of a call of a chat
+//   llm.rag.rerank(docs, query)            the best documents in the judgement of a model (chat, embedder or reranker)
 //   llm.rag.slides(docs)                   documents without pictures
+//
+// D1  With `on_unavailable: degrade` a model that does not answer costs its part alone: documents stay in the order of
+//     the index, an answer is null; `degraded` of the answer names what was missing.
 #pragma once
 
 #include "llm/functions/functions.h"

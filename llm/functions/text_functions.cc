@@ -131,6 +131,11 @@ std::expected<plan::UserFunctionPtr, plan::FunctionError> make_sentences(const p
   });
 }
 
+// What a tag for recognition of characters is given: a picture, or a PDF.
+Result<ParsedParts> parse_scans(std::string_view bytes) {
+  return is_picture(bytes) ? parse_picture(bytes) : parse_document(bytes);
+}
+
 }  // namespace
 
 std::expected<plan::UserFunctionPtr, plan::FunctionError> make_splitter(const plan::FunctionSpec& spec,
@@ -145,16 +150,22 @@ std::expected<plan::UserFunctionPtr, plan::FunctionError> make_splitter(const pl
 
 std::expected<plan::UserFunctionPtr, plan::FunctionError> make_parser(const plan::FunctionSpec& spec,
                                                                       std::string text) {
-  const bool only_text = spec.kind == "llm.parser.utf8";
-  return value_function(std::move(text), [only_text](Args args) -> Result<Value> {
+  using Parse = Result<ParsedParts> (*)(std::string_view);
+  const Parse parse = spec.kind == "llm.parser.utf8"       ? Parse(parse_utf8)
+                      : spec.kind == "llm.parser.markdown" ? Parse(parse_markdown)
+                      : spec.kind == "llm.parser.mail"     ? Parse(parse_mail)
+                      : spec.kind == "llm.parser.ocr"      ? Parse(parse_scans)
+                                                           : Parse(parse_document);
+  const bool takes_text = spec.kind == "llm.parser.markdown" || spec.kind == "llm.parser.mail";
+  return value_function(std::move(text), [parse, takes_text](Args args) -> Result<Value> {
     if (args.empty() || (args[0].tag() != Value::Tag::kStr && args[0].tag() != Value::Tag::kBytes))
       return fail(Code::kBadData, "there is no document to parse");
     std::vector<Value> out;
-    if (args[0].tag() == Value::Tag::kStr) {
+    if (args[0].tag() == Value::Tag::kStr && !takes_text) {
       out.push_back(chunk(args[0].as_text(), no_metadata()));
       return Value::tuple(std::move(out));
     }
-    for (ParsedPart& part : TRY(only_text ? parse_utf8(args[0].as_text()) : parse_document(args[0].as_text())))
+    for (ParsedPart& part : TRY(parse(args[0].as_text())))
       out.push_back(chunk(std::move(part.text), Value::json(part.metadata_json)));
     return Value::tuple(std::move(out));
   });

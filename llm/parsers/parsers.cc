@@ -41,8 +41,10 @@ bool looks_like_html(std::string_view bytes) {
 }  // namespace
 
 Result<ParsedParts> parse_document(std::string_view bytes) {
+  if (is_mail(bytes)) return parse_mail(bytes);  // which may have a PDF in it
   if (bytes.substr(0, 1024).find("%PDF-") != std::string_view::npos) return parse_pdf(bytes);
   if (bytes.starts_with("PK\x03\x04")) return parse_office(bytes);
+  if (is_picture(bytes)) return parse_picture(bytes);
   if (looks_like_html(bytes)) return parse_html(bytes);
   return parse_utf8(bytes);
 }

@@ -1,5 +1,7 @@
 #include "llm/providers/protocol.h"
 
+#include <algorithm>
+
 #include "connectors/net/http_message.h"
 
 namespace thalweg::llm {
@@ -20,6 +22,7 @@ constexpr Prefix kPrefixes[] = {
     {"ollama", Service::kOllama, ""},
     {"ollama_chat", Service::kOllama, ""},
     {"huggingface", Service::kTei, ""},
+    {"bedrock", Service::kBedrock, ""},
     {"mistral", Service::kOpenAi, "https://api.mistral.ai/v1"},
     {"groq", Service::kOpenAi, "https://api.groq.com/openai/v1"},
     {"openrouter", Service::kOpenAi, "https://openrouter.ai/api/v1"},
@@ -121,6 +124,85 @@ Request gemini_chat(const Model& model, const Json& messages, Json body) {
   return {model.base_url + "/v1beta/" + gemini_model(name) + ":generateContent", headers_of(model), std::move(out)};
 }
 
+// Texts of a template that are a name in braces become what they stand for; others have it put into them.
+Json filled(const Json& templ, const Json& values) {
+  if (templ.is_string()) {
+    const auto& text = templ.get_ref<const std::string&>();
+    for (const auto& [name, value] : values.items())
+      if (text == "{" + name + "}") return value;
+    std::string out;
+    for (std::size_t at = 0; at < text.size();) {  // in one pass: what is put in is not looked at again
+      bool found = false;
+      for (const auto& [name, value] : values.items()) {
+        const std::string mark = "{" + name + "}";
+        if (text.compare(at, mark.size(), mark) != 0) continue;
+        out += value.is_string() ? value.get<std::string>() : value.dump();
+        at += mark.size();
+        found = true;
+        break;
+      }
+      if (!found) out += text[at++];
+    }
+    return out;
+  }
+  if (!templ.is_structured()) return templ;
+  Json out = templ;
+  for (auto& item : out) item = filled(item, values);
+  return out;
+}
+
+const Json* pointed(const Json& reply, const std::string& pointer) {
+  const Json::json_pointer path(pointer);
+  return reply.contains(path) ? &reply[path] : nullptr;
+}
+
+Request custom_chat(const Model& model, const Json& messages, const Json& options) {
+  const Json& last = messages.empty() ? Json() : messages.back();
+  const Json values = {{"prompt", text_of(last.is_object() ? last.value("content", Json()) : Json())},
+                       {"messages", messages},
+                       {"model", options.value("model", model.name)}};
+  return {model.base_url, headers_of(model), filled(model.template_body, values)};
+}
+
+// The Converse API.
+Request bedrock_chat(const Model& model, const Json& messages, Json body) {
+  const std::string name = body["model"].get<std::string>();
+  body.erase("model");
+  Json config = Json::object();
+  for (const auto& [option, field] :
+       {std::pair{"temperature", "temperature"}, std::pair{"max_tokens", "maxTokens"},
+        std::pair{"maxTokens", "maxTokens"}, std::pair{"top_p", "topP"}, std::pair{"topP", "topP"},
+        std::pair{"stop", "stopSequences"}, std::pair{"stopSequences", "stopSequences"}}) {
+    if (!body.contains(option)) continue;
+    config[field] = body[option];
+    body.erase(option);
+  }
+  if (!config.contains("maxTokens")) config["maxTokens"] = 1024;
+  const Split split = split_system(messages);
+  Json out = std::move(body);
+  if (!split.system.empty()) out["system"] = Json::array({Json{{"text", split.system}}});
+  out["messages"] = Json::array();
+  for (const Json& message : split.others) {
+    Json one;
+    one["role"] = message.value("role", "user");
+    one["content"] = Json::array({Json{{"text", text_of(message.value("content", Json()))}}});
+    out["messages"].push_back(std::move(one));
+  }
+  out["inferenceConfig"] = std::move(config);
+  return {model.base_url + "/model/" + net::percent_encode(name) + "/converse", {}, std::move(out)};
+}
+
+Request bedrock_embed(const Model& model, const std::vector<std::string>& texts) {
+  Json body = model.extra;
+  if (model.name.starts_with("cohere.")) {
+    body["texts"] = texts;
+    if (!body.contains("input_type")) body["input_type"] = "search_document";
+  } else {
+    body["inputText"] = texts.front();
+  }
+  return {model.base_url + "/model/" + net::percent_encode(model.name) + "/invoke", {}, std::move(body)};
+}
+
 std::unexpected<Error> no_answer(const Json& reply) {
   constexpr std::size_t kShown = 200;
   std::string text = reply.dump(-1, ' ', true);
@@ -152,7 +234,9 @@ std::string default_url(Service service) {
     case Service::kCohere: return "https://api.cohere.com";
     case Service::kGemini: return "https://generativelanguage.googleapis.com";
     case Service::kOllama: return "http://localhost:11434";
-    case Service::kTei: return "";
+    case Service::kTei:
+    case Service::kBedrock:
+    case Service::kCustom: return "";
   }
   return "";
 }
@@ -166,6 +250,8 @@ std::string_view key_variable(Service service) {
     case Service::kGemini: return "GOOGLE_API_KEY";
     case Service::kOllama: return "";
     case Service::kTei: return "HF_TOKEN";
+    case Service::kBedrock:
+    case Service::kCustom: return "";
   }
   return "";
 }
@@ -221,6 +307,8 @@ Request chat_request(const Model& model, const Json& given, const Json& options)
       body.erase("model");
       body["messages"] = messages;
       return {azure_url(model, "chat/completions"), headers_of(model), std::move(body)};
+    case Service::kBedrock: return bedrock_chat(model, messages, std::move(body));
+    case Service::kCustom: return custom_chat(model, messages, body);
     case Service::kTei:
     case Service::kOpenAi: break;
   }
@@ -235,10 +323,56 @@ Result<std::string> chat_answer(const Model& model, const Json& reply) {
     case Service::kCohere: found = at(reply, {"message", "content"}); break;
     case Service::kGemini: found = at(reply, {"candidates", "0", "content", "parts"}); break;
     case Service::kOllama: found = at(reply, {"message", "content"}); break;
+    case Service::kBedrock: found = at(reply, {"output", "message", "content"}); break;
+    case Service::kCustom: found = pointed(reply, model.answer_pointer); break;
     default: found = at(reply, {"choices", "0", "message", "content"}); break;
   }
   if (found == nullptr || !(found->is_string() || found->is_array())) return no_answer(reply);
   return text_of(*found);
+}
+
+Usage usage_of(const Model& model, const Json& reply) {
+  const auto number = [&](std::initializer_list<std::string_view> path) -> std::int64_t {
+    const Json* found = at(reply, path);
+    return found != nullptr && found->is_number_integer() ? std::max<std::int64_t>(found->get<std::int64_t>(), 0) : 0;
+  };
+  switch (model.service) {
+    case Service::kAnthropic: return {number({"usage", "input_tokens"}), number({"usage", "output_tokens"})};
+    case Service::kCohere:
+      return {number({"usage", "tokens", "input_tokens"}), number({"usage", "tokens", "output_tokens"})};
+    case Service::kGemini:
+      return {number({"usageMetadata", "promptTokenCount"}), number({"usageMetadata", "candidatesTokenCount"})};
+    case Service::kOllama: return {number({"prompt_eval_count"}), number({"eval_count"})};
+    case Service::kBedrock: return {number({"usage", "inputTokens"}), number({"usage", "outputTokens"})};
+    default: return {number({"usage", "prompt_tokens"}), number({"usage", "completion_tokens"})};
+  }
+}
+
+Request rerank_request(const Model& model, const std::string& query, const Json& texts) {
+  // Servers of text-embeddings-inference take `texts`, others `documents` and the model's name; each ignores the rest.
+  Json body = model.extra;
+  body["query"] = query;
+  body["texts"] = texts;
+  body["documents"] = texts;
+  if (!model.name.empty()) body["model"] = model.name;
+  return {model.base_url.ends_with("/rerank") ? model.base_url : model.base_url + "/rerank", headers_of(model),
+          std::move(body)};
+}
+
+Result<std::vector<double>> rerank_answer(const Json& reply, std::size_t count) {
+  const Json* list = reply.is_array() ? &reply : at(reply, {"results"});
+  std::vector<double> out(count);
+  std::vector<bool> known(count);
+  if (list == nullptr || !list->is_array() || list->size() != count) return no_answer(reply);
+  for (const Json& item : *list) {
+    if (!item.is_object()) return no_answer(reply);
+    const auto index = item.value("index", count);
+    const Json score = item.contains("score") ? item["score"] : item.value("relevance_score", Json());
+    if (index >= count || known[index] || !score.is_number()) return no_answer(reply);
+    out[index] = score.get<double>();
+    known[index] = true;
+  }
+  return out;
 }
 
 Request embed_request(const Model& model, const std::vector<std::string>& texts) {
@@ -270,6 +404,11 @@ Request embed_request(const Model& model, const std::vector<std::string>& texts)
     case Service::kAzure:
       body["input"] = texts;
       return {azure_url(model, "embeddings"), headers_of(model), std::move(body)};
+    case Service::kBedrock: return bedrock_embed(model, texts);
+    case Service::kCustom: {
+      const Json values = {{"text", texts.front()}, {"texts", texts}, {"model", model.name}};
+      return {model.base_url, headers_of(model), filled(model.template_body, values)};
+    }
     case Service::kAnthropic:
     case Service::kOpenAi: break;
   }
@@ -299,6 +438,23 @@ Result<std::vector<Json>> embed_answer(const Model& model, const Json& reply, st
     case Service::kCohere: fine = take(at(reply, {"embeddings", "float"}), ""); break;
     case Service::kOllama: fine = take(at(reply, {"embeddings"}), ""); break;
     case Service::kTei: fine = take(&reply, ""); break;
+    case Service::kBedrock:
+      if (const Json* one = at(reply, {"embedding"}); one != nullptr && count == 1) {
+        out[0] = *one;
+        fine = one->is_array() && !one->empty();
+      } else {
+        const Json* many = at(reply, {"embeddings"});  // of Cohere's models there
+        fine = take(many != nullptr && many->is_object() ? at(*many, {"float"}) : many, "");
+      }
+      break;
+    case Service::kCustom: {
+      const Json* found = pointed(reply, model.answer_pointer);
+      const bool one =
+          count == 1 && found != nullptr && found->is_array() && !found->empty() && (*found)[0].is_number();
+      if (one) out[0] = *found;
+      fine = one || take(found, "");
+      break;
+    }
     default: fine = take(at(reply, {"data"}), "embedding"); break;
   }
   if (!fine) return no_answer(reply);

@@ -17,7 +17,7 @@ namespace thalweg::llm {
 
 using Json = nlohmann::ordered_json;
 
-enum class Service : std::uint8_t { kOpenAi, kAzure, kAnthropic, kCohere, kGemini, kOllama, kTei };
+enum class Service : std::uint8_t { kOpenAi, kAzure, kAnthropic, kCohere, kGemini, kOllama, kTei, kBedrock, kCustom };
 
 struct Model {
   Service service = Service::kOpenAi;
@@ -26,6 +26,12 @@ struct Model {
   std::string api_key;
   std::string deployment, api_version;  // Azure
   Json extra = Json::object();          // further members of a request: temperature …
+  // Bedrock: whose signature a request bears.
+  std::string region, access_key, secret_key, session_token;
+  // A service of one's own: the request's body, in which the texts `{prompt}`, `{messages}`, `{model}`, `{text}` and
+  // `{texts}` stand for what is asked, and a JSON pointer to the answer in the reply.
+  Json template_body;
+  std::string answer_pointer;
 };
 
 struct Request {
@@ -39,9 +45,19 @@ struct Request {
 [[nodiscard]] Request chat_request(const Model& model, const Json& messages, const Json& options);
 [[nodiscard]] Result<std::string> chat_answer(const Model& model, const Json& reply);
 
+// What a reply says that it took.
+struct Usage {
+  std::int64_t prompt_tokens = 0, completion_tokens = 0;
+};
+[[nodiscard]] Usage usage_of(const Model& model, const Json& reply);
+
 [[nodiscard]] Request embed_request(const Model& model, const std::vector<std::string>& texts);
 // One vector per text.
 [[nodiscard]] Result<std::vector<Json>> embed_answer(const Model& model, const Json& reply, std::size_t count);
+
+// Scores of texts as answers to a question, by a server with `/rerank`.
+[[nodiscard]] Request rerank_request(const Model& model, const std::string& query, const Json& texts);
+[[nodiscard]] Result<std::vector<double>> rerank_answer(const Json& reply, std::size_t count);
 
 // `anthropic/claude…`, `ollama/…`: LiteLLM's names. Fills service, name and base_url; false for a service that is not
 // known.

@@ -1,16 +1,21 @@
 #include "llm/providers/remote_models.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
+#include <optional>
 
 #include <fmt/format.h>
 
 #include "connectors/functions/remote_function.h"
 #include "connectors/net/http_pool.h"
 #include "connectors/setting_reader.h"
+#include "llm/functions/asking.h"
 #include "llm/functions/value_function.h"
 #include "llm/functions/wrong.h"
 #include "llm/providers/protocol.h"
+#include "llm/providers/rate.h"
+#include "llm/providers/sigv4.h"
 #include "llm/providers/usage.h"
 #include "llm/text/bpe.h"
 
@@ -21,13 +26,47 @@ namespace {
 using functions::Refusal;
 
 // Arguments that are ours; all others are members of the request.
-constexpr std::string_view kOwn[] = {
-    "model",          "model_id",       "model_name",   "api_key",       "base_url",       "api_base",
-    "capacity",       "timeout",        "retries",      "max_retries",   "retry_strategy", "executor",
-    "async_mode",     "cache_strategy", "cache",        "verbose",       "batch_size",     "max_batch_size",
-    "endpoint",       "deployment",     "api_version",  "headers",       "normalize",      "call_kwargs",
-    "device",         "name",           "organization", "deterministic", "azure_endpoint", "truncation_keep_strategy",
-    "default_headers"};
+constexpr std::string_view kOwn[] = {"model",
+                                     "model_id",
+                                     "model_name",
+                                     "api_key",
+                                     "base_url",
+                                     "api_base",
+                                     "capacity",
+                                     "timeout",
+                                     "retries",
+                                     "max_retries",
+                                     "retry_strategy",
+                                     "executor",
+                                     "async_mode",
+                                     "cache_strategy",
+                                     "cache",
+                                     "verbose",
+                                     "batch_size",
+                                     "max_batch_size",
+                                     "endpoint",
+                                     "deployment",
+                                     "api_version",
+                                     "headers",
+                                     "normalize",
+                                     "call_kwargs",
+                                     "device",
+                                     "name",
+                                     "organization",
+                                     "deterministic",
+                                     "azure_endpoint",
+                                     "truncation_keep_strategy",
+                                     "models_dir",
+                                     "default_headers",
+                                     "template",
+                                     "answer",
+                                     "price_per_million_tokens",
+                                     "requests_per_minute",
+                                     "tokens_per_minute",
+                                     "region_name",
+                                     "aws_access_key_id",
+                                     "aws_secret_access_key",
+                                     "aws_session_token"};
 
 Json json_of(const Setting& setting) {
   if (const bool* v = setting.as_bool()) return *v;
@@ -53,7 +92,36 @@ Service service_of(std::string_view kind) {
   if (name == "gemini") return Service::kGemini;
   if (name == "ollama") return Service::kOllama;
   if (name == "huggingface") return Service::kTei;
+  if (name == "bedrock") return Service::kBedrock;
+  if (name == "custom") return Service::kCustom;
   return Service::kOpenAi;
+}
+
+// Whose signature requests to Bedrock bear.
+std::expected<bool, plan::FunctionError> read_keys(const SettingReader& read, Model& out) {
+  out.region = read.text("region_name");
+  out.access_key = read.text("aws_access_key_id");
+  out.secret_key = read.text("aws_secret_access_key");
+  out.session_token = read.text("aws_session_token");
+  if (out.region.empty()) return wrong("`region_name:` is missing, or the variable AWS_REGION");
+  if (out.access_key.empty() || out.secret_key.empty())
+    return wrong(
+        "`aws_access_key_id:` and `aws_secret_access_key:` are missing, or the variables AWS_ACCESS_KEY_ID "
+        "and AWS_SECRET_ACCESS_KEY");
+  if (out.base_url.empty()) out.base_url = "https://bedrock-runtime." + out.region + ".amazonaws.com";
+  return true;
+}
+
+std::expected<bool, plan::FunctionError> read_template(const Setting& options, Model& out) {
+  const Setting* given = options.find("template");
+  if (given == nullptr || given->as_map() == nullptr)
+    return wrong("`template:` is the body of a request, with `{prompt}`, `{messages}` or `{text}` where they go",
+                 "template");
+  out.template_body = json_of(*given);
+  out.answer_pointer = SettingReader(options).text("answer");
+  if (!out.answer_pointer.starts_with('/'))
+    return wrong("`answer:` is a JSON pointer to the answer in the reply: it begins with a slash", "answer");
+  return true;
 }
 
 std::expected<Model, plan::FunctionError> model_of(const plan::FunctionSpec& spec) {
@@ -71,6 +139,8 @@ std::expected<Model, plan::FunctionError> model_of(const plan::FunctionSpec& spe
   if (litellm && !apply_prefix(out))
     return wrong("no service is known for the model `" + out.name + "`", "model",
                  "with `base_url:` it is asked as one that speaks OpenAI's language");
+  if (out.service == Service::kBedrock) TRY_OPTION(read_keys(read, out));
+  if (out.service == Service::kCustom) TRY_OPTION(read_template(spec.options, out));
   if (out.base_url.empty()) out.base_url = default_url(out.service);
   while (out.base_url.ends_with('/')) out.base_url.pop_back();
   if (out.service == Service::kGemini && out.base_url.ends_with("/v1beta"))
@@ -78,7 +148,9 @@ std::expected<Model, plan::FunctionError> model_of(const plan::FunctionSpec& spe
   if (out.base_url.empty()) return wrong("`base_url:` is missing: where the model is served");
   auto url = net::parse_url(out.base_url);
   if (!url) return wrong(url.error().message, "base_url");
-  if (out.name.empty() && out.service != Service::kTei) return wrong("`model:` is missing");
+  const bool may_be_nameless =
+      out.service == Service::kTei || out.service == Service::kCustom || spec.kind.starts_with("llm.reranker.");
+  if (out.name.empty() && !may_be_nameless) return wrong("`model:` is missing");
   if (const Setting::Map* map = spec.options.as_map())
     for (const auto& [name, value] : *map)
       if (std::ranges::find(kOwn, name) == std::end(kOwn)) out.extra[name] = json_of(value);
@@ -93,11 +165,24 @@ std::string shortened(std::string text) {
 
 class Wire {
  public:
-  Wire(const Model& model, std::vector<std::pair<std::string, std::string>> headers, net::HttpPoolOptions options)
+  struct Options {
+    std::vector<std::pair<std::string, std::string>> headers;
+    net::HttpPoolOptions pool;
+    std::optional<AwsKeys> signer;
+    std::int64_t requests_per_minute = 0, tokens_per_minute = 0;
+  };
+  Wire(const Model& model, Options options)
       : service_(model.service),
         usage_(usage_counter(model.service, model.name)),
-        headers_(std::move(headers)),
-        pool_(std::move(options)) {}
+        headers_(std::move(options.headers)),
+        signer_(std::move(options.signer)),
+        pool_(std::move(options.pool)) {
+    if (options.requests_per_minute > 0 || options.tokens_per_minute > 0)
+      limit_ = std::make_unique<RateLimit>(options.requests_per_minute, options.tokens_per_minute);
+  }
+  void took(const Usage& usage) const {
+    if (limit_) limit_->took(usage.prompt_tokens + usage.completion_tokens);
+  }
 
   [[nodiscard]] std::expected<Json, Refusal> post(const Request& request, std::int64_t timeout_ms) {
     auto reply = send(request, timeout_ms);
@@ -119,6 +204,10 @@ class Wire {
     for (const auto& [name, value] : request.headers) http.headers.set(name, value);
     for (const auto& [name, value] : headers_) http.headers.set(name, value);
     http.body = request.body.dump(-1, ' ', false, Json::error_handler_t::replace);
+    if (signer_)
+      for (const auto& [name, value] : sign_post(*signer_, "bedrock", request.url, http.body, now_seconds()))
+        http.headers.set(name, value);
+    if (limit_) limit_->wait();
     auto response = pool_.request(*url, std::move(http), timeout_ms);
     if (!response) return std::unexpected(Refusal{response.error().message, true, 0});
     if (response->status / 100 != 2) return std::unexpected(refusal(*response));
@@ -147,8 +236,19 @@ class Wire {
   }
   const Service service_;
   UsageCounter& usage_;
+  static std::int64_t now_seconds() {
+    return std::chrono::duration_cast<std::chrono::seconds>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
+  }
   const std::vector<std::pair<std::string, std::string>> headers_;
+  const std::optional<AwsKeys> signer_;
+  std::unique_ptr<RateLimit> limit_;
   net::HttpPool pool_;
+};
+
+// In units of money for a million tokens.
+struct Prices {
+  double prompt = 0, completion = 0;
 };
 
 std::string answer_line(const Json& value) {
@@ -157,10 +257,8 @@ std::string answer_line(const Json& value) {
 
 class ChatTransport final : public functions::Transport {
  public:
-  ChatTransport(Model model, std::vector<std::pair<std::string, std::string>> headers, net::HttpPoolOptions options)
-      : model_(std::move(model)), wire_(model_, std::move(headers), std::move(options)) {}
-
-  void answered_from_cache(std::size_t questions) override { wire_.usage().hit(questions); }
+  ChatTransport(Model model, Wire::Options options, std::optional<Prices> prices)
+      : model_(std::move(model)), wire_(model_, std::move(options)), prices_(prices) {}
 
   std::expected<std::vector<std::string>, Refusal> exchange(const std::vector<std::string>& lines,
                                                             std::int64_t timeout_ms) override {
@@ -169,11 +267,59 @@ class ChatTransport final : public functions::Transport {
       const Json args = Json::parse(line, nullptr, false);
       if (!args.is_array() || args.empty() || args[0].is_null())
         return std::unexpected(Refusal{"a chat is asked with messages", false, 0});
-      auto reply = wire_.post(chat_request(model_, args[0], args.size() > 1 ? args[1] : Json()), timeout_ms);
+      Json options = args.size() > 1 && args[1].is_object() ? args[1] : Json::object();
+      const bool with_receipt = options.erase(std::string(kReceiptOption)) > 0;
+      auto reply = ask(args[0], options, timeout_ms);
       if (!reply) return std::unexpected(std::move(reply.error()));
-      auto answer = chat_answer(model_, *reply);
-      if (!answer) return std::unexpected(Refusal{answer.error().message, false, 0});
-      out.push_back(answer_line(*answer));
+      out.push_back(answer_line(with_receipt ? receipt_line(*reply) : reply->text));
+    }
+    return out;
+  }
+  void answered_from_cache(std::size_t questions) override { wire_.usage().hit(questions); }
+
+ private:
+  [[nodiscard]] std::expected<Reply, Refusal> ask(const Json& messages, const Json& options, std::int64_t timeout_ms) {
+    Reply out;
+    const Json model = options.value("model", Json());
+    out.model = model.is_string() ? model.get<std::string>() : model_.name;
+    auto reply = wire_.post(chat_request(model_, messages, options), timeout_ms);
+    if (!reply) return std::unexpected(std::move(reply.error()));
+    auto answer = chat_answer(model_, *reply);
+    if (!answer) return std::unexpected(Refusal{answer.error().message, false, 0});
+    const Usage usage = usage_of(model_, *reply);
+    wire_.took(usage);
+    out.text = std::move(*answer);
+    out.prompt_tokens = usage.prompt_tokens;
+    out.completion_tokens = usage.completion_tokens;
+    if (prices_)
+      out.cost = (static_cast<double>(usage.prompt_tokens) * prices_->prompt +
+                  static_cast<double>(usage.completion_tokens) * prices_->completion) /
+                 1e6;
+    return out;
+  }
+
+  const Model model_;
+  Wire wire_;
+  const std::optional<Prices> prices_;
+};
+
+// Question, texts → scores.
+class RerankTransport final : public functions::Transport {
+ public:
+  RerankTransport(Model model, Wire::Options options) : model_(std::move(model)), wire_(model_, std::move(options)) {}
+
+  std::expected<std::vector<std::string>, Refusal> exchange(const std::vector<std::string>& lines,
+                                                            std::int64_t timeout_ms) override {
+    std::vector<std::string> out;
+    for (const std::string& line : lines) {
+      const Json args = Json::parse(line, nullptr, false);
+      if (!args.is_array() || args.size() != 2 || !args[0].is_string() || !args[1].is_array())
+        return std::unexpected(Refusal{"a reranker is asked with a question and texts", false, 0});
+      auto reply = wire_.post(rerank_request(model_, args[0].get<std::string>(), args[1]), timeout_ms);
+      if (!reply) return std::unexpected(std::move(reply.error()));
+      auto scores = rerank_answer(*reply, args[1].size());
+      if (!scores) return std::unexpected(Refusal{scores.error().message, false, 0});
+      out.push_back(answer_line(*scores));
     }
     return out;
   }
@@ -187,14 +333,8 @@ enum class Keep : std::uint8_t { kAll, kStart, kEnd };
 
 class EmbedTransport final : public functions::Transport {
  public:
-  EmbedTransport(Model model, std::vector<std::pair<std::string, std::string>> headers, net::HttpPoolOptions options,
-                 Keep keep, bool normalize)
-      : model_(std::move(model)),
-        wire_(model_, std::move(headers), std::move(options)),
-        keep_(keep),
-        normalize_(normalize) {}
-
-  void answered_from_cache(std::size_t questions) override { wire_.usage().hit(questions); }
+  EmbedTransport(Model model, Wire::Options options, Keep keep, bool normalize)
+      : model_(std::move(model)), wire_(model_, std::move(options)), keep_(keep), normalize_(normalize) {}
 
   std::expected<std::vector<std::string>, Refusal> exchange(const std::vector<std::string>& lines,
                                                             std::int64_t timeout_ms) override {
@@ -207,6 +347,7 @@ class EmbedTransport final : public functions::Transport {
     }
     auto reply = wire_.post(embed_request(model_, texts), timeout_ms);
     if (!reply) return std::unexpected(std::move(reply.error()));
+    wire_.took(usage_of(model_, *reply));
     auto vectors = embed_answer(model_, *reply, texts.size());
     if (!vectors) return std::unexpected(Refusal{vectors.error().message, false, 0});
     std::vector<std::string> out;
@@ -216,6 +357,8 @@ class EmbedTransport final : public functions::Transport {
     }
     return out;
   }
+
+  void answered_from_cache(std::size_t questions) override { wire_.usage().hit(questions); }
 
  private:
   // No text is longer than what OpenAI's models take, and none is empty.
@@ -249,7 +392,7 @@ std::expected<std::vector<std::pair<std::string, std::string>>, plan::FunctionEr
     const plan::FunctionSpec& spec) {
   std::vector<std::pair<std::string, std::string>> out;
   const SettingReader read(spec.options);
-  for (const char* option : {"headers", "default_headers"}) {
+  for (const char* option : {"headers", "models_dir", "default_headers"}) {
     const Setting* map = read.map(option);
     if (map == nullptr) continue;
     for (const auto& [name, value] : *map->as_map()) {
@@ -264,10 +407,31 @@ std::expected<std::vector<std::pair<std::string, std::string>>, plan::FunctionEr
   return out;
 }
 
-net::HttpPoolOptions pool_options(std::size_t connections, std::shared_ptr<const net::AddressPolicy> egress) {
-  net::HttpPoolOptions out;
-  out.idle_max = connections;
-  out.policy = std::move(egress);
+std::expected<Wire::Options, plan::FunctionError> wire_options(const plan::FunctionSpec& spec, const Model& model,
+                                                               std::size_t connections,
+                                                               std::shared_ptr<const net::AddressPolicy> egress) {
+  Wire::Options out;
+  out.headers = TRY_OPTION(headers_of(spec));
+  out.pool.idle_max = connections;
+  out.pool.policy = std::move(egress);
+  if (model.service == Service::kBedrock)
+    out.signer = AwsKeys{model.region, model.access_key, model.secret_key, model.session_token};
+  const SettingReader read(spec.options);
+  out.requests_per_minute = read.integer("requests_per_minute", 0);
+  out.tokens_per_minute = read.integer("tokens_per_minute", 0);
+  for (const char* option : {"requests_per_minute", "tokens_per_minute"})
+    if (read.has(option) && read.integer(option, 0) < 1)
+      return wrong("`" + std::string(option) + "` is at least 1", option);
+  return out;
+}
+
+std::expected<std::optional<Prices>, plan::FunctionError> prices_of(const Setting& options) {
+  const Setting* given = options.find("price_per_million_tokens");
+  if (given == nullptr || given->is_null()) return std::nullopt;
+  const SettingReader read(*given);
+  const Prices out{read.number("input", -1), read.number("output", -1)};
+  if (given->as_map() == nullptr || !(out.prompt >= 0) || !(out.completion >= 0))
+    return wrong("`price_per_million_tokens` is {input: …, output: …}", "price_per_million_tokens");
   return out;
 }
 
@@ -285,28 +449,40 @@ std::expected<functions::RemoteOptions, plan::FunctionError> options_of(const pl
 std::expected<plan::UserFunctionPtr, plan::FunctionError> make_chat(const plan::FunctionSpec& spec, std::string text,
                                                                     std::shared_ptr<const net::AddressPolicy> egress) {
   Model model = TRY_OPTION(model_of(spec));
-  auto options = TRY_OPTION(options_of(spec, 1));
-  auto headers = TRY_OPTION(headers_of(spec));
-  auto transport = std::make_unique<ChatTransport>(std::move(model), std::move(headers),
-                                                   pool_options(options.capacity, std::move(egress)));
-  return functions::make_remote(spec, options, std::move(transport), std::move(text));
+  const auto options = TRY_OPTION(options_of(spec, 1));
+  auto wire = TRY_OPTION(wire_options(spec, model, options.capacity, std::move(egress)));
+  const auto prices = TRY_OPTION(prices_of(spec.options));
+  return functions::make_remote(
+      spec, options, std::make_unique<ChatTransport>(std::move(model), std::move(wire), prices), std::move(text));
 }
 
 std::expected<plan::UserFunctionPtr, plan::FunctionError> make_embedder(
     const plan::FunctionSpec& spec, std::string text, std::shared_ptr<const net::AddressPolicy> egress) {
   const SettingReader read(spec.options);
-  const std::int64_t batch = read.integer("batch_size", 32);
+  std::int64_t batch = read.integer("batch_size", 32);
   if (batch < 1 || batch > 2048) return wrong("`batch_size` is between 1 and 2048", "batch_size");
   Model model = TRY_OPTION(model_of(spec));
+  const bool one_by_one =
+      (model.service == Service::kBedrock && !model.name.starts_with("cohere.")) ||
+      (model.service == Service::kCustom && model.template_body.dump().find("{texts}") == std::string::npos);
+  if (one_by_one) batch = 1;
   model.extra.erase("batch_size");
-  auto options = TRY_OPTION(options_of(spec, static_cast<std::size_t>(batch)));
-  auto headers = TRY_OPTION(headers_of(spec));
-  const std::string keep = read.text("truncation_keep_strategy");
+  const auto options = TRY_OPTION(options_of(spec, static_cast<std::size_t>(batch)));
+  auto wire = TRY_OPTION(wire_options(spec, model, options.capacity, std::move(egress)));
+  const std::string keep = read.text("truncation_keep_strategy", spec.kind == "llm.embedder.openai" ? "start" : "");
   const Keep kept = keep == "start" ? Keep::kStart : keep == "end" ? Keep::kEnd : Keep::kAll;
-  auto transport = std::make_unique<EmbedTransport>(std::move(model), std::move(headers),
-                                                    pool_options(options.capacity, std::move(egress)), kept,
-                                                    read.flag("normalize", false));
+  auto transport =
+      std::make_unique<EmbedTransport>(std::move(model), std::move(wire), kept, read.flag("normalize", false));
   return functions::make_remote(spec, options, std::move(transport), std::move(text));
+}
+
+std::expected<plan::UserFunctionPtr, plan::FunctionError> make_reranker(
+    const plan::FunctionSpec& spec, std::string text, std::shared_ptr<const net::AddressPolicy> egress) {
+  Model model = TRY_OPTION(model_of(spec));
+  const auto options = TRY_OPTION(options_of(spec, 1));
+  auto wire = TRY_OPTION(wire_options(spec, model, options.capacity, std::move(egress)));
+  return functions::make_remote(spec, options, std::make_unique<RerankTransport>(std::move(model), std::move(wire)),
+                                std::move(text));
 }
 
 }  // namespace thalweg::llm

@@ -12,5 +12,8 @@ namespace thalweg::llm {
     const plan::FunctionSpec& spec, std::string text, std::shared_ptr<const net::AddressPolicy> egress);
 [[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_embedder(
     const plan::FunctionSpec& spec, std::string text, std::shared_ptr<const net::AddressPolicy> egress);
+// `llm.reranker.http`: question, texts → scores.
+[[nodiscard]] std::expected<plan::UserFunctionPtr, plan::FunctionError> make_reranker(
+    const plan::FunctionSpec& spec, std::string text, std::shared_ptr<const net::AddressPolicy> egress);
 
 }  // namespace thalweg::llm

@@ -54,6 +54,11 @@ Tokens tokens_of(Service service, const Json& reply) {
       return {number_at(usage, "promptTokenCount"), number_at(usage, "candidatesTokenCount")};
     }
     case Service::kOllama: return {number_at(reply, "prompt_eval_count"), number_at(reply, "eval_count")};
+    case Service::kBedrock: {
+      const Json& usage = member(reply, "usage");
+      return {number_at(usage, "inputTokens"), number_at(usage, "outputTokens")};
+    }
+    case Service::kCustom:
     case Service::kTei: return {};
   }
   return {};
@@ -68,6 +73,8 @@ std::string_view service_name(Service service) {
     case Service::kGemini: return "gemini";
     case Service::kOllama: return "ollama";
     case Service::kTei: return "huggingface";
+    case Service::kBedrock: return "bedrock";
+    case Service::kCustom: return "custom";
   }
   return "openai";
 }

@@ -1,6 +1,7 @@
 // Tags of language models that are functions: chats, embedders, splitters, parsers. Each may be called on any table,
 // `call($llm, prompt)`, and is handed to the components that are made of them.
 #include <algorithm>
+#include <tuple>
 
 #include "pipeline_lang/catalog.h"
 #include "pipeline_lang/evaluate.h"
@@ -109,11 +110,19 @@ const Row kRows[] = {
     {"llms.BedrockChat",
      {"BedrockChat"},
      Role::kChat,
-     "llm.missing.bedrock",
+     "llm.chat.bedrock",
      "",
      "",
      "",
-     "A chat model on Amazon Bedrock: not in this version."},
+     "A chat model on Amazon Bedrock, by the Converse API."},
+    {"llms.CustomChat",
+     {"CustomChat"},
+     Role::kChat,
+     "llm.chat.custom",
+     "",
+     "",
+     "",
+     "A chat model behind a REST API of one's own: `template` is the body of a request, `answer` where the answer is."},
     {"embedders.OpenAIEmbedder",
      {"OpenAIEmbedder"},
      Role::kEmbedder,
@@ -184,16 +193,24 @@ const Row kRows[] = {
     {"embedders.BedrockEmbedder",
      {"BedrockEmbedder"},
      Role::kEmbedder,
-     "llm.missing.bedrock",
+     "llm.embedder.bedrock",
+     "amazon.titan-embed-text-v2:0",
+     "",
+     "",
+     "Vectors by Amazon Bedrock: models of Titan and Cohere."},
+    {"embedders.CustomEmbedder",
+     {"CustomEmbedder"},
+     Role::kEmbedder,
+     "llm.embedder.custom",
      "",
      "",
      "",
-     "Vectors by Amazon Bedrock: not in this version."},
+     "Vectors behind a REST API of one's own: `template` is the body of a request, `answer` where the vectors are."},
     {"embedders.MarengoEmbedder",
      {},
      Role::kEmbedder,
      "llm.missing.marengo",
-     "",
+     "marengo3.0",
      "",
      "",
      "Vectors by TwelveLabs: not in this version."},
@@ -294,14 +311,30 @@ const Row kRows[] = {
      "",
      "",
      "PDF, DOCX, PPTX, XLSX, HTML and text, by what their bytes say."},
+    {"parsers.MarkdownParser",
+     {},
+     Role::kParser,
+     "llm.parser.markdown",
+     "",
+     "",
+     "",
+     "Markdown: a part per section, with the headings that it stands under."},
+    {"parsers.EmailParser",
+     {},
+     Role::kParser,
+     "llm.parser.mail",
+     "",
+     "",
+     "",
+     "E-mails: subject, people and text; each attachment as a document of its own."},
     {"parsers.ImageParser",
      {},
      Role::kParser,
-     "llm.missing.image",
+     "llm.parser.ocr",
      "",
      "",
      "",
-     "Pictures by a vision model: not in this version."},
+     "Pictures: the text in them, by `tesseract`; descriptions by a vision model are not in this version."},
     {"parsers.SlideParser",
      {},
      Role::kParser,
@@ -313,11 +346,11 @@ const Row kRows[] = {
     {"parsers.PaddleOCRParser",
      {},
      Role::kParser,
-     "llm.missing.ocr",
+     "llm.parser.ocr",
      "",
      "",
      "",
-     "Text in pictures: not in this version."},
+     "Text in pictures and scans, by `tesseract`."},
     {"parsers.AudioParser", {}, Role::kParser, "llm.missing.audio", "", "", "", "Speech: not in this version."},
     {"parsers.TwelveLabsVideoParser",
      {},
@@ -401,6 +434,18 @@ std::optional<Setting::Map> options_of(Evaluator& evaluator, const Call& call, c
                                                                                          : "OPENAI_API_KEY";
     from_environment(variable, "api_key", true);
   }
+  const auto* named = std::ranges::find(options, "model", &Setting::Map::value_type::first) == options.end()
+                          ? nullptr
+                          : std::ranges::find(options, "model", &Setting::Map::value_type::first)->second.as_text();
+  const bool bedrock_by_name = row.kind.ends_with(".litellm") && named != nullptr && named->starts_with("bedrock/");
+  if (row.kind.ends_with(".bedrock") || bedrock_by_name) {
+    for (const auto& [option, variable, secret] :
+         {std::tuple{"region_name", "AWS_REGION", false}, std::tuple{"region_name", "AWS_DEFAULT_REGION", false},
+          std::tuple{"aws_access_key_id", "AWS_ACCESS_KEY_ID", false},
+          std::tuple{"aws_secret_access_key", "AWS_SECRET_ACCESS_KEY", true},
+          std::tuple{"aws_session_token", "AWS_SESSION_TOKEN", true}})
+      if (!has(option)) from_environment(variable, option, secret);
+  }
   if (row.kind == "llm.embedder.openai" && !has("batch_size"))
     options.emplace_back("batch_size", Setting(std::int64_t{128}, call.span()));
   if (row.kind.starts_with("llm.missing.")) {
@@ -446,8 +491,12 @@ ObjectPtr build(Builder& builder, const Call& call, const Row& row) {
   auto options = options_of(static_cast<Evaluator&>(builder), call, row, spec.functions);
   if (!options) return error_object();
   spec.kind = row.kind;
-  spec.name = row.name.substr(row.name.rfind('.') + 1);
   spec.returns = returns_of(row.role);
+  if (row.role == Role::kReranker && call.has("base_url")) {  // not in the process, but of a server
+    spec.kind = "llm.reranker.http";
+    spec.returns = Type::list(Kind::kFloat);
+  }
+  spec.name = row.name.substr(row.name.rfind('.') + 1);
   spec.deterministic = row.role == Role::kSplitter || row.role == Role::kParser;
   spec.options = Setting(std::move(*options), call.span());
   FunctionObject out;
@@ -461,6 +510,104 @@ ObjectPtr build(Builder& builder, const Call& call, const Row& row) {
 
 ArgSpec with_fallback(std::string name, ArgKind kind, std::string fallback, std::string doc) {
   return {.name = std::move(name), .kind = kind, .fallback = std::move(fallback), .doc = std::move(doc)};
+}
+
+// Arguments that the peer's classes have as well, with its defaults.
+struct More {
+  std::string_view name;  // of the tag
+  std::initializer_list<std::pair<std::string_view, std::string_view>> args;
+};
+const More kMore[] = {
+    {"llms.OpenAIChat", {{"async_mode", "batch_async"}}},
+    {"llms.LiteLLMChat", {{"async_mode", "batch_async"}}},
+    {"llms.BedrockChat", {{"async_mode", "batch_async"}}},
+    {"llms.HFPipelineChat", {{"call_kwargs", "{}"}, {"device", "cpu"}, {"batch_size", "32"}}},
+    {"embedders.SentenceTransformerEmbedder", {{"call_kwargs", "{}"}, {"device", "cpu"}}},
+    {"embedders.MarengoEmbedder", {{"embedding_dimension", "512"}}},
+    {"parsers.UnstructuredParser",
+     {{"chunking_mode", "single"},
+      {"partition_kwargs", "{}"},
+      {"post_processors", ""},
+      {"chunking_kwargs", "{}"},
+      {"cache_strategy", ""}}},
+    {"parsers.DoclingParser",
+     {{"image_parsing_strategy", ""},
+      {"table_parsing_strategy", "docling"},
+      {"multimodal_llm", ""},
+      {"cache_strategy", ""},
+      {"pdf_pipeline_options", "{}"},
+      {"chunk", "true"},
+      {"async_mode", "batch_async"}}},
+    {"parsers.PypdfParser", {{"apply_text_cleanup", "true"}, {"cache_strategy", ""}}},
+    {"parsers.ImageParser",
+     {{"llm", ""},
+      {"parse_prompt", ""},
+      {"detail_parse_schema", ""},
+      {"include_schema_in_text", "false"},
+      {"downsize_horizontal_width", "1280"},
+      {"max_image_size", "15728640"},
+      {"run_mode", "parallel"},
+      {"retry_strategy", ""},
+      {"cache_strategy", ""},
+      {"async_mode", "batch_async"}}},
+    {"parsers.SlideParser",
+     {{"llm", ""},
+      {"parse_prompt", ""},
+      {"detail_parse_schema", ""},
+      {"include_schema_in_text", "false"},
+      {"intermediate_image_format", "jpg"},
+      {"image_size", "[1280, 720]"},
+      {"run_mode", "parallel"},
+      {"retry_strategy", ""},
+      {"cache_strategy", ""},
+      {"async_mode", "batch_async"}}},
+    {"parsers.PaddleOCRParser",
+     {{"pipeline", ""},
+      {"concatenate_pages", "false"},
+      {"intermediate_image_format", "jpg"},
+      {"max_image_size", "15728640"},
+      {"downsize_horizontal_width", "1920"},
+      {"cache_strategy", ""},
+      {"async_mode", "batch_async"}}},
+    {"parsers.AudioParser",
+     {{"audio_format", "mp3"},
+      {"model", "whisper-1"},
+      {"api_key", ""},
+      {"base_url", ""},
+      {"capacity", ""},
+      {"retry_strategy", ""},
+      {"cache_strategy", ""},
+      {"async_mode", "batch_async"}}},
+    {"parsers.TwelveLabsVideoParser",
+     {{"prompt", ""},
+      {"model", "pegasus1.5"},
+      {"api_key", ""},
+      {"max_tokens", "2048"},
+      {"temperature", ""},
+      {"video_format", "mp4"},
+      {"asset_poll_interval", "5.0"},
+      {"asset_timeout", "600.0"},
+      {"delete_assets", "true"},
+      {"capacity", ""},
+      {"retry_strategy", ""},
+      {"on_error", "raise"},
+      {"cache_strategy", ""},
+      {"async_mode", "batch_async"}}},
+    {"parsers.Utf8Parser", {{"cache_strategy", ""}}},
+    {"rerankers.FlashRankReranker", {{"model_cache_dir", "flashrank_cache"}, {"max_length", "512"}}},
+    {"splitters.NullSplitter", {{"cache_strategy", ""}}},
+    {"splitters.RecursiveSplitter", {{"hf_tokenizer", ""}}},
+};
+
+void add_peers_args(const Row& row, std::vector<ArgSpec>& out) {
+  for (const More& more : kMore) {
+    if (more.name != row.name) continue;
+    for (const auto& [name, fallback] : more.args) {
+      if (std::ranges::any_of(out, [&](const ArgSpec& known) { return known.name == name; })) continue;
+      out.push_back(with_fallback(std::string(name), ArgKind::kAny, std::string(fallback), "As the peer's."));
+      out.back().secret = name == "api_key";
+    }
+  }
 }
 
 std::vector<ArgSpec> args_of(const Row& row) {
@@ -484,6 +631,25 @@ std::vector<ArgSpec> args_of(const Row& row) {
         with_fallback("cache_strategy", ArgKind::kAny, "none", "Whether answers to equal questions are kept."));
     out.push_back(with_fallback("headers", ArgKind::kLiteral, "", "Further header fields."));
     out.back().secret = true;
+    out.push_back(with_fallback("requests_per_minute", ArgKind::kInt, "", "Who comes too early waits."));
+    out.push_back(with_fallback("tokens_per_minute", ArgKind::kInt, "", "Who comes too early waits."));
+  }
+  if (row.role == Role::kChat)
+    out.push_back(with_fallback("price_per_million_tokens", ArgKind::kLiteral, "",
+                                "`{input: 0.15, output: 0.6}`: for the cost in receipts and metrics."));
+  if (row.kind.ends_with(".custom")) {
+    out.push_back(
+        with_fallback("template", ArgKind::kLiteral, "",
+                      "The body of a request: `{prompt}`, `{messages}`, `{text}`, `{texts}` and `{model}` are "
+                      "put into it."));
+    out.push_back(with_fallback("answer", ArgKind::kText, "", "A JSON pointer to the answer in the reply."));
+  }
+  if (row.kind.ends_with(".bedrock")) {
+    for (const char* name : {"region_name", "aws_access_key_id", "aws_secret_access_key", "aws_session_token"}) {
+      out.push_back(with_fallback(name, ArgKind::kText, "a variable of AWS's", "Whose requests these are."));
+      out.back().secret =
+          std::string_view(name).find("secret") != std::string_view::npos || std::string_view(name).ends_with("token");
+    }
   }
   if (is_local(row)) {
     out.push_back(with_fallback("models_dir", ArgKind::kText, "the variable THALWEG_MODELS_DIR",
@@ -492,13 +658,22 @@ std::vector<ArgSpec> args_of(const Row& row) {
       out.push_back(with_fallback("model", ArgKind::kText, std::string(row.model), "The model's name."));
       out.back().aliases = {"model_name"};
       out.push_back(with_fallback("cache_strategy", ArgKind::kAny, "none", "Whether scores are kept."));
+      out.push_back(with_fallback("base_url", ArgKind::kText, "",
+                                  "A server with `/rerank` is asked (text-embeddings-inference, Cohere, Jina)."));
+      out.push_back(with_fallback("api_key", ArgKind::kText, "", "Its key."));
+      out.back().secret = true;
     }
   }
   if (row.role == Role::kEmbedder) {
-    out.push_back(with_fallback("batch_size", ArgKind::kInt, row.kind == "llm.embedder.openai" ? "128" : "32",
+    const bool local = row.name == "embedders.SentenceTransformerEmbedder";
+    out.push_back(with_fallback("batch_size", ArgKind::kInt,
+                                row.kind == "llm.embedder.openai" ? "128"
+                                : local                           ? "1024"
+                                                                  : "32",
                                 "Texts of one request."));
     out.push_back(with_fallback("normalize", ArgKind::kBool, "false", "Whether vectors are given the length 1."));
-    out.push_back(with_fallback("truncation_keep_strategy", ArgKind::kText, "",
+    out.push_back(with_fallback("truncation_keep_strategy", ArgKind::kText,
+                                row.kind == "llm.embedder.openai" ? "start" : "",
                                 "`start` or `end`: which part stays of a text that is too long."));
   }
   if (row.kind == "llm.splitter.token_count") {
@@ -519,6 +694,7 @@ std::vector<ArgSpec> args_of(const Row& row) {
     out.push_back(with_fallback("separator", ArgKind::kText, "", "The first of the separators."));
     out.push_back(with_fallback("is_separator_regex", ArgKind::kBool, "false", "Not in this version."));
   }
+  add_peers_args(row, out);
   return out;
 }
 

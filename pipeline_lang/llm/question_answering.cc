@@ -3,6 +3,7 @@
 
 #include "pipeline_lang/catalog.h"
 #include "pipeline_lang/evaluate.h"
+#include "pipeline_lang/llm/answerer.h"
 #include "pipeline_lang/llm/models.h"
 #include "pipeline_lang/llm/store.h"
 #include "pipeline_lang/tag_call.h"
@@ -15,21 +16,6 @@ constexpr std::string_view kAdaptive = "xpacks.llm.question_answering.AdaptiveRA
 constexpr std::string_view kSummary = "xpacks.llm.question_answering.SummaryQuestionAnswerer";
 constexpr std::string_view kDecks = "xpacks.llm.question_answering.DeckRetriever";
 constexpr std::string_view kReranker = "xpacks.llm.rerankers.LLMReranker";
-
-// What a tag of question answering says.
-struct Answerer {
-  StorePtr store;
-  const FunctionObject* chat = nullptr;  // lives in the call
-  std::int64_t search_topk = 6;
-  bool adaptive = false, decks = false;
-  plan::UserFunctionPtr rerank;
-  Setting::Map prompt;  // options of the prompt
-  std::string model;    // the default of requests
-};
-
-bool is_answerer(std::string_view name) {
-  return name == kBase || name == kAdaptive || name == kSummary || name == kDecks;
-}
 
 void copy_text(const Call& call, std::string_view from, const char* to, Setting::Map& out) {
   if (!call.has(from)) return;
@@ -82,10 +68,12 @@ bool read_reranker(Builder& builder, const Call& call, Answerer& out) {
   if (!keep || given == nullptr || given->is_error()) return false;
   Setting::Map options;
   options.emplace_back("rerank_topk", *keep);
-  if (const FunctionObject* scorer = given->as_function()) {  // (document, query) → a number
+  copy_text(call, "on_unavailable", "on_unavailable", options);
+  if (const FunctionObject* scorer = given->as_function()) {  // (document, query) → a number, or a server
     if (scorer->function == nullptr) return false;
-    out.rerank = make_llm_function(builder, call, "llm.rag.rerank", Kind::kJson, std::move(options),
-                                   {{"scorer", scorer->function}});
+    const char* how = scorer->kind.starts_with("llm.reranker.") ? "reranker" : "scorer";
+    out.rerank =
+        make_llm_function(builder, call, "llm.rag.rerank", Kind::kJson, std::move(options), {{how, scorer->function}});
     return out.rerank != nullptr;
   }
   const Instance* reranker = call.instance("reranker");
@@ -126,7 +114,9 @@ ObjectPtr build_answerer(Builder& builder, const Call& call) {
     builder.warning(call.span_of("strict_prompt"),
                     "`strict_prompt` is no longer an argument of the peer's; it says nothing");
   if (call.has("default_llm_name")) out->model = call.text("default_llm_name").value_or("");
+  copy_text(call, "on_unavailable", "on_unavailable", out->prompt);
   if (out->adaptive) {
+    out->prompt.emplace_back("adaptive", Setting(true));
     std::int64_t count = call.integer("n_starting_documents").value_or(2);
     const std::int64_t factor = call.integer("factor").value_or(2);
     for (std::int64_t round = 1; round < call.integer("max_iterations").value_or(4) && count < 1000; ++round)
@@ -137,151 +127,6 @@ ObjectPtr build_answerer(Builder& builder, const Call& call) {
   }
   Instance instance{&call.component(), static_cast<const TagCall&>(call).shared_from_this(), std::move(out)};
   return make_object({std::move(instance), call.span()});
-}
-
-// ---------------------------------------------------------------- answers
-
-// Rows of `asked` have prompt, docs, model, return_context_docs → result.
-std::optional<Table> answered(Writer& writer, const Answerer& answerer, const Table& asked) {
-  const Type text(Kind::kStr, true);
-  if (answerer.decks) {
-    if (!writer.need("llm.rag.slides", Kind::kJson)) return std::nullopt;
-    return writer.project(asked, {{"result", "call($rag_slides, docs)"}});
-  }
-  Table table = asked;
-  if (answerer.rerank != nullptr) {
-    writer.define("rerank", answerer.rerank, Kind::kJson);
-    table = writer.project(table, {{"prompt", "prompt"},
-                                   {"docs", "call($rerank, docs, prompt)"},
-                                   {"model", "model"},
-                                   {"return_context_docs", "return_context_docs"}});
-  }
-  if (!writer.need("llm.rag.answer", Kind::kJson)) return std::nullopt;
-  if (answerer.adaptive) {
-    if (!writer.need("llm.rag.adaptive", Kind::kJson, answerer.prompt, {{"llm", answerer.chat->function}}))
-      return std::nullopt;
-    table = writer.project(table, {{"docs", "docs"},
-                                   {"answer", "call($rag_adaptive, docs, prompt, model)"},
-                                   {"with_docs", "return_context_docs"}});
-    return writer.project(table,
-                          {{"result", "call($rag_answer, answer[0].as_str(), docs, with_docs, answer[1].as_int())"}});
-  }
-  if (!writer.need("llm.rag.messages", Kind::kJson, answerer.prompt) || !writer.need("llm.rag.options", Kind::kJson))
-    return std::nullopt;
-  writer.define("chat", answerer.chat->function, text);
-  table =
-      writer.project(table, {{"docs", "docs"},
-                             {"answer", "call($chat, call($rag_messages, docs, prompt), call($rag_options, model))"},
-                             {"with_docs", "return_context_docs"}});
-  return writer.project(table, {{"result", "call($rag_answer, answer, docs, with_docs)"}});
-}
-
-// ---------------------------------------------------------------- routes
-
-Type optional_text() { return {Kind::kStr, true}; }
-RouteField optional_field(std::string name) { return {std::move(name), optional_text(), Value::none()}; }
-
-const std::vector<RouteField>& retrieve_fields() {
-  static const std::vector<RouteField> kFields = {{"query", Kind::kStr, {}},
-                                                  {"k", Kind::kInt, {}},
-                                                  optional_field("metadata_filter"),
-                                                  optional_field("filepath_globpattern")};
-  return kFields;
-}
-const std::vector<RouteField>& inputs_fields() {
-  static const std::vector<RouteField> kFields = {optional_field("metadata_filter"),
-                                                  optional_field("filepath_globpattern"),
-                                                  {"return_status", Kind::kBool, Value::of(false)}};
-  return kFields;
-}
-
-void serve_inputs(Writer& writer, const Store& store, const ServePlace& place, std::vector<std::string> paths,
-                  const std::vector<std::string>& methods) {
-  const Table requests = requests_of(writer, place, {std::move(paths), methods, inputs_fields()});
-  const auto filtered = with_filter(writer, requests, {"return_status"}, "metadata_filter", "filepath_globpattern");
-  const auto answers = filtered ? listed(writer, store, *filtered) : std::nullopt;
-  if (answers) answer_requests(writer, *answers);
-}
-
-void serve_statistics(Writer& writer, const Store& store, const ServePlace& place,
-                      const std::vector<std::string>& methods) {
-  // A row needs a column.
-  const Table requests = requests_of(writer, place, {{"/v1/statistics"}, methods, {optional_field("_")}});
-  const auto answers = counted(writer, store, requests);
-  if (answers) answer_requests(writer, *answers);
-}
-
-std::optional<Table> retrieve_requests(Writer& writer, const ServePlace& place,
-                                       const std::vector<std::string>& methods) {
-  const Table requests = requests_of(writer, place, {{"/v1/retrieve"}, methods, retrieve_fields()});
-  return with_filter(writer, requests, {"query", "k"}, "metadata_filter", "filepath_globpattern");
-}
-
-void serve_store(Writer& writer, const Store& store, const ServePlace& place) {
-  const std::vector<std::string> methods = {"GET", "POST"};
-  const auto queries = retrieve_requests(writer, place, methods);
-  const auto found = queries ? retrieved(writer, store, *queries) : std::nullopt;
-  if (found) answer_requests(writer, writer.project(*found, {{"result", "docs"}}));
-  serve_statistics(writer, store, place, methods);
-  serve_inputs(writer, store, place, {"/v1/inputs"}, methods);
-}
-
-void serve_summaries(Writer& writer, const Answerer& answerer, const ServePlace& place) {
-  const Table requests =
-      requests_of(writer, place,
-                  {{"/v1/pw_ai_summary", "/v2/summarize"},
-                   {"POST"},
-                   {{"text_list", Type::list(Kind::kStr), {}},
-                    {"model", optional_text(), answerer.model.empty() ? Value::none() : Value::str(answerer.model)}}});
-  if (!writer.need("llm.rag.summary", Kind::kJson) || !writer.need("llm.rag.options", Kind::kJson)) return;
-  writer.define("chat", answerer.chat->function, optional_text());
-  answer_requests(writer, writer.project(requests, {{"result",
-                                                     "call($chat, call($rag_summary, text_list), "
-                                                     "call($rag_options, model))"}}));
-}
-
-// Questions and searches ask one index: they are one table, told apart by `is_question`.
-void serve_answerer(Writer& writer, const Answerer& answerer, const ServePlace& place) {
-  const std::vector<std::string> methods = {"POST"};
-  std::vector<RouteField> fields = {{"prompt", Kind::kStr, {}}, optional_field("filters")};
-  if (!answerer.decks) {
-    fields.push_back({"model", optional_text(), answerer.model.empty() ? Value::none() : Value::str(answerer.model)});
-    fields.push_back({"return_context_docs", Type(Kind::kBool, true), Value::of(false)});
-  }
-  const Table questions = requests_of(writer, place, {{"/v1/pw_ai_answer", "/v2/answer"}, methods, fields});
-  const auto searches = retrieve_requests(writer, place, methods);
-  const auto filtered = with_filter(
-      writer,
-      writer.project(questions,
-                     {{"query", "prompt"},
-                      {"k", std::to_string(answerer.search_topk)},
-                      {"filters", "filters"},
-                      {"model", answerer.decks ? "declare_type(str | None, None)" : "model"},
-                      {"return_context_docs", answerer.decks ? "False" : "coalesce(return_context_docs, False)"}}),
-      {"query", "k", "model", "return_context_docs"}, "filters", "None");
-  if (!searches || !filtered) return;
-  const std::vector<std::pair<std::string, std::string>> common = {
-      {"query", "query"}, {"k", "k"}, {"filter", "filter"}};
-  auto of_question = common, of_search = common;
-  of_question.insert(of_question.end(),
-                     {{"is_question", "True"}, {"model", "model"}, {"return_context_docs", "return_context_docs"}});
-  of_search.insert(
-      of_search.end(),
-      {{"is_question", "False"}, {"model", "declare_type(str | None, None)"}, {"return_context_docs", "False"}});
-  const std::vector<Table> parts = {writer.project(*filtered, of_question), writer.project(*searches, of_search)};
-  const Table asked =
-      writer.lower().builder().add(plan::Concat{}, parts, parts.front().schema, writer.lower().options(false));
-  const auto found = retrieved(writer, *answerer.store, asked);
-  if (!found) return;
-  answer_requests(writer, writer.project(writer.filter(*found, "not is_question"), {{"result", "docs"}}));
-  const Table open = writer.project(
-      writer.filter(*found, "is_question"),
-      {{"prompt", "query"}, {"docs", "docs"}, {"model", "model"}, {"return_context_docs", "return_context_docs"}});
-  const auto answers = answered(writer, answerer, open);
-  if (answers) answer_requests(writer, *answers);
-  serve_statistics(writer, *answerer.store, place, methods);
-  serve_inputs(writer, *answerer.store, place, {"/v1/pw_list_documents", "/v2/list_documents"}, methods);
-  if (answerer.chat != nullptr) serve_summaries(writer, answerer, place);
 }
 
 // `queries` of the pipeline itself: prompt, filters, model, return_context_docs.
@@ -306,17 +151,25 @@ ObjectPtr build_answer_query(Builder& builder, const Call& call) {
                                                 {"k", std::to_string(answerer->search_topk)},
                                                 {"filters", column_or("filters", "None")},
                                                 {"model", column_or("model", "declare_type(str | None, None)")},
-                                                {"return_context_docs", column_or("return_context_docs", "False")}});
-  const auto filtered = with_filter(writer, asked, {"query", "k", "model", "return_context_docs"}, "filters", "None");
+                                                {"return_context_docs", column_or("return_context_docs", "False")},
+                                                {"return_receipt", column_or("return_receipt", "False")}});
+  const auto filtered =
+      with_filter(writer, asked, {"query", "k", "model", "return_context_docs", "return_receipt"}, "filters", "None");
   const auto found = filtered ? retrieved(writer, *answerer->store, *filtered) : std::nullopt;
   if (!found) return error_object();
-  const auto answers = answered(
-      writer, *answerer,
-      writer.project(
-          *found,
-          {{"prompt", "query"}, {"docs", "docs"}, {"model", "model"}, {"return_context_docs", "return_context_docs"}}));
+  const auto answers = answered(writer, *answerer,
+                                writer.project(*found, {{"prompt", "query"},
+                                                        {"docs", "docs"},
+                                                        {"model", "model"},
+                                                        {"return_context_docs", "return_context_docs"},
+                                                        {"return_receipt", "return_receipt"}}));
   if (!answers) return error_object();
   return lower.result(*answers);
+}
+
+ArgSpec defaulted(ArgSpec spec, std::string fallback) {
+  spec.fallback = std::move(fallback);
+  return spec;
 }
 
 void add_answerer(Components& out, std::string_view name, std::vector<ArgSpec> more, std::string doc) {
@@ -333,6 +186,9 @@ void add_answerer(Components& out, std::string_view name, std::vector<ArgSpec> m
     component.args.push_back(
         arg("context_processor", ArgKind::kComponent, false, "how documents are shown to the model"));
     component.args.push_back(arg("summarize_template", ArgKind::kAny, false, "accepted"));
+    component.args.push_back(arg("on_unavailable", ArgKind::kText, false,
+                                 "`fail` (default), or `degrade`: a model that does not answer costs its part of the "
+                                 "answer, which says so"));
   }
   component.args.insert(component.args.end(), more.begin(), more.end());
   component.doc = std::move(doc);
@@ -357,41 +213,52 @@ void add_settings(Components& out, std::string name, std::vector<std::string> al
 
 }  // namespace
 
-bool answers_questions(const Instance& instance) { return is_answerer(instance.component->name); }
+bool is_answerer(std::string_view name) {
+  return name == kBase || name == kAdaptive || name == kSummary || name == kDecks;
+}
 
-bool serve_component(Builder& builder, const Instance& instance, const ServePlace& place) {
-  if (instance.made == nullptr) return false;
-  const auto connectors = static_cast<Evaluator&>(builder).registry().catalog()->connectors();
-  if (std::ranges::none_of(connectors, [](const auto* spec) { return spec->name == "io.http.rest_connector"; })) {
-    builder.warning(instance.call->span(), "routes are not served here");
-    return true;
+// ---------------------------------------------------------------- answers
+
+std::optional<Table> answered(Writer& writer, const Answerer& answerer, const Table& asked) {
+  if (answerer.decks) {
+    if (!writer.need("llm.rag.slides", Kind::kJson)) return std::nullopt;
+    return writer.project(asked, {{"result", "call($rag_slides, docs)"}});
   }
-  const Lowering lower(builder, *instance.call);
-  Writer writer(lower);
-  if (answers_questions(instance)) {
-    serve_answerer(writer, *std::static_pointer_cast<const Answerer>(instance.made), place);
-    return true;
+  Table table = asked;
+  if (answerer.rerank != nullptr) {
+    writer.define("rerank", answerer.rerank, Kind::kJson);
+    table = writer.project(table, {{"prompt", "prompt"},
+                                   {"docs", "call($rerank, docs, prompt)"},
+                                   {"model", "model"},
+                                   {"return_context_docs", "return_context_docs"},
+                                   {"return_receipt", "return_receipt"}});
   }
-  serve_store(writer, *std::static_pointer_cast<const Store>(instance.made), place);
-  return true;
+  if (!writer.need("llm.rag.respond", Kind::kJson, answerer.prompt, {{"llm", answerer.chat->function}}))
+    return std::nullopt;
+  return writer.project(table,
+                        {{"result", "call($rag_respond, docs, prompt, model, return_context_docs, return_receipt)"}});
 }
 
 void add_rag_components(Components& out) {
+  add_serving_components(out);
+  add_operator_components(out);
   const ArgSpec topk =
-      arg("search_topk", ArgKind::kInt, false, "how many chunks a question is answered from; default 6");
+      defaulted(arg("search_topk", ArgKind::kInt, false, "how many chunks a question is answered from"), "6");
   add_answerer(out, kBase,
                {topk, arg("reranker", ArgKind::kComponent, false, "puts the chunks in a better order"),
                 arg("rerank_topk", ArgKind::kInt, false, "how many are left then")},
                "Answers questions from the documents of a store: `/v1/pw_ai_answer`, `/v2/answer`, `/v1/retrieve`, "
                "`/v1/statistics`, `/v2/list_documents`, `/v2/summarize`.");
   add_answerer(out, kSummary, {topk}, "The same as the base question answerer.");
-  add_answerer(out, kAdaptive,
-               {arg("n_starting_documents", ArgKind::kInt, false, "with how many documents is asked first; default 2"),
-                arg("factor", ArgKind::kInt, false, "how many times more are taken each time; default 2"),
-                arg("max_iterations", ArgKind::kInt, false, "how often is asked at most; default 4"),
-                arg("no_answer_string", ArgKind::kText, false, "what the model says where it finds nothing"),
-                arg("strict_prompt", ArgKind::kBool, false, "says nothing any more")},
-               "Answers questions from few documents, and from more where those do not hold the answer.");
+  add_answerer(
+      out, kAdaptive,
+      {defaulted(arg("n_starting_documents", ArgKind::kInt, false, "with how many documents is asked first"), "2"),
+       defaulted(arg("factor", ArgKind::kInt, false, "how many times more are taken each time"), "2"),
+       defaulted(arg("max_iterations", ArgKind::kInt, false, "how often is asked at most"), "4"),
+       defaulted(arg("no_answer_string", ArgKind::kText, false, "what the model says where it finds nothing"),
+                 "No information found."),
+       arg("strict_prompt", ArgKind::kBool, false, "says nothing any more")},
+      "Answers questions from few documents, and from more where those do not hold the answer.");
   add_answerer(out, kDecks, {topk}, "Finds slides.");
   out.push_back(
       table_component("xpacks.llm.question_answering.answer_query",
@@ -401,27 +268,16 @@ void add_rag_components(Components& out) {
                       "The answers to a table of questions, as `result`.",
                       "!xpacks.llm.question_answering.answer_query {question_answerer: $answerer, queries: $questions}",
                       build_answer_query, {"xpacks.llm.question_answering.BaseRAGQuestionAnswerer.answer_query"}));
-  Component mcp;
-  mcp.name = "xpacks.llm.mcp_server.PathwayMcp";
-  mcp.kind = ComponentKind::kServer;
-  mcp.args = {arg("serve", ArgKind::kAny, false, "document stores and question answering")};
-  mcp.doc = "A server of the Model Context Protocol: accepted, not served in this version.";
-  mcp.example = "mcp_http: !xpacks.llm.mcp_server.PathwayMcp {serve: [$document_store]}";
-  mcp.open = true;
-  mcp.build = [](Builder& builder, const Call& call) {
-    builder.warning(call.span(), "the Model Context Protocol is not served in this version");
-    (void)call.object("serve");
-    return make_object(
-        {Instance{&call.component(), static_cast<const TagCall&>(call).shared_from_this(), nullptr}, call.span()});
-  };
-  out.push_back(std::move(mcp));
   add_settings(
       out, "question_answering.SimpleContextProcessor", {},
       {arg("context_metadata_keys", ArgKind::kNames, false, "what of the metadata the model sees; default path"),
-       arg("context_joiner", ArgKind::kText, false, "what stands between documents")},
+       defaulted(arg("context_joiner", ArgKind::kText, false, "what stands between documents"), "\n\n")},
       "How documents are shown to the model.");
-  add_settings(out, "rerankers.LLMReranker", {}, {arg("llm", ArgKind::kAny, true, "a chat model")},
-               "Asks a chat model how well each document answers the question, from 1 to 5.");
+  add_settings(
+      out, "rerankers.LLMReranker", {},
+      {arg("llm", ArgKind::kAny, true, "a chat model"), arg("prompt_template", ArgKind::kAny, false, "accepted"),
+       arg("response_parser", ArgKind::kAny, false, "accepted")},
+      "Asks a chat model how well each document answers the question, from 1 to 5.");
   for (const char* name : {"prompt_qa", "prompt_short_qa", "prompt_qa_geometric_rag", "prompt_citing_qa",
                            "prompt_summarize", "prompt_query_rewrite", "prompt_rerank"})
     add_settings(

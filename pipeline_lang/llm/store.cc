@@ -159,41 +159,71 @@ std::optional<Table> counted(Writer& writer, const Store& store, const Table& qu
 
 // ---------------------------------------------------------------- routes
 
-Table requests_of(Writer& writer, const ServePlace& place, const ServedRoute& route) {
+namespace {
+
+Setting::Map listener_of(const std::optional<std::string>& host, const std::optional<std::int64_t>& port,
+                         const std::string& route) {
+  Setting::Map out;
+  if (host) out.emplace_back("host", Setting(*host));
+  if (port) out.emplace_back("port", Setting(*port));
+  out.emplace_back("route", Setting(route));
+  return out;
+}
+
+Setting::Map args_of(const ServePlace& place, const ServedRoute& route, const std::string& path) {
+  Setting::Map out = listener_of(place.host, place.port, path);
+  Setting::List methods;
+  for (const std::string& method : route.methods) methods.emplace_back(method);
+  out.emplace_back("methods", Setting(std::move(methods)));
+  out.emplace_back("with_cors", Setting(true));
+  return out;
+}
+
+Setting::Map args_of(const ServedTool& tool) {
+  Setting::Map out = listener_of(tool.server.host, tool.server.port, "/mcp");
+  Setting::Map mcp;
+  mcp.emplace_back("server", Setting(tool.server.name));
+  mcp.emplace_back("transport", Setting(tool.server.transport));
+  mcp.emplace_back("tool", Setting(tool.name));
+  mcp.emplace_back("description", Setting(tool.doc));
+  out.emplace_back("mcp", Setting(std::move(mcp)));
+  return out;
+}
+
+Table requests_by(const Writer& writer, Setting::Map args, const std::vector<RouteField>& fields, std::string name) {
   auto& evaluator = static_cast<Evaluator&>(writer.lower().builder());
-  std::vector<Table> sources;
-  for (const std::string& path : route.paths) {
-    plan::Source source;
-    source.connector = "io.http.rest_connector";
-    Setting::Map args;
-    if (place.host) args.emplace_back("host", Setting(*place.host));
-    if (place.port) args.emplace_back("port", Setting(*place.port));
-    args.emplace_back("route", Setting(path));
-    Setting::List methods;
-    for (const std::string& method : route.methods) methods.emplace_back(method);
-    args.emplace_back("methods", Setting(std::move(methods)));
-    args.emplace_back("with_cors", Setting(true));
-    source.args = Setting(std::move(args), writer.lower().call().span());
-    Schema schema;
-    for (const RouteField& field : route.fields) {
-      plan::SourceField made;
-      made.name = made.external_name = field.name;
-      made.type = field.type;
-      made.default_value = field.fallback;
-      source.fields.push_back(std::move(made));
-      schema.columns.push_back({field.name, field.type});
-    }
-    std::string name = path.substr(1);
-    for (char& c : name)
-      if (c == '/') c = '.';
-    source.name = evaluator.unique_source_name(name);
-    NodeOptions options = writer.lower().options(false);
-    options.label = path;
-    sources.push_back(evaluator.add(std::move(source), {}, std::move(schema), std::move(options)));
+  plan::Source source;
+  source.connector = "io.http.rest_connector";
+  source.args = Setting(std::move(args), writer.lower().call().span());
+  Schema schema;
+  for (const RouteField& field : fields) {
+    plan::SourceField made;
+    made.name = made.external_name = field.name;
+    made.type = field.type;
+    made.default_value = field.fallback;
+    source.fields.push_back(std::move(made));
+    schema.columns.push_back({field.name, field.type});
   }
+  NodeOptions options = writer.lower().options(false);
+  options.label = name;
+  for (char& c : name)
+    if (c == '/') c = '.';
+  source.name = evaluator.unique_source_name(name.starts_with('.') ? name.substr(1) : name);
+  return evaluator.add(std::move(source), {}, std::move(schema), std::move(options));
+}
+
+}  // namespace
+
+Table requests_of(Writer& writer, const ServePlace& place, const ServedRoute& route) {
+  std::vector<Table> sources;
+  for (const std::string& path : route.paths)
+    sources.push_back(requests_by(writer, args_of(place, route, path), route.fields, path));
+  for (const ServedTool& tool : route.tools)
+    sources.push_back(requests_by(writer, args_of(tool), route.fields, "/mcp/" + tool.name));
+  ENSURE(!sources.empty());
   if (sources.size() == 1) return sources.front();
   const Schema schema = sources.front().schema;
-  return evaluator.add(plan::Concat{}, sources, schema, writer.lower().options(false));
+  return writer.lower().builder().add(plan::Concat{}, sources, schema, writer.lower().options(false));
 }
 
 void answer_requests(Writer& writer, const Table& answers) {

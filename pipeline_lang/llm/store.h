@@ -70,23 +70,37 @@ struct RouteField {
   Type type;
   std::optional<Value> fallback;  // none: required
 };
+// An MCP server of the pipeline, and one of its tools.
+struct McpPlace {
+  std::string name = "pathway-mcp-server", transport = "streamable-http";
+  std::optional<std::string> host;
+  std::optional<std::int64_t> port;
+};
+struct ServedTool {
+  McpPlace server;
+  std::string name, doc;
+};
 struct ServedRoute {
   std::vector<std::string> paths;
   std::vector<std::string> methods;
   std::vector<RouteField> fields;
+  std::vector<ServedTool> tools;
 };
 // Where routes of a pipeline listen.
 struct ServePlace {
   std::optional<std::string> host;
   std::optional<std::int64_t> port;
 };
-// The requests of a route as one table, whichever of its paths they come by.
+// The requests of a route as one table, whichever of its paths and tools they come by; there is at least one.
 [[nodiscard]] Table requests_of(Writer& writer, const ServePlace& place, const ServedRoute& route);
 // The rows of `answers` (with column `result`) answer the requests that they are made of.
 void answer_requests(Writer& writer, const Table& answers);
 
-// Routes of a component under a plain key. False: it is none that is served.
-bool serve_component(Builder& builder, const Instance& instance, const ServePlace& place);
-[[nodiscard]] bool answers_questions(const Instance& instance);  // of the two kinds, the one that goes before
+// Routes and tools of the components under plain keys. Of a document store and the question answering over it the
+// second is served, which has the routes of the first.
+void serve_components(Builder& builder, const std::vector<ObjectPtr>& components, const ServePlace& place);
+// For question_answering.cc, which registers all that stands above stores.
+void add_serving_components(Components& out);   // serving.cc
+void add_operator_components(Components& out);  // operator_tables.cc
 
 }  // namespace thalweg::lang

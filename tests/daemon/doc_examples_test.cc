@@ -52,6 +52,14 @@ constexpr std::string_view kTables = R"(
   $index: !indexing.DataIndex {data_table: $docs, inner_index: !indexing.TantivyBM25 {data_column: text}}
   $store: !xpacks.llm.DocumentStore {docs: $docs, retriever_factory: !indexing.TantivyBM25Factory {}}
   $model: !udf.lua {source: "function model(messages, options) return 'x' end", returns: str | None}
+  $llm: !udf.lua
+    source: |
+      function llm(messages, options)
+        if string.find(messages[1].content, "JSON:") then return '{"price": 2.5}' end
+        return "good"
+      end
+    returns: str | None
+  $embedder: !udf.lua {source: "function embedder(text) return {1.0, 2.0} end", returns: list[float]}
   $answerer: !xpacks.llm.BaseRAGQuestionAnswerer {indexer: $store, llm: $model}
   $schema: !schema {a: str, b: int}
   $s: !schema {id: int, w: str}

@@ -3,6 +3,10 @@
 #include <catch2/catch.hpp>
 #include <zlib.h>
 
+#include <cstdlib>
+
+#include "llm/parsers/child.h"
+
 #include "tests/support/random.h"
 
 namespace thalweg::llm {
@@ -120,6 +124,57 @@ TEST_CASE("a PDF by pdftotext") {
   CHECK_FALSE(parse_document("%PDF-1.4 and nothing more"));
 }
 
+const char* const kMail =
+    "From: =?iso-8859-1?Q?J=F6rg?= <j@example.org>\r\nTo: b@example.org\r\n"
+    "Subject: =?UTF-8?B?w6Q=?=\r\n =?UTF-8?B?w7Y=?=\r\nMIME-Version: 1.0\r\n"
+    "Content-Type: multipart/mixed;\r\n boundary=\"a b\"\r\n\r\npreamble\r\n--a b\r\n"
+    "Content-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\nContent-Type: text/plain; charset=utf-8\r\n"
+    "Content-Transfer-Encoding: quoted-printable\r\n\r\nGr=C3=BC=C3=9Fe, a line=\r\n that goes on\r\n--c\r\n"
+    "Content-Type: text/html\r\n\r\n<p>the other</p>\r\n--c--\r\n--a b\r\n"
+    "Content-Type: text/plain; name=notes.txt\r\nContent-Disposition: attachment; filename=notes.txt\r\n"
+    "Content-Transfer-Encoding: base64\r\n\r\naGVs\r\nbG8=\r\n--a b\r\n"
+    "Content-Type: application/pdf; name=x.pdf\r\n\r\n%PDF-broken\r\n--a b--\r\nepilogue\r\n";
+
+TEST_CASE("an e-mail: its head, its plain text, its attachments") {
+  REQUIRE(is_mail(kMail));
+  const auto parts = parse_document(kMail);
+  REQUIRE(parts);
+  REQUIRE(parts->size() == 2);
+  CHECK((*parts)[0].text == "Subject: äö\nFrom: Jörg <j@example.org>\nTo: b@example.org\n\nGrüße, a line that goes on");
+  CHECK((*parts)[0].metadata_json.find(R"("unread_attachments":["x.pdf"])") != std::string::npos);
+  CHECK((*parts)[1].text == "hello");
+  CHECK((*parts)[1].metadata_json == R"({"attachment":"notes.txt"})");
+  CHECK_FALSE(is_mail("A text: with a colon\n\nand more"));
+  CHECK_FALSE(is_mail("key: value\nother: value\n\nbody"));
+}
+
+TEST_CASE("Markdown: sections under their headings") {
+  const auto parts = parse_markdown("---\na: b\n---\nbefore\n# One\nfirst\n## Two ##\n```\n# none\n```\n# Three\n");
+  REQUIRE(parts);
+  REQUIRE(parts->size() == 4);
+  CHECK((*parts)[0].text == "before\n");
+  CHECK((*parts)[1].metadata_json == R"({"filetype":"text/markdown","headings":["One"]})");
+  CHECK((*parts)[2].metadata_json == R"({"filetype":"text/markdown","headings":["One","Two"]})");
+  CHECK((*parts)[2].text.find("# none") != std::string::npos);
+  CHECK((*parts)[3].metadata_json == R"({"filetype":"text/markdown","headings":["Three"]})");
+}
+
+TEST_CASE("programs of others have limits, and know nothing of ours") {
+  const std::string much(300'000, 'x');
+  CHECK(*run_child({"cat"}, much, {}) == much);
+  CHECK(run_child({"cat"}, "", {})->empty());
+  CHECK(run_child({"no-such-program"}, "", {}).error().code == Code::kUnavailable);
+  CHECK(run_child({"sh", "-c", "exit 3"}, "", {}).error().code == Code::kBadData);
+  CHECK(run_child({"sleep", "60"}, "", {.seconds = 1}).error().code == Code::kTooLarge);
+  CHECK(run_child({"sh", "-c", "while :; do echo many; done"}, "", {.output_bytes = 1000}).error().code ==
+        Code::kTooLarge);
+  ::setenv("THALWEG_TEST_KEY", "secret", 1);
+  CHECK(run_child({"env"}, "", {})->find("secret") == std::string::npos);
+  CHECK_FALSE(run_child({"sh", "-c", "echo x > /tmp/thalweg-child"}, "", {}));
+  CHECK_FALSE(
+      run_child({"dd", "if=/dev/zero", "of=/dev/null", "bs=512M", "count=1"}, "", {.memory_bytes = 128U << 20}));
+}
+
 TEST_CASE("broken documents are errors and no crashes") {
   testing::Random random(testing::setting_or("THALWEG_PROPERTY_SEED", 5));
   const std::string whole = docx();
@@ -129,6 +184,11 @@ TEST_CASE("broken documents are errors and no crashes") {
       broken[random.below(broken.size())] = static_cast<char>(random.next());
     (void)parse_office(broken);
     (void)parse_html(broken);
+    std::string mail = std::string(kMail).substr(0, random.below(std::string_view(kMail).size() + 1));
+    for (std::size_t i = 0, n = random.below(4); i < n && !mail.empty(); ++i)
+      mail[random.below(mail.size())] = static_cast<char>(random.next());
+    (void)parse_mail(mail.substr(0, mail.find("%PDF")));
+    (void)parse_markdown(mail);
   }
   for (const char* text :
        {"<", "<a", "<a b='", "<!--", "<![CDATA[", "<![CDATA[x", "</", "&#x110000;", "&#", "<script>"})

@@ -2,6 +2,9 @@
 
 #include <catch2/catch.hpp>
 
+#include "llm/functions/asking.h"
+#include "llm/providers/sigv4.h"
+
 namespace thalweg::llm {
 namespace {
 
@@ -105,6 +108,88 @@ TEST_CASE("LiteLLM's names") {
   CHECK(own.name == "me/mine");
   own.base_url.clear();
   CHECK_FALSE(apply_prefix(own));
+}
+
+TEST_CASE("Bedrock: Converse, signed; vectors one by one for Titan, many for Cohere") {
+  Model there = model(Service::kBedrock, "m:0", "");
+  there.base_url = "https://bedrock-runtime.eu-west-1.amazonaws.com";
+  const Request request = chat_request(there, messages(), Json::parse(R"({"temperature":0})"));
+  CHECK(request.url == there.base_url + "/model/m%3A0/converse");
+  CHECK(request.body["system"] == Json::parse(R"([{"text":"Be brief."}])"));
+  CHECK(request.body["messages"] == Json::parse(R"([{"role":"user","content":[{"text":"Hi"}]}])"));
+  CHECK(request.body["inferenceConfig"] == Json::parse(R"({"temperature":0,"maxTokens":1024})"));
+  const Json reply =
+      Json::parse(R"({"output":{"message":{"content":[{"text":"yes"}]}},"usage":{"inputTokens":3,"outputTokens":4}})");
+  CHECK(*chat_answer(there, reply) == "yes");
+  CHECK(usage_of(there, reply).prompt_tokens == 3);
+  CHECK(usage_of(there, reply).completion_tokens == 4);
+  CHECK(embed_request(there, {"a"}).body == Json::parse(R"({"inputText":"a"})"));
+  CHECK((*embed_answer(there, Json::parse(R"({"embedding":[1,2]})"), 1))[0] == Json::parse("[1,2]"));
+  there.name = "cohere.embed";
+  CHECK(embed_request(there, {"a", "b"}).body["texts"].size() == 2);
+  CHECK((*embed_answer(there, Json::parse(R"({"embeddings":[[1],[2]]})"), 2))[1] == Json::parse("[2]"));
+  // The signature was computed by another program.
+  const auto fields = sign_post({"eu-west-1", "id", "secret", "tok"}, "bedrock", request.url, R"({"a":1})", 1704164645);
+  REQUIRE(fields.size() == 4);
+  CHECK(fields[2].second ==
+        "AWS4-HMAC-SHA256 Credential=id/20240102/eu-west-1/bedrock/aws4_request, "
+        "SignedHeaders=content-type;host;x-amz-content-sha256;x-amz-date;x-amz-security-token, "
+        "Signature=7c08f902f1900bd56216d80a6e5bd35bb7018f1177d7aa854da0aecb3b448d2b");
+}
+
+TEST_CASE("a service of one's own, by templates that are filled in one pass") {
+  Model own = model(Service::kCustom, "m");
+  own.template_body = Json::parse(R"({"q":"<{prompt}>","all":"{messages}","n":[1,"{model}"]})");
+  own.answer_pointer = "/out/0";
+  const Json asked = Json::parse(R"([{"role":"user","content":"say {model} {messages}"}])");
+  const Request request = chat_request(own, asked, Json());
+  CHECK(request.body["q"] == "<say {model} {messages}>");
+  CHECK(request.body["all"] == asked);
+  CHECK(request.body["n"] == Json::parse(R"([1,"m"])"));
+  CHECK(*chat_answer(own, Json::parse(R"({"out":["yes"]})")) == "yes");
+  CHECK_FALSE(chat_answer(own, Json::parse(R"({"out":[]})")));
+  own.template_body = Json::parse(R"({"in":"{texts}"})");
+  own.answer_pointer = "/v";
+  CHECK(embed_request(own, {"a", "b"}).body["in"] == Json::parse(R"(["a","b"])"));
+  CHECK((*embed_answer(own, Json::parse(R"({"v":[[1],[2]]})"), 2))[1] == Json::parse("[2]"));
+  CHECK((*embed_answer(own, Json::parse(R"({"v":[1,2]})"), 1))[0] == Json::parse("[1,2]"));
+}
+
+TEST_CASE("rerankers: scores by their index, each once") {
+  const Model there = model(Service::kTei, "");
+  CHECK(rerank_request(there, "q", Json::parse(R"(["a"])")).url == "http://here/rerank");
+  const auto two = rerank_answer(Json::parse(R"([{"index":1,"score":2},{"index":0,"score":1}])"), 2);
+  REQUIRE(two);
+  CHECK(*two == std::vector<double>{1, 2});
+  const auto one = rerank_answer(Json::parse(R"({"results":[{"index":0,"relevance_score":0.5}]})"), 1);
+  REQUIRE(one);
+  CHECK(one->front() == 0.5);
+  CHECK_FALSE(rerank_answer(Json::parse(R"([{"index":0,"score":2},{"index":0,"score":1}])"), 2));
+  CHECK_FALSE(rerank_answer(Json::parse(R"([{"index":5,"score":2}])"), 1));
+  CHECK_FALSE(rerank_answer(Json::parse("null"), 1));
+}
+
+TEST_CASE("JSON in answers of models; receipts go there and back") {
+  const auto is = [](std::string_view answer, const char* json) {
+    const auto found = json_in(answer);
+    return found.has_value() && *found == Json::parse(json);
+  };
+  CHECK(is(R"({"a":1})", R"({"a":1})"));
+  CHECK(is("Sure:\n```json\n[1, 2]\n```\nDone.", "[1,2]"));
+  CHECK(is(R"(It is {"a":"}{"} I think.)", R"({"a":"}{"})"));
+  CHECK(is("{no} {\"a\":1}", R"({"a":1})"));
+  CHECK_FALSE(json_in("nothing {").has_value());
+  Reply reply;
+  reply.text = "t\n\"";
+  reply.model = "m";
+  reply.completion_tokens = 2;
+  reply.cost = 0.5;
+  const Reply back = reply_of(receipt_line(reply));
+  CHECK(back.text == reply.text);
+  CHECK(back.model == "m");
+  CHECK(back.completion_tokens == 2);
+  CHECK(back.cost == 0.5);
+  CHECK(reply_of("plain").text == "plain");
 }
 
 }  // namespace
