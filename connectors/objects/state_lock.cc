@@ -47,8 +47,9 @@ std::uint64_t start_of(std::int64_t pid) {
 
 }  // namespace
 
+// No time mends it: whoever waits for what may work later must not wait for this.
 Error lock_lost(const std::string& where) {
-  return {Code::kUnavailable,
+  return {Code::kPermission,
           fmt::format("another run has taken the state over ({} was changed); this one stops writing", where),
           {},
           {}};
@@ -160,7 +161,7 @@ Result<void> StateLock::check_conditions() {
   const Written changed = TRY(store_->put(key, "3", Condition::unchanged("\"0123456789abcdef0123456789abcdef\"")));
   TRY(store_->remove(key));
   if (!made.done && !changed.done) return {};
-  return fail(Error{Code::kUnavailable,
+  return fail(Error{Code::kInvalidArgument,
                     fmt::format("{} does not keep {}: two runs could write the same state", store_->name(),
                                 made.done ? "If-None-Match" : "If-Match"),
                     {},
