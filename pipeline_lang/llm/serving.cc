@@ -284,9 +284,11 @@ void serve_components(Builder& builder, const std::vector<ObjectPtr>& components
       (is_one(one) ? what.answerer_tools : what.store_tools).push_back(tag->place);
     }
   }
-  const auto connectors = static_cast<Evaluator&>(builder).registry().catalog()->connectors();
-  const bool serves =
-      std::ranges::any_of(connectors, [](const auto* spec) { return spec->name == "io.http.rest_connector"; });
+  if (all.empty()) return;
+  const Catalog* catalog = static_cast<Evaluator&>(builder).registry().catalog();
+  const bool serves = catalog != nullptr && std::ranges::any_of(catalog->connectors(), [](const auto* spec) {
+                        return spec->name == "io.http.rest_connector";
+                      });
   for (const Serving& what : all) {
     if (!serves) {
       builder.warning(what.owner->call->span(), "routes are not served here");
