@@ -59,7 +59,7 @@ constexpr std::string_view kTables = R"(
         return "good"
       end
     returns: str | None
-  $embedder: !udf.lua {source: "function embedder(text) return {1.0, 2.0} end", returns: list[float]}
+  $embedder: !udf.lua {source: "function embedder(text) return {1.0, 2.0} end", returns: "list[float]"}
   $answerer: !xpacks.llm.BaseRAGQuestionAnswerer {indexer: $store, llm: $model}
   $schema: !schema {a: str, b: int}
   $s: !schema {id: int, w: str}
