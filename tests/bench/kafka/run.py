@@ -1,6 +1,11 @@
 """Word count from Kafka to Kafka at a fixed rate: CPU of the engine per million records, and latency.
 
     python3 tests/bench/kafka/run.py [--rate 100000] [--seconds 10] [--engines thalweg,exactly-once,pathway] [--binary B]
+    python3 tests/bench/kafka/run.py --max-rate [--rate 50000] …
+
+With --max-rate each engine is offered more and more, from --rate on, half as much again at a time, until it falls behind;
+then the range between is halved. It keeps up as long as the load goes out at its rate, the last answer comes within
+--behind seconds of the last word, and half of the answers within that time.
 
 The broker, the load and the engine share the machine: compare engines of one call, nothing else. The peer comes from
 THALWEG_BENCH_VENV (a venv with pathway in it).
@@ -68,6 +73,51 @@ def measure(engine, options, broker, name):
     return {"cpu_per_million": cpu / (done["sent"] / 1e6), **done}
 
 
+def keeps_up(got, options, rate):
+    """Whether the words went out at the rate that was asked for, and their counts came as fast."""
+    return got["all_s"] <= options.seconds + options.behind and got["p50_ms"] <= options.behind * 1000
+
+
+def max_rate(engine, options, broker):
+    """The highest rate that it kept up with, and what was measured then."""
+    best, low, high, rate = None, 0, None, options.rate
+    for step in range(options.steps):
+        options.rate = rate
+        try:
+            got = measure(engine, options, broker, f"{engine}-max-{step}")
+        except SystemExit as problem:  # it lost the race altogether
+            got = None
+            print(f"  {engine} at {rate:,}: {str(problem).splitlines()[0][:100]}", flush=True)
+        good = got is not None and keeps_up(got, options, rate)
+        if got:
+            print(f"  {engine} at {rate:,}: {'keeps up' if good else 'falls behind'}, all in {got['all_s']:.1f} s, "
+                  f"p50 {got['p50_ms']} ms", flush=True)
+        if good:
+            best, low = (rate, got), rate
+        else:
+            high = rate
+        rate = int(low * 1.5) if high is None else (low + high) // 2
+        if rate < 1000 or (high is not None and high - low < 0.1 * high):
+            break
+    return best
+
+
+def find_max_rates(options):
+    print(f"the highest rate kept up with for {options.seconds} s, {options.workers} worker(s); the load and the broker "
+          "share the machine")
+    first = options.rate
+    with Broker({"log.retention.bytes": "2000000000"}) as broker:
+        for engine in options.engines.split(","):
+            options.rate = first
+            best = max_rate(engine, options, broker)
+            if best is None:
+                print(f"{engine:14} below {first:,}", flush=True)
+                continue
+            rate, got = best
+            print(f"{engine:14}{rate:>12,} words/s  {got['cpu_per_million']:.2f} CPU s/M  p50 {got['p50_ms']} ms  "
+                  f"p95 {got['p95_ms']} ms", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=int, default=100_000)
@@ -79,7 +129,12 @@ def main():
     parser.add_argument("--engines", default="thalweg,exactly-once,pathway")
     parser.add_argument("--binary", default=str(ROOT / "build" / "daemon" / "thalweg"))
     parser.add_argument("--load", default=str(ROOT / "build" / "tests" / "bench" / "kafka_load"))
+    parser.add_argument("--max-rate", action="store_true", help="find the highest rate of each engine")
+    parser.add_argument("--steps", type=int, default=10, help="of --max-rate, at most")
+    parser.add_argument("--behind", type=float, default=2.0, help="seconds that answers may lag behind under --max-rate")
     options = parser.parse_args()
+    if options.max_rate:
+        return find_max_rates(options)
     print(f"{options.rate:,} words a second for {options.seconds} s, {options.workers} worker(s)")
     print(f"{'engine':14}{'CPU s/M':>9}{'p50 ms':>8}{'p95 ms':>8}{'p99 ms':>8}{'max ms':>8}{'all s':>8}")
     with Broker({"log.retention.bytes": "2000000000"}) as broker:
