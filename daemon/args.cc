@@ -31,6 +31,8 @@ struct Parsed {
   ReloadArgs reload;
   LifecycleArgs lifecycle;
   ApplyArgs apply;
+  DlqArgs dlq;
+  ReplayArgs replay;
   InitArgs init;
   bool json = false;
   std::string format = "text";
@@ -70,6 +72,9 @@ void add_run(CLI::App& app, Parsed& parsed) {
   run->add_option("--until-idle", parsed.until_idle_s, "Stop after this many seconds without new rows")
       ->check(CLI::PositiveNumber)
       ->type_name("SECONDS");
+  run->add_option("--record", parsed.run.record,
+                  "Record all input in this folder, for `thalweg replay`; it must be new or empty")
+      ->type_name("FOLDER");
   run->add_flag("--quiet,-q", parsed.run.quiet, "No progress, no summary");
   add_format(*run, parsed);
   add_sets(*run, parsed);
@@ -223,6 +228,59 @@ void add_lifecycle(CLI::App& app, Parsed& parsed) {
   common(*apply);
 }
 
+void add_replay(CLI::App& app, Parsed& parsed) {
+  CLI::App* replay =
+      app.add_subcommand("replay", "Run what `run --record` has recorded once more, without its sources");
+  replay->add_option("recording", parsed.replay.directory, "The folder of the recording")
+      ->required()
+      ->type_name("FOLDER");
+  replay
+      ->add_option("file", parsed.replay.files,
+                   "Pipeline files instead of the recorded one; the sources must be the same")
+      ->type_name("FILE");
+  replay->add_option(
+      "--speed,--mode", parsed.replay.speed,
+      "fast: as fast as possible (default); own: with the pauses that there were; 10: ten times as fast; "
+      "batch: all in one commit");
+  replay->add_flag("--fast", [&parsed](std::int64_t) { parsed.replay.speed = "fast"; }, "As fast as possible");
+  replay->add_flag("--continue", parsed.replay.go_on, "Then go on reading the sources where the recording ends");
+  replay->add_option("--workers,--threads,-t", parsed.replay.workers, "Worker threads")
+      ->check(CLI::Range(1U, kWorkersMax));
+  replay->add_option("--listen", parsed.replay.listen, "Serve REST for this pipeline: HOST:PORT, :PORT or unix:PATH");
+  replay->add_flag("--quiet,-q", parsed.replay.quiet, "No progress, no summary");
+  add_sets(*replay, parsed);
+}
+
+void add_dlq(CLI::App& app, Parsed& parsed) {
+  CLI::App* dlq = app.add_subcommand("dlq", "Dead letters: records and rows that were refused");
+  dlq->require_subcommand(1);
+  const std::pair<const char*, const char*> verbs[] = {
+      {"ls", "List them"},
+      {"show", "Show reason, position and payload"},
+      {"replay", "Give records back to their source, rows to their output; for when what was wrong is mended"},
+      {"drop", "Forget them"},
+  };
+  for (const auto& [verb, doc] : verbs) {
+    CLI::App* command = dlq->add_subcommand(verb, doc);
+    const std::string_view name = verb;
+    command->add_option("--pipeline,-p", parsed.dlq.pipeline, "Whose; may be left out where there is one pipeline");
+    if (name != "ls") command->add_option("id", parsed.dlq.ids, "Their numbers")->type_name("ID");
+    if (name == "replay" || name == "drop")
+      command->add_flag("--all", parsed.dlq.all, "All of them, or all of a --connector or --kind");
+    if (name != "show") {
+      command->add_option("--connector", parsed.dlq.connector, "Only those of this source or output");
+      command->add_option("--kind", parsed.dlq.kind, "Only these: record, value, row, error")
+          ->check(CLI::IsMember({"record", "value", "row", "error"}));
+    }
+    if (name == "ls") command->add_option("--limit", parsed.dlq.limit, "At most so many (default 100)");
+    if (name == "replay")
+      command->add_option("--payload", parsed.dlq.payload_file, "A file with the mended record; -: standard input")
+          ->type_name("FILE");
+    add_format(*command, parsed);
+    add_server(*command, parsed);
+  }
+}
+
 void add_rest(CLI::App& app, Parsed& parsed) {
   CLI::App* completion = app.add_subcommand("completion", "Print a completion script for a shell");
   completion->add_option("shell", parsed.completion.shell, "bash, zsh or fish")
@@ -251,6 +309,8 @@ std::unique_ptr<CLI::App> make_app(Parsed& parsed) {
   add_readers(*app, parsed);
   add_status(*app, parsed);
   add_lifecycle(*app, parsed);
+  add_dlq(*app, parsed);
+  add_replay(*app, parsed);
   add_reference(*app, parsed);
   add_rest(*app, parsed);
   return app;
@@ -285,6 +345,11 @@ std::optional<Command> chosen_client(const CLI::App& app, Parsed& parsed) {
   parsed.reload.json = parsed.lifecycle.json = parsed.apply.json = parsed.json;
   if (app.got_subcommand("reload")) return at(parsed.reload);
   if (app.got_subcommand("apply")) return at(parsed.apply);
+  if (app.got_subcommand("dlq")) {
+    parsed.dlq.verb = app.get_subcommand("dlq")->get_subcommands().front()->get_name();
+    parsed.dlq.json = parsed.json;
+    return at(parsed.dlq);
+  }
   for (const char* verb : {"pause", "resume", "stop", "start", "checkpoint", "checkpoints", "rm", "rollback"}) {
     if (!app.got_subcommand(verb)) continue;
     parsed.lifecycle.verb = verb;
@@ -302,6 +367,11 @@ std::variant<Command, int> chosen(const CLI::App& app, Parsed& parsed) {
     parsed.run.json = parsed.json;
     if (app.get_subcommand("run")->count("--until-idle") > 0) parsed.run.until_idle_s = parsed.until_idle_s;
     return Command(parsed.run);
+  }
+  if (app.got_subcommand("replay")) {
+    parsed.replay.overrides = std::move(overrides);
+    parsed.replay.env_file = parsed.env_file;
+    return Command(parsed.replay);
   }
   if (app.got_subcommand("check")) {
     parsed.check.overrides = std::move(overrides);

@@ -27,7 +27,11 @@ struct RunArgs {
   std::string listen;         // HOST:PORT or unix:PATH; empty: no listener
   Overrides overrides;
   std::optional<double> until_idle_s;
-  std::string env_file;  // empty: `.env`, if there is one
+  std::string record;          // a folder that takes a recording; empty: none
+  std::string replay;          // a recording that is run instead of the sources; empty: none
+  std::string speed = "fast";  // of it
+  bool go_on = false;          // after it
+  std::string env_file;        // empty: `.env`, if there is one
   bool quiet = false;
   bool json = false;  // the summary
 };
@@ -165,6 +169,31 @@ struct LifecycleArgs {
   bool json = false;
 };
 
+struct DlqArgs {
+  ServerArgs server;
+  std::string verb;      // ls, show, replay, drop
+  std::string pipeline;  // empty: the only one
+  std::vector<std::uint64_t> ids;
+  bool all = false;
+  std::string connector;
+  std::string kind;
+  std::string payload_file;  // `-`: standard input
+  std::uint64_t limit = 100;
+  bool json = false;
+};
+
+struct ReplayArgs {
+  std::string directory;
+  std::vector<std::string> files;  // empty: the pipeline as it was recorded
+  std::string speed = "fast";      // fast, own, batch, or a factor
+  bool go_on = false;              // then the sources go on
+  std::uint32_t workers = 0;
+  std::string listen;
+  Overrides overrides;
+  std::string env_file;
+  bool quiet = false;
+};
+
 struct ApplyArgs {
   ServerArgs server;
   std::string file;
@@ -174,9 +203,10 @@ struct ApplyArgs {
   bool json = false;
 };
 
-using Command = std::variant<RunArgs, CheckArgs, ExplainArgs, TestArgs, ListArgs, DocsArgs, JsonSchemaArgs,
-                             SchemaInferArgs, CompletionArgs, VersionArgs, QueryArgs, TailArgs, SnapshotArgs,
-                             StatusArgs, TopArgs, ServeArgs, ReloadArgs, LifecycleArgs, ApplyArgs, ManArgs, InitArgs>;
+using Command =
+    std::variant<RunArgs, CheckArgs, ExplainArgs, TestArgs, ListArgs, DocsArgs, JsonSchemaArgs, SchemaInferArgs,
+                 CompletionArgs, VersionArgs, QueryArgs, TailArgs, SnapshotArgs, StatusArgs, TopArgs, ServeArgs,
+                 ReloadArgs, LifecycleArgs, ApplyArgs, DlqArgs, ReplayArgs, ManArgs, InitArgs>;
 
 // What was asked, or the exit code after help or a usage error was printed.
 [[nodiscard]] std::variant<Command, int> parse_args(int argc, const char* const* argv);

@@ -68,12 +68,6 @@ std::optional<std::int64_t> interval_of(const Reader& read) {
   return std::nullopt;
 }
 
-std::string folder_name(const std::string& pipeline) {
-  std::string out;
-  for (char c : pipeline) out += c == '/' || c == '\0' ? '_' : c;
-  return out.empty() || out.starts_with('.') ? "_" + out : out;
-}
-
 // `Backend.mock`: for as long as the process lives.
 std::shared_ptr<Disk> mock_disk(const std::string& pipeline) {
   static std::mutex mutex;
@@ -121,20 +115,39 @@ Result<void> read_backend(const Reader& read, const PersistencePlace& place, Dur
                     {{"write `backend: !persistence.Backend.filesystem {path: ./state}`", {}}}});
 }
 
+bool continues_after_replay(const Reader& read) {
+  const Setting* asked = read.find("continue_after_replay");
+  return !asked || config::as_bool(*asked).value_or(true);
+}
+
 Result<bool> read_mode(const Reader& read, DurabilityOptions& out) {
   std::string mode = read.text("persistence_mode").value_or("PERSISTING");
   std::optional<std::int64_t> interval = interval_of(read);
   if (interval && *interval < 0)
     return fail(Code::kInvalidPipeline, "the interval between snapshots is negative", read.span());
   if (mode == "UDF_CACHING") return false;  // answers are kept for as long as their rows are; nothing else is asked for
-  if (mode == "BATCH" || mode == "SPEEDRUN_REPLAY" || mode == "REALTIME_REPLAY")
-    return fail(Error{Code::kInvalidPipeline,
-                      fmt::format("`persistence_mode: {}` replays a recording, which this version cannot do", mode),
-                      read.span(),
-                      {{"the modes that keep state are ON_STARTUP, MANUAL and PERIODIC", {}}}});
-  if (auto access = read.text("snapshot_access"); access && *access == "REPLAY")
-    return fail(Code::kInvalidPipeline, "`snapshot_access: REPLAY` replays a recording, which this version cannot do",
-                read.span());
+  const std::string access = read.text("snapshot_access").value_or("FULL");
+  const bool replays = mode == "BATCH" || mode == "SPEEDRUN_REPLAY" || mode == "REALTIME_REPLAY";
+  if (replays && (access == "RECORD" || access == "OFFSETS_ONLY"))
+    return fail(
+        Error{Code::kInvalidPipeline,
+              fmt::format("`persistence_mode: {}` replays a recording, and `snapshot_access: {}` makes none of it",
+                          mode, access),
+              read.span(),
+              {{"to replay, leave out `snapshot_access` or write REPLAY", {}}}});
+  if (replays || access == "REPLAY") {
+    using Pace = ReplayOptions::Pace;
+    out.replay = ReplayOptions{.pace = mode == "BATCH"             ? Pace::kOneCommit
+                                       : mode == "REALTIME_REPLAY" ? Pace::kOwn
+                                                                   : Pace::kFast,
+                               .continue_after = continues_after_replay(read)};
+    return true;
+  }
+  if (access == "RECORD") {
+    make_recording(out);
+    return true;
+  }
+  out.positions_only = access == "OFFSETS_ONLY";
   if (mode == "MANUAL") {
     out.snapshots_on_command = true;
   } else if (mode == "PERIODIC" || mode == "SNAPSHOT") {
@@ -161,6 +174,12 @@ Delivery delivery_of(const std::string& connector) {
 
 }  // namespace
 
+std::string folder_name(const std::string& pipeline) {
+  std::string out;
+  for (char c : pipeline) out += c == '/' || c == '\0' ? '_' : c;
+  return out.empty() || out.starts_with('.') ? "_" + out : out;
+}
+
 Result<std::optional<DurabilityOptions>> durability_of(const lang::PipelineSettings& settings,
                                                        const PersistencePlace& place) {
   Reader read(settings);
@@ -171,6 +190,12 @@ Result<std::optional<DurabilityOptions>> durability_of(const lang::PipelineSetti
   out.visible_early = settings.visibility == "memory";
   out.exactly_once = settings.delivery == "exactly_once";
   return out;
+}
+
+void make_recording(DurabilityOptions& options) {
+  options.is_recording = true;
+  options.snapshots_on_command = true;
+  options.snapshot_at_end = false;
 }
 
 std::string_view delivery_text(Delivery delivery) {

@@ -20,6 +20,12 @@ struct PersistencePlace {
   const Env* env = nullptr;  // for keys of object stores; null: that of the process
 };
 
+// The pipeline's name as that of a folder.
+[[nodiscard]] std::string folder_name(const std::string& pipeline);
+
+// State of this kind is a recording: the log of all input, for replays.
+void make_recording(DurabilityOptions& options);
+
 // Nothing: the pipeline keeps no state. Errors have spans.
 [[nodiscard]] Result<std::optional<DurabilityOptions>> durability_of(const lang::PipelineSettings& settings,
                                                                      const PersistencePlace& place);

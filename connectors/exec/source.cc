@@ -28,7 +28,7 @@ ExecSource::ExecSource(const plan::Source& source, ExecReadSettings settings)
       upsert_(source.upsert),
       needs_keys_(source.needs_keys),
       settings_(std::move(settings)),
-      policy_(settings_.bad_rows, name_) {
+      policy_(settings_.bad_rows) {
   for (const plan::SourceField& field : fields_) {
     if (field.used) schema_.columns.push_back({field.name, field.type});
     has_primary_key_ = has_primary_key_ || field.primary_key;
@@ -36,7 +36,7 @@ ExecSource::ExecSource(const plan::Source& source, ExecReadSettings settings)
 }
 
 Result<void> ExecSource::run(SourceContext& context) {
-  if (!settings_.dead_letters.empty()) TRY(policy_.open_dead_letters(context.env(), settings_.dead_letters));
+  if (!settings_.dead_letters.empty()) TRY(BadRowPolicy::check_dead_letters(context.env(), settings_.dead_letters));
   offset_ = context.resume_position();
   restore_keys(context);
   std::int64_t failures = 0;

@@ -84,7 +84,7 @@ FollowFileSource::FollowFileSource(std::shared_ptr<FileSourceShared> shared) : s
 Result<void> FollowFileSource::run(SourceContext& context) {
   context_ = &context;
   const FileReadSettings& settings = shared_->settings;
-  if (!settings.dead_letter.empty()) TRY(shared_->policy->open_dead_letters(context.env(), settings.dead_letter));
+  if (!settings.dead_letter.empty()) TRY(BadRowPolicy::check_dead_letters(context.env(), settings.dead_letter));
   Clock& clock = *context.env().clock;
   TRY(restore());
   if (TRY(scan(true))) commit();  // of files, each is committed by itself; this is for what is gone
@@ -99,8 +99,6 @@ Result<void> FollowFileSource::run(SourceContext& context) {
     if (changed) commit();
     // A look at very many files must not keep a core busy.
     if (poll_is_due) next_poll = clock.monotonic_ns() + std::max(settings.refresh_ns, 20 * scan_ns_);
-    if (std::string lost = shared_->policy->take_write_error(); !lost.empty())
-      return fail(Code::kIo, "bad rows can no longer be kept: " + lost);
   }
   return {};
 }
@@ -201,8 +199,6 @@ Result<void> FollowFileSource::run_static(SourceContext& context) {
   TRY(restore());
   TRY(scan(true));
   if (lost_) return fail(*lost_);
-  if (std::string lost = shared_->policy->take_write_error(); !lost.empty())
-    return fail(Code::kIo, "bad rows can no longer be kept: " + lost);
   if (!stopped_ && !context.stopping() && !shared_->policy->failed()) commit();
   return {};
 }

@@ -75,8 +75,12 @@ void each_row_key(const FileSourceShared& shared, std::string_view block, std::u
 // Equal rows are told apart by how many came before.
 [[nodiscard]] Key row_key_of(const Key& row, std::uint32_t occurrence);
 
-class FollowFileSource final : public Source, public ReadsAgain {
+class FollowFileSource final : public Source, public ReadsAgain, public RereadsRecords {
  public:
+  Result<std::unique_ptr<Piece>> reread(const std::string& record, const std::string& position,
+                                        std::uint64_t number) override {
+    return reread_record(shared_, record, position, number);
+  }
   explicit FollowFileSource(std::shared_ptr<FileSourceShared> shared);
   Result<void> run(SourceContext& context) override;
   [[nodiscard]] Result<std::unique_ptr<Piece>> read_again(std::string_view origin, const BlobMap& kept) const override {

@@ -164,9 +164,6 @@ Result<FileReadSettings> FileReadSettings::from(std::string_view connector, cons
     s.on_bad_row = BadRowPolicy::Action::kFail;
   else if (action == "dead_letter" || !s.dead_letter.empty())
     s.on_bad_row = BadRowPolicy::Action::kDeadLetter;
-  if (action == "dead_letter" && s.dead_letter.empty())
-    return fail(Code::kInvalidPipeline, "`on_bad_row: dead_letter` needs `dead_letter:`, a path or a name",
-                read.span("on_bad_row"));
   if (!s.dead_letter.empty() && (action == "skip" || action == "fail"))
     return fail(Code::kInvalidPipeline, fmt::format("`dead_letter` does not go with `on_bad_row: {}`", action),
                 read.span("dead_letter"));

@@ -78,7 +78,7 @@ Result<std::shared_ptr<FileSourceShared>> share_file_source(const plan::Source& 
     shared->cutter = std::make_unique<CsvCutter>(shared->settings.csv);
   else
     shared->cutter = std::make_unique<LineCutter>();
-  shared->policy = std::make_unique<BadRowPolicy>(shared->settings.on_bad_row, source.name);
+  shared->policy = std::make_unique<BadRowPolicy>(shared->settings.on_bad_row);
   shared->pool = std::make_shared<BlockPool>(kBlockBytes);
   return shared;
 }
@@ -88,6 +88,43 @@ std::size_t FilePiece::num_records() const {
   if (!shared_->settings.counts_records || !shared_->decoder) return 1;
   const std::string_view bytes = block_->view();
   return std::max<std::size_t>(1, static_cast<std::size_t>(std::ranges::count(bytes, '\n')));
+}
+
+void KnownHeaders::add(const std::string& path, std::shared_ptr<const CsvHeader> header) {
+  std::lock_guard lock(mutex_);
+  last_ = header;
+  if (by_path_.size() < kHeadersMax || by_path_.contains(path)) by_path_[path] = std::move(header);
+}
+
+std::shared_ptr<const CsvHeader> KnownHeaders::find(std::string_view path) const {
+  std::lock_guard lock(mutex_);
+  const auto found = by_path_.find(path);
+  return found == by_path_.end() ? last_ : found->second;
+}
+
+Result<std::unique_ptr<Piece>> reread_record(const std::shared_ptr<FileSourceShared>& shared, const std::string& record,
+                                             const std::string& position, std::uint64_t number) {
+  if (!shared->decoder)
+    return fail(Code::kInvalidArgument, "a whole file cannot be read again by itself; mend the file");
+  // `path:line:column`
+  std::string_view path = position;
+  for (int part = 0; part < 2; ++part)
+    if (const auto colon = path.rfind(':'); colon != std::string_view::npos) path = path.substr(0, colon);
+  BlockInfo info{.path = std::make_shared<const std::string>(fmt::format("dead letter {} of {}", number, path)),
+                 .key_source = key_source_of(shared->source_name, "dead letters"),
+                 .key_first = number};
+  info.metadata = std::make_shared<const std::string>(fmt::format("{{\"path\":{}}}", json_quoted(path)));
+  if (shared->settings.format == FileFormat::kCsv) {
+    info.csv_header = shared->settings.csv.header
+                          ? shared->headers->find(path)
+                          : std::make_shared<const CsvHeader>(CsvHeader::by_position(shared->layout));
+    if (!info.csv_header)
+      return fail(Code::kUnavailable, "no header of a file has been read since the start, and the record needs one");
+  }
+  auto block = shared->pool->take(record.size() + 1);
+  std::memcpy(block->data(), record.data(), record.size());
+  block->seal(record.size());
+  return std::make_unique<FilePiece>(shared, std::move(block), record.size(), std::move(info));
 }
 
 void FilePiece::decode(RowSink& out) {
@@ -179,6 +216,7 @@ void FileWalk::open(ReadFile& file, Start start) {
                                           });
   header_ = std::move(start.header);
   bool by_position = shared_->settings.format == FileFormat::kCsv && !shared_->settings.csv.header;
+  if (header_ && !by_position) shared_->headers->add(path_, header_);
   if (!header_ && by_position) header_ = std::make_shared<const CsvHeader>(CsvHeader::by_position(shared_->layout));
 }
 
@@ -203,6 +241,7 @@ void FileWalk::take_header(BlockReader::Cut& cut) {
     cut.first_line += count_lines(header_text_);
     header_ = std::make_shared<const CsvHeader>(
         CsvHeader::from_names(shared_->layout, split_csv_record(shared_->settings.csv, header_text_)));
+    shared_->headers->add(path_, header_);
     report_absent();
   }
   if (left.empty()) {
@@ -261,7 +300,7 @@ Result<bool> StaticFileSource::read_file(SourceContext& context, const FoundFile
 
 Result<void> StaticFileSource::run(SourceContext& context) {
   auto& settings = shared_->settings;
-  if (!settings.dead_letter.empty()) TRY(shared_->policy->open_dead_letters(context.env(), settings.dead_letter));
+  if (!settings.dead_letter.empty()) TRY(BadRowPolicy::check_dead_letters(context.env(), settings.dead_letter));
   auto scan = TRY(scan_files(shared_->disk(context.env()), settings.selection));
   if (scan.root_missing || (scan.files.empty() && is_pattern(settings.selection.path)))
     return fail(Code::kNotFound, scan.root_missing
@@ -272,8 +311,6 @@ Result<void> StaticFileSource::run(SourceContext& context) {
   for (std::string& warning : scan.warnings) context.warn(std::move(warning));
   for (const FoundFile& file : scan.files) {
     bool go_on = TRY(is_by_file(settings.format) ? read_whole(context, file) : read_file(context, file));
-    if (std::string lost = shared_->policy->take_write_error(); !lost.empty())
-      return fail(Code::kIo, "bad rows can no longer be kept: " + lost);
     if (!go_on) return {};
   }
   context.commit();

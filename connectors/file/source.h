@@ -8,7 +8,9 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -16,11 +18,26 @@
 #include "connectors/file/settings.h"
 #include "engine/io/counted_piece.h"
 #include "engine/io/kept_piece.h"
+#include "engine/io/reread.h"
 #include "engine/io/source.h"
 
 namespace thalweg {
 
 // What pieces and the reading thread share; read-only but for the policy.
+// The headers of the files that were read, for records that are read again by themselves. Threads  any.
+class KnownHeaders {
+ public:
+  void add(const std::string& path, std::shared_ptr<const CsvHeader> header);
+  // Of the file, else of the one that was read last; null: none was read.
+  [[nodiscard]] std::shared_ptr<const CsvHeader> find(std::string_view path) const;
+
+ private:
+  static constexpr std::size_t kHeadersMax = 1000;
+  mutable std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<const CsvHeader>, std::less<>> by_path_;  // guarded by mutex_
+  std::shared_ptr<const CsvHeader> last_;                                         // guarded by mutex_
+};
+
 struct FileSourceShared {
   FileReadSettings settings;
   RecordLayout layout;
@@ -39,7 +56,13 @@ struct FileSourceShared {
   [[nodiscard]] bool is_whole(const std::string& path) const {
     return whole || compression_of(path) != Compression::kNone;
   }
+  std::unique_ptr<KnownHeaders> headers = std::make_unique<KnownHeaders>();
 };
+
+// A piece of one record that stands by itself.
+[[nodiscard]] Result<std::unique_ptr<Piece>> reread_record(const std::shared_ptr<FileSourceShared>& shared,
+                                                           const std::string& record, const std::string& position,
+                                                           std::uint64_t number);
 
 [[nodiscard]] Result<std::shared_ptr<FileSourceShared>> share_file_source(const plan::Source& source,
                                                                           FileReadSettings settings);
@@ -121,8 +144,12 @@ class FileWalk {
   std::uint64_t end_offset_ = 0;
 };
 
-class StaticFileSource final : public Source, public ReadsAgain {
+class StaticFileSource final : public Source, public ReadsAgain, public RereadsRecords {
  public:
+  Result<std::unique_ptr<Piece>> reread(const std::string& record, const std::string& position,
+                                        std::uint64_t number) override {
+    return reread_record(shared_, record, position, number);
+  }
   StaticFileSource(std::shared_ptr<FileSourceShared> shared) : shared_(std::move(shared)) {}
   Result<void> run(SourceContext& context) override;
   [[nodiscard]] bool is_static() const override { return true; }

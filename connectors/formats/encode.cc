@@ -267,4 +267,15 @@ void JsonEncoder::row(const Batch& batch, std::size_t row, const std::uint64_t* 
   out += "}\n";
 }
 
+std::string row_text(const Schema& schema, const Batch& batch, std::size_t row) {
+  std::string out = "{";
+  for (std::size_t c = 0; c < schema.size(); ++c) {
+    if (c > 0) out += ',';
+    append_json_string(schema.columns[c].name, out);
+    out += ':';
+    append_json_cell(schema.columns[c].type, batch.columns[c], row, out);
+  }
+  return out + "}";
+}
+
 }  // namespace thalweg

@@ -18,6 +18,7 @@ namespace thalweg {
 void append_json_string(std::string_view text, std::string& out);
 void append_json_value(const Value& value, std::string& out);
 void append_json_cell(const Type& type, const Column& column, std::size_t row, std::string& out);
+[[nodiscard]] std::string row_text(const Schema& schema, const Batch& batch, std::size_t row);  // a JSON object
 
 enum class CsvQuoting : std::uint8_t { kMinimal, kAll, kNonNumeric, kNone };
 

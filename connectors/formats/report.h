@@ -1,14 +1,12 @@
 // connectors/formats/report.h
 //
-// What happens to records and fields that cannot be read: one policy per source, shared by all workers.
+// What happens to records and fields that cannot be read: one policy per source, shared by all workers. Dead letters
+// are the engine's: it writes them with the commit that the record belongs to (engine/runtime/dead_letter_desk.h).
 #pragma once
 
 #include <atomic>
 #include <cstdint>
-#include <memory>
-#include <mutex>
 #include <string>
-#include <string_view>
 
 #include "engine/base/env.h"
 #include "engine/io/source.h"
@@ -19,24 +17,16 @@ namespace thalweg {
 class BadRowPolicy {
  public:
   enum class Action : std::uint8_t { kLog, kSkip, kDeadLetter, kFail };
-  BadRowPolicy(Action action, std::string source) : action_(action), source_(std::move(source)) {}
-  // Bad rows are appended to `path` as JSON lines {raw, reason, source, position, kind}.
-  Result<void> open_dead_letters(Env& env, const std::string& path);
-  // Decides about the record: writes the dead letter, marks it fatal.
+  explicit BadRowPolicy(Action action) : action_(action) {}
+  // That the `dead_letter` file can be written; its folder is made.
+  static Result<void> check_dead_letters(Env& env, const std::string& path);
+  // Decides about the record: marks it fatal.
   void apply(BadRecord& record);
   [[nodiscard]] bool failed() const { return failed_.load(std::memory_order_relaxed); }
-  // The first error of writing dead letters, once.
-  [[nodiscard]] std::string take_write_error();
 
  private:
-  void write_dead_letter(const BadRecord& record);
-
   const Action action_;
-  const std::string source_;
   std::atomic<bool> failed_{false};
-  std::mutex mutex_;
-  std::unique_ptr<WriteFile> dead_letters_;  // guarded by mutex_
-  std::string write_error_;                  // guarded by mutex_
 };
 
 // What one decode writes to.

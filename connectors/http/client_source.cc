@@ -39,12 +39,12 @@ ClientSource::ClientSource(const plan::Source& source, ClientReadSettings settin
       fields_(source.fields),
       upsert_(source.upsert),
       settings_(std::move(settings)),
-      policy_(settings_.bad_rows, name_),
+      policy_(settings_.bad_rows),
       schema_(used_columns(fields_)),
       keyed_(has_primary_key(fields_)) {}
 
 Result<void> ClientSource::run(SourceContext& context) {
-  if (!settings_.dead_letters.empty()) TRY(policy_.open_dead_letters(context.env(), settings_.dead_letters));
+  if (!settings_.dead_letters.empty()) TRY(BadRowPolicy::check_dead_letters(context.env(), settings_.dead_letters));
   Fetcher fetcher(
       settings_.fetch, context.env().rng, [&context](std::int64_t ns) { return context.wait(ns); },
       [&context] { return context.stopping(); });

@@ -392,8 +392,8 @@ Result<web::WebhookSettings> webhook_from(const Setting& args, const ConnectorSe
                 read.span(out.custom ? "format" : "request_payload_template"));
   if (out.custom && out.batch_rows > 1)
     return fail(Code::kInvalidPipeline, "`batch_size` is of `format: json`", read.span("batch_size"));
-  if ((out.on_error == web::WebhookSettings::OnError::kDeadLetter) == out.dead_letters.empty())
-    return fail(Code::kInvalidPipeline, "`on_error: dead_letter` and `dead_letter: PATH` belong together", args.span);
+  if (out.on_error != web::WebhookSettings::OnError::kDeadLetter && !out.dead_letters.empty())
+    return fail(Code::kInvalidPipeline, "`dead_letter` goes with `on_error: dead_letter`", read.span("dead_letter"));
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "connectors/formats/encode.h"
+#include "connectors/formats/report.h"
 #include "engine/base/edit_distance.h"
 
 namespace thalweg::web {
@@ -105,12 +106,11 @@ Result<void> check_templates(const WebhookSettings& settings, const Schema& sche
   return {};
 }
 
-WebhookSink::WebhookSink(WebhookSettings settings)
-    : settings_(std::move(settings)), policy_(BadRowPolicy::Action::kDeadLetter, settings_.pipeline) {}
+WebhookSink::WebhookSink(WebhookSettings settings) : settings_(std::move(settings)) {}
 
 Result<void> WebhookSink::open(const SinkContext& context) {
   context_ = context;
-  if (!settings_.dead_letters.empty()) TRY(policy_.open_dead_letters(*context.env, settings_.dead_letters));
+  if (!settings_.dead_letters.empty()) TRY(BadRowPolicy::check_dead_letters(*context.env, settings_.dead_letters));
   payload_ = TRY(RowTemplate::parse(settings_.payload_template, context.schema, escape_of(settings_)));
   headers_.clear();
   for (const auto& [name, value] : settings_.fetch.headers)
@@ -125,7 +125,7 @@ Result<void> WebhookSink::open(const SinkContext& context) {
 Result<void> WebhookSink::begin(std::uint64_t /*commit*/) {
   chunk_ = 0;
   batch_.clear();
-  batch_rows_ = 0;
+  rows_.clear();
   return {};
 }
 
@@ -154,13 +154,16 @@ net::HttpRequest WebhookSink::request_for(const Batch& batch, std::size_t row, s
 }
 
 Result<void> WebhookSink::write(std::uint64_t commit, const Batch& batch) {
+  const auto shared = std::make_shared<const Batch>(batch);
   for (std::size_t row = 0; row < batch.num_rows; ++row) {
     if (settings_.batch_rows > 1) {
-      batch_ += batch_rows_ == 0 ? "[" : ",";
+      batch_ += rows_.empty() ? "[" : ",";
       append_json(batch, row, commit, batch_);
-      if (++batch_rows_ == settings_.batch_rows) TRY(flush(commit));
+      rows_.emplace_back(shared, row);
+      if (rows_.size() == settings_.batch_rows) TRY(flush(commit));
       continue;
     }
+    rows_ = {{shared, row}};
     net::HttpRequest request = request_for(batch, row, commit);
     if (settings_.custom)
       payload_.append(context_.schema, batch, row, commit, request.body);
@@ -172,27 +175,25 @@ Result<void> WebhookSink::write(std::uint64_t commit, const Batch& batch) {
 }
 
 Result<void> WebhookSink::flush(std::uint64_t commit) {
-  if (batch_rows_ == 0) return {};
+  if (batch_.empty()) return {};
   net::HttpRequest request = request_for({}, 0, commit);
   request.body = std::exchange(batch_, {}) + "]";
-  batch_rows_ = 0;
   return send(commit, std::move(request));
 }
 
 Result<void> WebhookSink::send(std::uint64_t commit, net::HttpRequest request) {
+  const std::vector<SentRow> rows = std::exchange(rows_, {});
   const std::string id =
       settings_.pipeline + "/" + context_.name + "/" + std::to_string(commit) + "/" + std::to_string(chunk_++);
   if (request.headers.find("Idempotency-Key") == nullptr) request.headers.set("Idempotency-Key", id);
-  std::string body = settings_.on_error == WebhookSettings::OnError::kDeadLetter ? request.body : std::string();
   const net::HttpResponse answer = TRY(fetcher_->fetch(std::move(request)));
   if (answer.status / 100 == 2) return {};
   const std::string why = settings_.fetch.url.host + " answered " + answer_text(answer);
   const bool later = fetcher_->is_retry_code(answer.status);  // it might take it another time
   if (later || settings_.on_error == WebhookSettings::OnError::kFail) return fail(Code::kUnavailable, why);
-  if (settings_.on_error == WebhookSettings::OnError::kDeadLetter) {
-    BadRecord record{.message = why, .raw = std::move(body), .position = id, .kind = BadRecord::Kind::kRecord};
-    policy_.apply(record);
-  }
+  if (!context_.reject) return {};
+  for (const auto& [batch, row] : rows)
+    context_.reject(*batch, row, {.reason = why, .position = id, .payload = row_text(context_.schema, *batch, row)});
   return {};
 }
 

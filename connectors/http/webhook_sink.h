@@ -74,14 +74,14 @@ class WebhookSink final : public Sink {
   [[nodiscard]] Result<void> flush(std::uint64_t commit);
 
   const WebhookSettings settings_;
-  BadRowPolicy policy_;
   SinkContext context_;
   std::unique_ptr<Fetcher> fetcher_;
   RowTemplate payload_;
   std::vector<std::pair<std::string, RowTemplate>> headers_;
   std::uint64_t chunk_ = 0;  // of the commit
   std::string batch_;        // rows not yet sent
-  std::size_t batch_rows_ = 0;
+  using SentRow = std::pair<std::shared_ptr<const Batch>, std::size_t>;
+  std::vector<SentRow> rows_;  // what they are
 };
 
 }  // namespace thalweg::web

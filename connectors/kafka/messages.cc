@@ -218,9 +218,33 @@ Result<std::shared_ptr<SourceShared>> SourceShared::of(const plan::Source& sourc
     shared->decoder = std::make_unique<DebeziumMessages>(layout, shared->settings.format, source.upsert);
   else
     shared->decoder = std::make_unique<RawMessages>(layout);
-  shared->policy = std::make_unique<BadRowPolicy>(shared->settings.on_bad_row, source.name);
+  shared->policy = std::make_unique<BadRowPolicy>(shared->settings.on_bad_row);
   shared->pool = std::make_shared<BlockPool>(kBlockBytes);
   return shared;
+}
+
+Result<std::unique_ptr<Piece>> SourceShared::reread(const std::shared_ptr<const SourceShared>& shared,
+                                                    const std::string& payload, const std::string& position) {
+  if (shared->wants_keys || shared->wants_times || shared->wants_metadata)
+    return fail(Code::kInvalidArgument,
+                "rows of this source need the key, time or headers of their message, and the dead letter has its "
+                "payload only");
+  const auto slash = position.rfind('/');
+  const auto at = position.rfind('@');
+  rd_kafka_message_t message{};
+  if (slash == std::string::npos || at == std::string::npos || at < slash)
+    return fail(Code::kBadData, "the position of the message is not known");
+  message.partition = static_cast<std::int32_t>(std::strtol(position.c_str() + slash + 1, nullptr, 10));
+  message.offset = std::strtoll(position.c_str() + at + 1, nullptr, 10);
+  std::string bytes = payload;
+  message.payload = bytes.data();
+  message.len = bytes.size();
+  auto block = std::make_unique<MessageBlock>(shared, std::make_shared<const std::string>(position.substr(0, slash)),
+                                              message.partition);
+  block->reserve(MessageBlock::payload_bytes_of(message), 1);
+  block->add(message);
+  block->seal();
+  return std::make_unique<MessagePiece>(shared, std::move(block));
 }
 
 // ---------------------------------------------------------------- texts

@@ -30,6 +30,9 @@ struct SourceShared {
   std::unique_ptr<BadRowPolicy> policy;
   std::shared_ptr<BlockPool> pool;
 
+  // A piece of one message that stands by itself; `position` is `topic/0@42`.
+  static Result<std::unique_ptr<Piece>> reread(const std::shared_ptr<const SourceShared>& shared,
+                                               const std::string& payload, const std::string& position);
   static Result<std::shared_ptr<SourceShared>> of(const plan::Source& source, ReadSettings settings);
 };
 

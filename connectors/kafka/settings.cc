@@ -168,9 +168,6 @@ Result<void> read_bad_rows(const SettingReader& read, ReadSettings& s) {
     s.on_bad_row = BadRowPolicy::Action::kFail;
   else if (action == "dead_letter" || !s.dead_letter.empty())
     s.on_bad_row = BadRowPolicy::Action::kDeadLetter;
-  if (action == "dead_letter" && s.dead_letter.empty())
-    return fail(Code::kInvalidPipeline, "`on_bad_row: dead_letter` needs `dead_letter:`, a path or a name",
-                read.span("on_bad_row"));
   if (!s.dead_letter.empty() && (action == "skip" || action == "fail"))
     return fail(Code::kInvalidPipeline, fmt::format("`dead_letter` does not go with `on_bad_row: {}`", action),
                 read.span("dead_letter"));
@@ -484,6 +481,15 @@ Result<WriteSettings> WriteSettings::from(const Setting& args, const Schema& sch
     if (name == "transactional.id" && s.transactional_id.empty()) s.transactional_id = value;
     if (name != "transactional.id" && name != "group.id") s.client.emplace_back(name, std::move(value));
   }
+  for (const auto& [name, value] : s.client)
+    if (name == "message.max.bytes") s.message_bytes_max = std::strtoull(value.c_str(), nullptr, 10);
+  const std::string bad_rows = read.text("on_bad_row");
+  s.dead_letter = read.text("dead_letter");
+  if (bad_rows == "skip") s.bad_rows = BadRowPolicy::Action::kSkip;
+  if (bad_rows == "fail") s.bad_rows = BadRowPolicy::Action::kFail;
+  if (!s.dead_letter.empty() && (bad_rows == "skip" || bad_rows == "fail"))
+    return fail(Code::kInvalidPipeline, fmt::format("`dead_letter` does not go with `on_bad_row: {}`", bad_rows),
+                read.span("dead_letter"));
   TRY(check_settings(Role::kProducer, s.client));
   return s;
 }
@@ -510,6 +516,12 @@ std::vector<OptionSpec> write_options() {
       library_option(),
       {.name = "topic", .doc = "the topic", .aliases = {"topic_name", "topics"}, .example = "counts"},
       {.name = "topic_column", .doc = "the column that holds the topic of each row"},
+      {.name = "on_bad_row",
+       .type = OptionType::kEnum,
+       .doc = "rows that make a message of more than `message.max.bytes`: `dead_letter` keeps them, `skip` only logs "
+              "them, `fail` ends the run",
+       .choices = {"dead_letter", "skip", "fail"}},
+      {.name = "dead_letter", .type = OptionType::kPath, .doc = "a file for such rows (JSON lines)"},
       {.name = "kafka_settings", .type = OptionType::kMap, .doc = "accepted for compatibility", .open = true},
       {.name = "format",
        .type = OptionType::kEnum,

@@ -70,6 +70,9 @@ struct WriteSettings {
   std::string transactional_id;      // empty: of the pipeline's and the sink's name
   std::string progress_topic;
   std::int64_t timeout_ns = 0;
+  std::size_t message_bytes_max = 1'000'000;  // the library's `message.max.bytes`
+  BadRowPolicy::Action bad_rows = BadRowPolicy::Action::kLog;
+  std::string dead_letter;  // a path, or empty
 
   static Result<WriteSettings> from(const Setting& args, const Schema& schema);
 };

@@ -93,6 +93,9 @@ void KafkaSink::on_delivery(rd_kafka_t*, const rd_kafka_message_t* message, void
 }
 
 Result<void> KafkaSink::open(const SinkContext& context) {
+  reject_ = context.reject;
+  keep_rejected_ = context.keep_rejected;
+  if (!settings_.dead_letter.empty()) TRY(BadRowPolicy::check_dead_letters(*context.env, settings_.dead_letter));
   Settings client = settings_.client;
   client.emplace_back("delivery.report.only.error", "true");
   const int timeout_ms = static_cast<int>(settings_.timeout_ns / kMs);
@@ -230,6 +233,20 @@ rd_kafka_headers_t* KafkaSink::headers_of(const Batch& batch, std::size_t row, s
   return out;
 }
 
+Result<bool> KafkaSink::acceptable(std::uint64_t commit, const Batch& batch, std::size_t row) {
+  const std::size_t bytes = key_.size() + value_.size();
+  if (bytes <= settings_.message_bytes_max) return true;
+  std::string why = fmt::format("the message would have {} bytes, and Kafka takes {} (`message.max.bytes`)", bytes,
+                                settings_.message_bytes_max);
+  if (settings_.bad_rows == BadRowPolicy::Action::kFail) return fail(Code::kBadData, std::move(why));
+  if (reject_)
+    reject_(batch, row,
+            {.reason = std::move(why),
+             .position = fmt::format("{}@{}", settings_.topic, commit),
+             .payload = row_text(schema_, batch, row).substr(0, BadRecord::kRawBytesMax)});
+  return false;
+}
+
 Result<void> KafkaSink::write_row(std::uint64_t commit, const Batch& batch, std::size_t row) {
   encode_key(batch, row, key_);
   if (settings_.snapshot) {
@@ -241,6 +258,7 @@ Result<void> KafkaSink::write_row(std::uint64_t commit, const Batch& batch, std:
     deleted_.erase(place);
   }
   encode_value(batch, row, settings_.snapshot ? nullptr : &commit, value_);
+  if (!TRY(acceptable(commit, batch, row))) return {};
   if (!settings_.topic_column) return produce(settings_.topic, key_, &value_, headers_of(batch, row, commit));
   return produce(topic_of(batch, row), key_, &value_, headers_of(batch, row, commit));
 }
@@ -277,10 +295,12 @@ Result<void> KafkaSink::write_plain(std::uint64_t commit, const Batch& batch) {
     for (; row < batch.num_rows && messages_.size() < kMessagesMax && bytes_.size() < kBytesMax; ++row) {
       encode_key(batch, row, key_);
       encode_value(batch, row, &commit, value_);
+      if (!TRY(acceptable(commit, batch, row))) continue;
       bytes_ += key_;
       bytes_ += value_;
       messages_.push_back({.len = value_.size(), .key_len = key_.size()});
     }
+    if (messages_.empty()) continue;
     // The bytes have their place only now.
     char* at = bytes_.data();
     for (rd_kafka_message_t& message : messages_) {
@@ -362,6 +382,7 @@ Result<void> KafkaSink::end(std::uint64_t commit) {
     TRY(produce(place.first, place.second, nullptr, nullptr));
   if (!progress_) return flush();
   if (!in_transaction_) return {};
+  if (keep_rejected_) TRY(keep_rejected_());
   const std::string record = Progress::record(commit);
   TRY(produce(progress_->topic(), progress_->name(), &record, nullptr));
   TRY(transact("a commit cannot be written", *client_, settings_.timeout_ns,

@@ -58,6 +58,8 @@ class KafkaSink final : public Sink {
   [[nodiscard]] Result<void> produce(const std::string& topic, std::string_view key, const std::string* value,
                                      rd_kafka_headers_t* headers);
   [[nodiscard]] Result<void> register_schema();
+  // The message of key_ and value_ is one that Kafka takes; else the row is rejected.
+  [[nodiscard]] Result<bool> acceptable(std::uint64_t commit, const Batch& batch, std::size_t row);
   [[nodiscard]] Result<void> flush();
   [[nodiscard]] Result<void> delivery_error();
   [[nodiscard]] rd_kafka_topic_t* handle_of(const std::string& topic);
@@ -74,6 +76,8 @@ class KafkaSink final : public Sink {
   std::map<std::string, rd_kafka_topic_t*, std::less<>> topics_;
   std::unique_ptr<Progress> progress_;  // exactly once
   std::uint64_t last_commit_ = 0;
+  std::function<void(const Batch&, std::size_t, Rejection)> reject_;
+  std::function<Result<void>()> keep_rejected_;
   bool in_transaction_ = false;
   std::map<std::pair<std::string, std::string>, bool> deleted_;  // snapshot: topic and key, of the commit at work
   std::vector<Batch> commit_batches_;                            // with sort_by: of the commit at work

@@ -39,7 +39,7 @@ class Owned {
 
 Result<void> KafkaSource::run(SourceContext& context) {
   const ReadSettings& settings = shared_->settings;
-  if (!settings.dead_letter.empty()) TRY(shared_->policy->open_dead_letters(context.env(), settings.dead_letter));
+  if (!settings.dead_letter.empty()) TRY(BadRowPolicy::check_dead_letters(context.env(), settings.dead_letter));
   consumer_ = TRY(Consumer::open(settings.client));
   TRY(start(context));
   std::vector<rd_kafka_message_t*> messages(settings.records_max == 0 ? kMessagesMax
@@ -48,10 +48,9 @@ Result<void> KafkaSource::run(SourceContext& context) {
     const std::size_t count = consumer_->take(messages, poll_ms(context));
     TRY(take(std::span(messages).first(count), context));
     commit_if_due(context);
-    if (const std::string lost = shared_->policy->take_write_error(); !lost.empty())
-      return fail(Code::kIo, "bad messages can no longer be kept: " + lost);
     if (shared_->policy->failed()) return {};
     if (count == 0 && !open_) context.idle();
+    note_lag(context);
     TRY(look_around(context));
   }
   if (torn_) return {};
@@ -198,6 +197,27 @@ bool KafkaSource::all_done() const {
 void KafkaSource::on_durable(const std::string& position) {
   const std::lock_guard lock(mutex_);
   durable_ = position;
+}
+
+// What others may read of it: where reading is, and where the partitions end as far as fetches have told.
+void KafkaSource::note_lag(SourceContext& context) {
+  constexpr std::int64_t kEveryNs = 200 * kMs;
+  const std::int64_t now = context.env().clock->monotonic_ns();
+  if (noted_ns_ != 0 && now - noted_ns_ < kEveryNs) return;
+  noted_ns_ = now;
+  std::vector<PartitionLag> lag;
+  lag.reserve(readings_.size());
+  for (const auto& reading : readings_)
+    lag.push_back({.partition = fmt::format("{}/{}", reading->partition.topic, reading->partition.id),
+                   .next = reading->next,
+                   .end = std::max(consumer_->seen_watermarks(reading->partition).high, reading->next)});
+  const std::lock_guard lock(mutex_);
+  lag_ = std::move(lag);
+}
+
+std::vector<PartitionLag> KafkaSource::lag() const {
+  const std::lock_guard lock(mutex_);
+  return lag_;
 }
 
 void KafkaSource::inform_group(SourceContext& context) {

@@ -19,16 +19,23 @@
 
 #include "connectors/kafka/messages.h"
 #include "connectors/kafka/position.h"
+#include "engine/io/lag.h"
+#include "engine/io/reread.h"
 #include "engine/io/source.h"
 
 namespace thalweg::kafka {
 
-class KafkaSource final : public Source {
+class KafkaSource final : public Source, public RereadsRecords, public KnowsLag {
  public:
+  Result<std::unique_ptr<Piece>> reread(const std::string& record, const std::string& position,
+                                        std::uint64_t /*number*/) override {
+    return SourceShared::reread(shared_, record, position);
+  }
   explicit KafkaSource(std::shared_ptr<SourceShared> shared) : shared_(std::move(shared)) {}
   Result<void> run(SourceContext& context) override;
   [[nodiscard]] bool is_static() const override { return shared_->settings.is_static; }
   void on_durable(const std::string& position) override;
+  [[nodiscard]] std::vector<PartitionLag> lag() const override;
 
  private:
   struct Reading {
@@ -67,6 +74,7 @@ class KafkaSource final : public Source {
   [[nodiscard]] Position position() const;
   // What the consumer group is told: with persistence, what is durable.
   void inform_group(SourceContext& context);
+  void note_lag(SourceContext& context);
   [[nodiscard]] Error out_of_range(const Partition& partition, std::int64_t next, const Watermarks& marks) const;
   [[nodiscard]] int timeout_ms() const;
 
@@ -78,12 +86,14 @@ class KafkaSource final : public Source {
   std::vector<std::pair<std::pair<const rd_kafka_topic_t*, std::int32_t>, Reading*>> by_handle_;
   std::int64_t looked_ns_ = 0;
   std::int64_t committed_ns_ = 0;
-  std::mutex mutex_;
-  std::string durable_;           // guarded by mutex_; the last durable position
-  bool moved_ = false;            // since offsets were committed as information
-  bool open_ = false;             // a transaction is at work: rows were delivered since the last commit
-  std::size_t open_records_ = 0;  // of it
-  bool torn_ = false;             // the run stops, and a part of what the positions say was not delivered
+  std::int64_t noted_ns_ = 0;  // when lag_ was written
+  mutable std::mutex mutex_;
+  std::string durable_;            // guarded by mutex_; the last durable position
+  std::vector<PartitionLag> lag_;  // guarded by mutex_
+  bool moved_ = false;             // since offsets were committed as information
+  bool open_ = false;              // a transaction is at work: rows were delivered since the last commit
+  std::size_t open_records_ = 0;   // of it
+  bool torn_ = false;              // the run stops, and a part of what the positions say was not delivered
   std::int64_t last_commit_ns_ = 0;
 };
 

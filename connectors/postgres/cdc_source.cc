@@ -139,7 +139,7 @@ void CdcSource::on_durable(const std::string& position) {
 
 Result<void> CdcSource::run(SourceContext& context) {
   if (!shared_->settings.dead_letters.empty())
-    TRY(shared_->policy.open_dead_letters(context.env(), shared_->settings.dead_letters));
+    TRY(BadRowPolicy::check_dead_letters(context.env(), shared_->settings.dead_letters));
   keeps_positions_ = context.keeps_positions();
   if (!context.resume_position().empty()) {
     last_ = Position::from(context.resume_position());
@@ -270,8 +270,6 @@ Result<bool> CdcSource::take_snapshot(SourceContext& context, bool anew) {
   const NewSlot slot = TRY(open_slot(name, slot_is_temporary_));
   if (anew && !context.deliver(clear_all(shared_->shape.layout.column_types))) return false;
   if (!TRY(read_table(shared_, table_, slot.snapshot, context))) return false;
-  if (std::string failure = shared_->policy.take_write_error(); !failure.empty())
-    return fail(Code::kIo, "bad rows can no longer be kept: " + failure);
   last_ = Position{slot.consistent, system_.identifier, system_.timeline, name};
   partial_ = {};
   context.commit(last_->text());

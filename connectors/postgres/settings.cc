@@ -95,9 +95,6 @@ Result<std::vector<std::uint32_t>> columns_of(const SettingReader& read, const c
 Result<void> take_bad_rows(const SettingReader& read, BadRowPolicy::Action& action, std::string& path) {
   const std::string choice = read.text("on_bad_row");
   path = read.text("dead_letter");
-  if (choice == "dead_letter" && path.empty())
-    return fail(Code::kInvalidPipeline, "`on_bad_row: dead_letter` needs `dead_letter:`, the path of a file",
-                read.span("on_bad_row"));
   if (choice == "fail")
     action = BadRowPolicy::Action::kFail;
   else if (choice == "skip")

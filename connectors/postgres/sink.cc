@@ -116,7 +116,7 @@ Result<std::uint64_t> CommitMarker::read(Connection& connection) const {
 // ---------------------------------------------------------------- opening
 
 PostgresSink::PostgresSink(WriteSettings settings, const Schema& schema)
-    : settings_(std::move(settings)), schema_(schema), policy_(settings_.bad_rows, settings_.access.name) {}
+    : settings_(std::move(settings)), schema_(schema), policy_(settings_.bad_rows) {}
 
 Result<void> PostgresSink::connect_patiently(std::int64_t patience_ns) {
   const std::int64_t deadline = env_->clock->monotonic_ns() + patience_ns;
@@ -138,8 +138,9 @@ Result<void> PostgresSink::open(const SinkContext& context) {
   env_ = context.env;
   name_ = context.name;
   tell_ = context.reject;
+  keep_rejected_ = context.keep_rejected;
   goes_on_ = context.resume_from > 0;
-  if (!settings_.dead_letters.empty()) TRY(policy_.open_dead_letters(*env_, settings_.dead_letters));
+  if (!settings_.dead_letters.empty()) TRY(BadRowPolicy::check_dead_letters(*env_, settings_.dead_letters));
   TRY(connect_patiently(kOpenPatienceNs));
   TRY(prepare_table());
   const bool keeps_state = !context.state_path.empty();
@@ -444,6 +445,7 @@ Result<void> PostgresSink::finish(std::uint64_t commit) {
   TRY(start_transaction());
   TRY(use(Stage::kNone));
   if (settings_.snapshot) TRY(merge());
+  if (keep_rejected_) TRY(keep_rejected_());
   if (marker_) TRY(marker_->advance(*connection_, commit));
   asked_to_commit_ = true;
   TRY(connection_->run("COMMIT"));
@@ -466,8 +468,6 @@ Batch PostgresSink::sorted() const {
 
 Result<void> PostgresSink::end(std::uint64_t commit) {
   if (skipping_) return {};
-  if (std::string lost = policy_.take_write_error(); !lost.empty())
-    return fail(Code::kIo, "bad rows can no longer be kept: " + lost);
   if (!settings_.sort_by.empty()) {
     if (!kept_all_)
       return fail(Code::kTooLarge,
@@ -519,20 +519,14 @@ Result<void> PostgresSink::write_again(std::uint64_t commit, Error why) {
 void PostgresSink::reject(const Batch& batch, std::size_t row, std::uint64_t commit, const std::string& column,
                           const std::string& why) {
   if (again_) return;
-  BadRecord record;
-  record.message = fmt::format("column `{}` {}", column, why);
-  for (std::size_t c = 0; c < schema_.size(); ++c) {
-    record.raw += c == 0 ? "{" : ",";
-    append_json_string(schema_.columns[c].name, record.raw);
-    record.raw += ':';
-    append_json_cell(schema_.columns[c].type, batch.columns[c], row, record.raw);
-  }
-  record.raw += '}';
-  record.position = fmt::format("{}@{}", settings_.table.text(), commit);
+  Rejection out{.reason = fmt::format("column `{}` {}", column, why),
+                .position = fmt::format("{}@{}", settings_.table.text(), commit),
+                .payload = row_text(schema_, batch, row)};
+  BadRecord record{.message = out.reason, .raw = {}, .position = out.position};
   policy_.apply(record);
   if (++rejected_ <= kRejectedShown)
     std::fprintf(stderr, "%s: a row is left out: %s\n", name_.c_str(), located_message(record).c_str());
-  if (tell_) tell_(std::move(record));
+  if (tell_) tell_(batch, row, std::move(out));
 }
 
 Result<void> PostgresSink::close(bool /*complete*/) {

@@ -83,7 +83,8 @@ class PostgresSink final : public Sink {
   const Schema schema_;
   std::string name_;
   Env* env_ = nullptr;
-  std::function<void(BadRecord)> tell_;
+  std::function<void(const Batch&, std::size_t, Rejection)> tell_;
+  std::function<Result<void>()> keep_rejected_;
   BadRowPolicy policy_;
   std::unique_ptr<Connection> connection_;
   std::optional<CommitMarker> marker_;

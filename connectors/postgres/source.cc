@@ -22,7 +22,7 @@ constexpr std::uint32_t kRowsPerPieceMax = 1U << 20;
 }  // namespace
 
 ReadShared::ReadShared(ReadSettings given, const std::string& name)
-    : settings(std::move(given)), policy(settings.bad_rows, name), key_source(XXH3_64bits(name.data(), name.size())) {}
+    : settings(std::move(given)), policy(settings.bad_rows), key_source(XXH3_64bits(name.data(), name.size())) {}
 
 void CopyPiece::decode(RowSink& out) {
   Reporter report(out, shared_->policy);
@@ -146,7 +146,7 @@ Result<void> StaticSource::run(SourceContext& context) {
     return {};
   }
   if (!shared_->settings.dead_letters.empty())
-    TRY(shared_->policy.open_dead_letters(context.env(), shared_->settings.dead_letters));
+    TRY(BadRowPolicy::check_dead_letters(context.env(), shared_->settings.dead_letters));
   TableInfo table;
   {
     auto connection = TRY(Connection::open(shared_->settings.access, context.env()));
@@ -154,8 +154,6 @@ Result<void> StaticSource::run(SourceContext& context) {
   }
   shared_->shape = TRY(RowShape::of(source_, table, shared_->settings.table));
   const bool whole = TRY(read_table(shared_, table, "", context));
-  if (std::string lost = shared_->policy.take_write_error(); !lost.empty())
-    return fail(Code::kIo, "bad rows can no longer be kept: " + lost);
   if (whole) context.commit(context.keeps_positions() ? "read" : "");
   return {};
 }

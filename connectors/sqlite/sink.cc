@@ -22,8 +22,9 @@ constexpr std::uint64_t kRejectedShown = 10;
 }  // namespace
 
 Result<void> SqliteSink::open(const SinkContext& context) {
-  if (!settings_.dead_letters.empty()) TRY(policy_.open_dead_letters(*context.env, settings_.dead_letters));
+  if (!settings_.dead_letters.empty()) TRY(BadRowPolicy::check_dead_letters(*context.env, settings_.dead_letters));
   tell_ = context.reject;
+  keep_rejected_ = context.keep_rejected;
   goes_on_ = context.resume_from > 0;
   const bool keeps_state = !context.state_path.empty();
   if (settings_.exactly_once && !keeps_state)
@@ -203,20 +204,14 @@ bool SqliteSink::acceptable(std::uint64_t commit, const Batch& batch, std::size_
   for (std::size_t c = 0; c < schema_.size(); ++c) {
     if (!not_null_[c] || batch.columns[c].is_value(row)) continue;
     if (again_) return false;
-    BadRecord record;
-    record.message = fmt::format("column `{}` is None, and the column is NOT NULL", schema_.columns[c].name);
-    record.position = fmt::format("{}@{}", settings_.table, commit);
-    for (std::size_t i = 0; i < schema_.size(); ++i) {
-      record.raw += i == 0 ? "{" : ",";
-      append_json_string(schema_.columns[i].name, record.raw);
-      record.raw += ':';
-      append_json_cell(schema_.columns[i].type, batch.columns[i], row, record.raw);
-    }
-    record.raw += '}';
+    Rejection out{.reason = fmt::format("column `{}` is None, and the column is NOT NULL", schema_.columns[c].name),
+                  .position = fmt::format("{}@{}", settings_.table, commit),
+                  .payload = row_text(schema_, batch, row)};
+    BadRecord record{.message = out.reason, .raw = {}, .position = out.position};
     policy_.apply(record);
     if (++rejected_ <= kRejectedShown)
       std::fprintf(stderr, "%s: a row is left out: %s\n", settings_.name.c_str(), located_message(record).c_str());
-    if (tell_) tell_(std::move(record));
+    if (tell_) tell_(batch, row, std::move(out));
     return false;
   }
   return true;
@@ -288,6 +283,7 @@ Result<void> SqliteSink::write_all(std::uint64_t commit) {
     }
   }
   if (policy_.failed()) return fail(Code::kBadData, "a row does not fit the table (`on_bad_row: fail`)");
+  if (keep_rejected_) TRY(keep_rejected_());
   if (exactly_once_) {
     advance_->bind(1, static_cast<std::int64_t>(commit));
     TRY(advance_->run());
@@ -308,8 +304,6 @@ Result<void> SqliteSink::end(std::uint64_t commit) {
   }
   commit_batches_.clear();
   last_commit_ = commit;
-  if (std::string lost = policy_.take_write_error(); !lost.empty())
-    return fail(Code::kIo, "bad rows can no longer be kept: " + lost);
   return {};
 }
 

@@ -34,7 +34,7 @@ struct WriteSettings {
 class SqliteSink final : public Sink {
  public:
   SqliteSink(WriteSettings settings, const Schema& schema)
-      : settings_(std::move(settings)), schema_(schema), policy_(settings_.bad_rows, settings_.name) {}
+      : settings_(std::move(settings)), schema_(schema), policy_(settings_.bad_rows) {}
   Result<void> open(const SinkContext& context) override;
   Result<void> begin(std::uint64_t commit) override;
   Result<void> write(std::uint64_t commit, const Batch& batch) override;
@@ -66,7 +66,8 @@ class SqliteSink final : public Sink {
   std::optional<Database> database_;
   std::optional<Statement> insert_, delete_, advance_;
   std::vector<Batch> commit_batches_;
-  std::function<void(BadRecord)> tell_;
+  std::function<void(const Batch&, std::size_t, Rejection)> tell_;
+  std::function<Result<void>()> keep_rejected_;
   bool exactly_once_ = false;
   bool goes_on_ = false;  // earlier starts of the pipeline have written here
   std::uint64_t generation_ = 0;

@@ -23,7 +23,7 @@ std::vector<Value> decoded(std::string_view cells) {
 }  // namespace
 
 SqliteSource::SqliteSource(const plan::Source& source, ReadSettings settings)
-    : source_(source), settings_(std::move(settings)), policy_(settings_.bad_rows, source.name) {
+    : source_(source), settings_(std::move(settings)), policy_(settings_.bad_rows) {
   for (const plan::SourceField& field : source_.fields) {
     used_.push_back(field.used || field.primary_key);
     if (field.used) schema_.columns.push_back({field.name, field.type});
@@ -64,7 +64,7 @@ Result<void> SqliteSource::prepare(const Database& database) {
 }
 
 Result<void> SqliteSource::run(SourceContext& context) {
-  if (!settings_.dead_letters.empty()) TRY(policy_.open_dead_letters(context.env(), settings_.dead_letters));
+  if (!settings_.dead_letters.empty()) TRY(BadRowPolicy::check_dead_letters(context.env(), settings_.dead_letters));
   if (!context.resume_position().empty() && settings_.is_static) {
     context.warn("an earlier run of this pipeline has read the table; `mode: static` reads it once");
     return {};
@@ -125,8 +125,6 @@ Result<bool> SqliteSource::read(const Database& database, SourceContext& context
   if (!done || !*done) return done;
   if (!settings_.is_static && !drop_unseen(context)) return false;
   if (!deliver(context)) return false;
-  if (std::string lost = policy_.take_write_error(); !lost.empty())
-    return fail(Code::kIo, "bad rows can no longer be kept: " + lost);
   if (delivered_ > 0 || reading_ == 1) context.commit(std::to_string(reading_));
   delivered_ = 0;
   return true;

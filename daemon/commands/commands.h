@@ -27,6 +27,8 @@ int run_command(const ServeArgs& args);
 int run_command(const ReloadArgs& args);
 int run_command(const LifecycleArgs& args);
 int run_command(const ApplyArgs& args);
+int run_command(const DlqArgs& args);
+int run_command(const ReplayArgs& args);
 int run_command(const InitArgs& args);
 int run_command(const ManArgs& args);
 

@@ -1,5 +1,7 @@
 #include <charconv>
 #include <cstdio>
+#include <filesystem>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "connectors/http/web_host.h"
@@ -24,11 +26,16 @@ namespace {
 
 constexpr std::int64_t kTickNs = 100'000'000;
 constexpr std::uint32_t kWorkersMax = 256;
+constexpr std::uint64_t kRecordingBytesMax = 1 << 20;
 
 // One `thalweg run`, from its files to its exit code.
 class RunCommand {
  public:
-  explicit RunCommand(const RunArgs& args) : args_(args), env_(real_env()), loader_(env_) {}
+  explicit RunCommand(const RunArgs& args) : args_(args), files_(args.files), env_(real_env()), loader_(env_) {
+    // A recording knows its sources by where they are, whatever folder it is replayed from.
+    if (!args.record.empty() || !args.replay.empty())
+      for (std::string& file : files_) file = std::filesystem::absolute(file).lexically_normal().string();
+  }
 
   int run() {
     std::optional<net::Address> address;
@@ -40,7 +47,9 @@ class RunCommand {
       complain(added.error().message);
       return kExitUsage;
     }
+    if (int exit_code = read_recording(); exit_code != kExitOk) return exit_code;
     if (int exit_code = load(); exit_code != kExitOk) return exit_code;
+    if (int exit_code = note_recording(); exit_code != kExitOk) return exit_code;
     if (address)
       if (int exit_code = listen(*address); exit_code != kExitOk) return exit_code;
     signals_.on_stop([this] {
@@ -71,10 +80,11 @@ class RunCommand {
 
   int load() {
     bool valid = true;
-    for (const std::string& path : args_.files) {
+    for (const std::string& path : files_) {
       lang::CompileResult compiled = loader_.load(path, args_.overrides);
       std::string name = pipeline_name(compiled, path);
-      auto durability = check_persistence(compiled, {.pipeline = name, .state_dir = {}, .env = &env_});
+      auto durability = recording_of(name);
+      if (!durability) durability = check_persistence(compiled, {.pipeline = name, .state_dir = {}, .env = &env_});
       print_diagnostics(compiled.diagnostics, *compiled.files);
       valid = valid && compiled.ok();
       for (const Loaded& other : loaded_)
@@ -85,6 +95,66 @@ class RunCommand {
       loaded_.push_back({path, std::move(name), std::move(compiled), std::move(durability)});
     }
     return valid ? kExitOk : kExitInvalid;
+  }
+
+  // ---- recordings: a folder for each pipeline, and a file that says which pipelines they are
+
+  // `--record` and `replay` take the place of what the file says of persistence.
+  [[nodiscard]] std::optional<DurabilityOptions> recording_of(const std::string& pipeline) const {
+    if (args_.record.empty() && !replay_) return std::nullopt;
+    DurabilityOptions out;
+    out.directory = (replay_ ? args_.replay : args_.record) + "/" + folder_name(pipeline);
+    if (replay_)
+      out.replay = replay_;
+    else
+      make_recording(out);
+    return out;
+  }
+
+  // What `replay` is to run, and how.
+  int read_recording() {
+    if (args_.replay.empty()) return kExitOk;
+    ReplayOptions how{.continue_after = args_.go_on};
+    using Pace = ReplayOptions::Pace;
+    if (args_.speed == "own" || args_.speed == "realtime") {
+      how.pace = Pace::kOwn;
+    } else if (args_.speed == "batch") {
+      how.pace = Pace::kOneCommit;
+    } else if (args_.speed != "fast" && args_.speed != "speedrun") {
+      const std::string text = args_.speed.ends_with("x") ? args_.speed.substr(0, args_.speed.size() - 1) : args_.speed;
+      auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), how.speed);
+      if (error != std::errc() || end != text.data() + text.size() || !(how.speed > 0)) {
+        complain("--speed " + args_.speed + ": fast, own, batch, or a factor like 10");
+        return kExitUsage;
+      }
+      how.pace = Pace::kOwn;
+    }
+    replay_ = how;
+    auto text = read_all(*env_.disk, args_.replay + "/recording.json", kRecordingBytesMax);
+    const nlohmann::json about = text ? nlohmann::json::parse(*text, nullptr, false) : nlohmann::json();
+    if (!about.is_object() || !about.contains("files") || !about["files"].is_array()) {
+      complain("there is no recording in '" + args_.replay + "' (`thalweg run FILE --record FOLDER` makes one)");
+      return kExitUsage;
+    }
+    if (!files_.empty()) return kExitOk;
+    for (const auto& file : about["files"])
+      if (file.is_string()) files_.push_back(file.get<std::string>());
+    return kExitOk;
+  }
+
+  int note_recording() {
+    if (args_.record.empty()) return kExitOk;
+    const std::string path = args_.record + "/recording.json";
+    if (env_.disk->stat(path)) {
+      complain("there is a recording in '" + args_.record + "' already; take another folder, or move it away");
+      return kExitUsage;
+    }
+    const nlohmann::json files = files_;
+    Result<void> written = env_.disk->make_directories(args_.record);
+    if (written) written = replace_file(*env_.disk, path, nlohmann::json{{"files", files}}.dump(2) + "\n");
+    if (written) return kExitOk;
+    complain(written.error().message);
+    return kExitFailed;
   }
 
   // Before anything runs: a taken port must not leave half a run behind.
@@ -245,6 +315,8 @@ class RunCommand {
   }
 
   const RunArgs& args_;
+  std::vector<std::string> files_;
+  std::optional<ReplayOptions> replay_;
   StopSignals signals_;  // first: every thread inherits its mask
   Env env_;
   Loader loader_;
@@ -259,6 +331,20 @@ class RunCommand {
 };
 
 }  // namespace
+
+int run_command(const ReplayArgs& args) {
+  RunArgs run;
+  run.files = args.files;
+  run.workers = args.workers;
+  run.listen = args.listen;
+  run.overrides = args.overrides;
+  run.env_file = args.env_file;
+  run.quiet = args.quiet;
+  run.replay = args.directory;
+  run.speed = args.speed;
+  run.go_on = args.go_on;
+  return run_command(run);
+}
 
 int run_command(const RunArgs& args) {
   set_up_log(args.quiet ? LogLevel::kWarning : LogLevel::kInfo, LogFormat::kText);

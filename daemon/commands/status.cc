@@ -31,6 +31,11 @@ std::string lag_of(const json& object) {
   return short_seconds(object["lag_seconds"].get<double>());
 }
 
+// What a source knows that it has not read yet, else how long the oldest record waits.
+std::string records_behind(const json& object) {
+  return object.contains("lag_records") ? object["lag_records"].dump() + " records" : lag_of(object);
+}
+
 std::string pipelines_text(const json& pipelines) {
   TextTable table({"NAME", "STATE", "READY", "FRONTIER", "LAG", "ROWS IN", "ROWS OUT", "ERRORS", "RESTARTS"});
   for (const json& one : pipelines)
@@ -41,11 +46,20 @@ std::string pipelines_text(const json& pipelines) {
 }
 
 std::string connectors_text(const json& connectors) {
-  TextTable table({"CONNECTOR", "KIND", "ROWS", "BYTES", "ERRORS", "LAST ERROR"});
+  TextTable table({"CONNECTOR", "KIND", "ROWS", "BYTES", "LAG", "ERRORS", "LAST ERROR"});
   for (const json& one : connectors)
     table.add({text_of(one, "name"), text_of(one, "connector"), number_of(one, "rows"), number_of(one, "bytes"),
-               number_of(one, "errors"), text_of(one, "last_error")});
-  return table.text();
+               records_behind(one), number_of(one, "errors"), text_of(one, "last_error")});
+  std::string out = table.text();
+  TextTable partitions({"PARTITION", "CONNECTOR", "NEXT", "END", "LAG"});
+  bool any = false;
+  for (const json& one : connectors)
+    for (const json& part : one.value("partitions", json::array())) {
+      any = true;
+      partitions.add({text_of(part, "partition"), text_of(one, "name"), number_of(part, "next"), number_of(part, "end"),
+                      number_of(part, "lag")});
+    }
+  return any ? out + "\n" + partitions.text() : out;
 }
 
 std::string tables_text(const json& tables) {
@@ -108,7 +122,7 @@ int run_command(const TopArgs& args) {
     if (round > 0) std::this_thread::sleep_for(std::chrono::duration<double>(args.interval_s));
     auto all = client->get_list("/api/v1/pipelines", "pipelines");
     if (!all) return all.error();
-    TextTable table({"NAME", "STATE", "LAG", "ROWS/S", "ROWS IN", "ROWS OUT", "COMMITS", "ERRORS"});
+    TextTable table({"NAME", "STATE", "LAG", "BEHIND", "ROWS/S", "ROWS IN", "ROWS OUT", "COMMITS", "ERRORS"});
     for (json& one : *all) {
       std::uint64_t rows = one.value("rows_in", std::uint64_t{0});
       auto last = before.find(text_of(one, "name"));
@@ -119,8 +133,9 @@ int run_command(const TopArgs& args) {
         rate = short_count(per_second);
       }
       before[text_of(one, "name")] = rows;
-      table.add({text_of(one, "name"), text_of(one, "state"), lag_of(one), rate, number_of(one, "rows_in"),
-                 number_of(one, "rows_out"), number_of(one, "commits"), number_of(one, "errors")});
+      table.add({text_of(one, "name"), text_of(one, "state"), lag_of(one), number_of(one, "lag_records"), rate,
+                 number_of(one, "rows_in"), number_of(one, "rows_out"), number_of(one, "commits"),
+                 number_of(one, "errors")});
     }
     if (args.json) {
       std::printf("%s\n", all->dump().c_str());

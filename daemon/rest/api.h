@@ -91,6 +91,10 @@ class Api {
   Answer errors(const Call& call);
   Answer connectors(const Call& call);
   Answer guarantees(const Call& call);
+  Answer dead_letters(const Call& call);
+  Answer dead_letter(const Call& call);
+  Answer replay_dead_letters(const Call& call);
+  Answer drop_dead_letters(const Call& call);
   Answer checkpoints(const Call& call);
   Answer checkpoint(const Call& call);
   Answer tables(const Call& call);

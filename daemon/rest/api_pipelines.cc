@@ -30,11 +30,16 @@ void append_run(const ServedPipeline& pipeline, JsonWriter& json) {
   const Run& run = *pipeline.run;
   std::uint64_t rows_in = 0;
   std::uint64_t rows_out = 0;
-  for (const ConnectorStatus& connector : run.connectors())
+  std::optional<std::int64_t> behind;
+  for (const ConnectorStatus& connector : run.connectors()) {
     (connector.is_source ? rows_in : rows_out) += connector.rows;
+    for (const PartitionLag& one : connector.partitions) behind = behind.value_or(0) + one.lag();
+  }
   json.key("frontier");
   append_frontier(run.frontier(), json);
   json.field("lag_seconds", static_cast<double>(run.timings().lag_ns) / 1e9);
+  if (behind) json.field("lag_records", *behind);
+  if (auto letters = run.dead_letters()) json.field("dead_letters", letters->stats().letters);
   json.field("caught_up", run.caught_up()).field("workers", static_cast<std::uint64_t>(pipeline.workers));
   json.field("commits", run.num_commits()).field("rows_in", rows_in).field("rows_out", rows_out);
   if (durable::DiskWait wait = run.disk_wait(); wait.waiting) json.field("waiting_for_disk", wait.reason);
@@ -220,7 +225,12 @@ Answer Api::errors(const Call& call) {
   const std::uint64_t first = std::max<std::uint64_t>(last - std::min<std::uint64_t>(*limit, last), forgotten);
   std::string body;
   JsonWriter json(body);
-  json.begin_object().field("num_errors", count).key("errors").begin_array();
+  json.begin_object().field("num_errors", count);
+  if (auto letters = run.dead_letters()) {
+    json.key("dead_letters").begin_object().field("total", letters->stats().letters);
+    json.field("href", "/api/v1/pipelines/" + net::percent_encode((*pipeline)->name) + "/dead-letters").end_object();
+  }
+  json.key("errors").begin_array();
   for (std::uint64_t i = first; i < last; ++i) append_error(**pipeline, errors[i - forgotten], json);
   json.end_array();
   if (first > forgotten) json.field("next_cursor", std::to_string(first));
@@ -283,6 +293,23 @@ Answer Api::checkpoint(const Call& call) {
   return json_response(std::move(body));
 }
 
+namespace {
+
+// Of a source that knows what it has not read yet: how many records those are, by partition.
+void append_partitions(const ConnectorStatus& connector, JsonWriter& json) {
+  if (connector.partitions.empty()) return;
+  std::int64_t lag = 0;
+  json.key("partitions").begin_array();
+  for (const PartitionLag& one : connector.partitions) {
+    lag += one.lag();
+    json.begin_object().field("partition", one.partition).field("next", one.next).field("end", one.end);
+    json.field("lag", one.lag()).end_object();
+  }
+  json.end_array().field("lag_records", lag);
+}
+
+}  // namespace
+
 Answer Api::connectors(const Call& call) {
   auto pipeline = pipeline_of(call);
   if (!pipeline) return std::unexpected(pipeline.error());
@@ -302,6 +329,7 @@ Answer Api::connectors(const Call& call) {
       json.field("queued_bytes", connector.queued_bytes);
       json.field("lag_seconds", static_cast<double>(connector.lag_ns) / 1e9);
       json.field("stalled_seconds", static_cast<double>(connector.stalled_ns) / 1e9);
+      append_partitions(connector, json);
     }
     json.key("last_error");
     connector.last_error.empty() ? json.null() : json.text(connector.last_error);

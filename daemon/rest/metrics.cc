@@ -113,6 +113,38 @@ void append_durability_metrics(const std::vector<PipelineNumbers>& all, MetricsT
       text.sample({{"pipeline", name}}, static_cast<double>(now.snapshots.front().wall_ns) / 1e9);
 }
 
+void append_dead_letter_metrics(const std::vector<PipelineNumbers>& all, MetricsText& text) {
+  std::vector<std::pair<std::string, durable::DeadLetters::Stats>> kept;
+  for (const auto& n : all)
+    if (auto letters = n.pipeline->run->dead_letters()) kept.emplace_back(n.name, letters->stats());
+  if (kept.empty()) return;
+  text.family("thalweg_dead_letters", "gauge", "Dead letters that are kept");
+  for (const auto& [name, now] : kept) text.sample({{"pipeline", name}}, now.letters);
+  text.family("thalweg_dead_letters_total", "counter", "Dead letters since the start, by what they are");
+  for (const auto& [name, now] : kept)
+    for (const auto& [what, count] : now.added)
+      text.sample({{"pipeline", name}, {"connector", what.first}, {"kind", std::string(text_of(what.second))}}, count);
+  text.family("thalweg_dead_letters_expired_total", "counter",
+              "Dead letters that went by a limit of number, size or age");
+  for (const auto& [name, now] : kept) text.sample({{"pipeline", name}}, now.expired);
+  text.family("thalweg_dead_letters_lost_total", "counter", "Dead letters that could not be kept");
+  for (const auto& [name, now] : kept) text.sample({{"pipeline", name}}, now.lost);
+  text.family("thalweg_dead_letters_bytes", "gauge", "Disk that dead letters take");
+  for (const auto& [name, now] : kept) text.sample({{"pipeline", name}}, now.bytes);
+}
+
+void append_lag_metrics(const std::vector<PipelineNumbers>& all, MetricsText& text) {
+  bool begun = false;
+  for (const auto& n : all)
+    for (const ConnectorStatus& connector : n.connectors)
+      for (const PartitionLag& one : connector.partitions) {
+        if (!std::exchange(begun, true))
+          text.family("thalweg_source_lag_records", "gauge", "Records of a partition that are not read yet");
+        text.sample({{"pipeline", n.name}, {"connector", connector.name}, {"partition", one.partition}},
+                    static_cast<std::uint64_t>(one.lag()));
+      }
+}
+
 void append_run_metrics(const std::vector<PipelineNumbers>& all, MetricsText& text) {
   text.family("thalweg_pipeline_up", "gauge", "1 while the pipeline runs or has ended in order");
   for (const auto& n : all) {
@@ -143,6 +175,8 @@ void append_run_metrics(const std::vector<PipelineNumbers>& all, MetricsText& te
   for (const auto& n : all) text.sample({{"pipeline", n.name}}, std::uint64_t{n.pipeline->run->disk_wait().waiting});
   text.family("thalweg_disk_waits_total", "counter", "Times that writing had to wait for room on a disk");
   for (const auto& n : all) text.sample({{"pipeline", n.name}}, n.pipeline->run->disk_wait().waits);
+  append_dead_letter_metrics(all, text);
+  append_lag_metrics(all, text);
   text.family("thalweg_table_rows", "gauge", "Rows of an exported table");
   for (const auto& n : all)
     for (const auto& reader : n.pipeline->run->exports())

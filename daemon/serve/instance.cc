@@ -123,6 +123,20 @@ std::optional<Prepared> InstanceMaker::prepare(Definition definition, Outcome& o
   return out;
 }
 
+std::shared_ptr<durable::DeadLetters> InstanceMaker::dead_letters_of(const std::string& pipeline) {
+  if (config_.state_dir.empty()) return nullptr;
+  std::lock_guard lock(mutex_);
+  std::shared_ptr<durable::DeadLetters>& store = letters_[pipeline];
+  if (store) return store;
+  auto opened = durable::DeadLetters::open(env_.disk, env_.clock,
+                                           config_.state_dir + "/dead-letters/" + folder_name(pipeline), {}, false);
+  if (opened)
+    store = std::move(*opened);
+  else
+    log(LogLevel::kWarning, "dead letters are not kept: " + opened.error().message, {{"pipeline", pipeline}});
+  return store;
+}
+
 RunOptions InstanceMaker::options_of(const Prepared& prepared) {
   RunOptions options;
   options.workers = prepared.workers;
@@ -139,8 +153,9 @@ RunOptions InstanceMaker::options_of(const Prepared& prepared) {
   return options;
 }
 
-RunOptions InstanceMaker::run_options(const Prepared& prepared) const {
+RunOptions InstanceMaker::run_options(const Prepared& prepared) {
   RunOptions options = options_of(prepared);
+  if (!options.durability) options.dead_letters = dead_letters_of(prepared.name);
   if (on_commit_)
     options.on_commit = [told = on_commit_, name = prepared.name](Commit time, std::int64_t opened_ns,
                                                                   std::int64_t visible_ns) {

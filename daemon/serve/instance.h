@@ -3,7 +3,9 @@
 // One definition of a pipeline, compiled, and the run of it.
 #pragma once
 
+#include <map>
 #include <memory>
+#include <mutex>
 #include <set>
 #include <string>
 
@@ -65,7 +67,9 @@ class InstanceMaker {
   [[nodiscard]] const ServeConfig& config() const { return config_; }
 
  private:
-  [[nodiscard]] RunOptions run_options(const Prepared& prepared) const;
+  [[nodiscard]] RunOptions run_options(const Prepared& prepared);
+  // Of a pipeline that keeps no state: below the state directory, one for all its runs. Null: there is none.
+  [[nodiscard]] std::shared_ptr<durable::DeadLetters> dead_letters_of(const std::string& pipeline);
   [[nodiscard]] std::unique_ptr<Instance> make(Prepared prepared, const Instance* beside);
   // `kept`: fingerprints of what should go on with its state.
   [[nodiscard]] std::optional<Prepared> prepare(Definition definition, Outcome& outcome, std::set<Key> kept);
@@ -76,6 +80,8 @@ class InstanceMaker {
   std::unique_ptr<lang::Catalog> catalog_;
   const ConnectorServices services_;
   OnCommit on_commit_;
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<durable::DeadLetters>> letters_;  // guarded by mutex_
 };
 
 // `kept`, `rebuilt`, `added`, `removed` of operators, and what each output gets. Whether some output can only go on

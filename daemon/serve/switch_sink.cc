@@ -74,7 +74,28 @@ Result<void> SwitchSink::open(const SinkContext& context) {
   context_.env = env_.get();
   if (held_ && !early_) return {};
   opened_ = true;
-  return inner_->open(context_);
+  return inner_->open(context_for_inner());
+}
+
+SinkContext SwitchSink::context_for_inner() {
+  owner_ = std::make_shared<Owner>();
+  owner_->now = this;
+  SinkContext out = context_;
+  out.reject = [owner = owner_](const Batch& batch, std::size_t row, Rejection why) {
+    owner->now.load()->reject(batch, row, std::move(why));
+  };
+  out.keep_rejected = [owner = owner_]() -> Result<void> {
+    const auto& keep = owner->now.load()->context_.keep_rejected;
+    return keep ? keep() : Result<void>();
+  };
+  return out;
+}
+
+// What was refused is not in the output.
+void SwitchSink::reject(const Batch& batch, std::size_t row, Rejection why) {
+  const std::uint32_t only[] = {static_cast<std::uint32_t>(row)};
+  contents_.add(negated(batch.gather(only)));
+  if (context_.reject) context_.reject(batch, row, std::move(why));
 }
 
 Result<void> SwitchSink::begin(std::uint64_t commit) {
@@ -116,7 +137,7 @@ Result<void> SwitchSink::go_live(std::uint64_t commit) {
   if (!contents_.known())
     return fail(Code::kTooLarge,
                 "output `" + context_.name + "` got more rows than `limits.reload_bytes` while it was prepared");
-  if (!opened_) TRY(inner_->open(context_));
+  if (!opened_) TRY(inner_->open(context_for_inner()));
   opened_ = true;
   held_ = false;
   return write_commit(commit, contents_.difference_from(OutputContents(0)));
@@ -125,6 +146,8 @@ Result<void> SwitchSink::go_live(std::uint64_t commit) {
 Result<void> SwitchSink::take_over(SwitchSink& old, std::uint64_t commit) {
   inner_ = std::move(old.inner_);  // before its environment: what was here goes while its own is still there
   env_ = old.env_;
+  owner_ = std::move(old.owner_);
+  if (owner_) owner_->now = this;
   opened_ = true;
   held_ = false;
   if (!contents_.known() || !old.contents_.known()) return {};

@@ -11,6 +11,7 @@
 // Threads  the sink's thread; the switching functions only while the run is paused or over.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -77,10 +78,17 @@ class SwitchSink : public Sink {
   Result<void> finish();
 
  private:
+  // The sink that has the output at the moment: rejections are its own.
+  struct Owner {
+    std::atomic<SwitchSink*> now;
+  };
+  [[nodiscard]] SinkContext context_for_inner();
+  void reject(const Batch& batch, std::size_t row, Rejection why);
   Result<void> write_commit(std::uint64_t commit, const Batch& batch);
   std::shared_ptr<Env> env_;  // outlives inner_
   std::unique_ptr<Sink> inner_;
   SinkContext context_;
+  std::shared_ptr<Owner> owner_;
   bool held_;
   bool early_ = false;
   bool opened_ = false;

@@ -22,12 +22,21 @@
 
 namespace thalweg {
 
+// Why the outside refuses a row. Without a payload it is the row as a JSON object.
+struct Rejection {
+  std::string reason;
+  std::string position;
+  std::string payload;
+};
+
 struct SinkContext {
   Env* env = nullptr;
   Schema schema;
   std::string name;
   std::string pipeline;
-  std::function<void(BadRecord)> reject;  // a row that the outside refuses; may be empty
+  // The outside refuses this row of the commit at work: it becomes a dead letter, and the sink does not hear of its
+  // retraction. Once a row, however often a commit is tried. May be empty.
+  std::function<void(const Batch& batch, std::size_t row, Rejection why)> reject;
 
   // ---- where the pipeline keeps its state
   std::string sink_id;            // the same for the same output after a restart
@@ -37,6 +46,9 @@ struct SinkContext {
   std::uint64_t generation = 0;   // rises with every start: what an older one still writes must be refused
   std::uint64_t resume_from = 0;  // commits below it were given to this output by an earlier start; 0: there was none
   std::string saved;              // what save() gave when the state that is gone on from was written
+  // The rejections of the commit are durable when this returns: for sinks whose commit is a transaction, right before
+  // they end it. The others need not call it. May be empty.
+  std::function<Result<void>()> keep_rejected;
 };
 
 // What becomes of a commit at this output if the process ends at any moment.

@@ -125,6 +125,11 @@ Result<std::unique_ptr<Durability>> Durability::open(const DurabilityOptions& op
   crash_point("recovery.opened");
   TRY(out->load_snapshot());
   TRY(out->scan_marks());
+  if (options.positions_only) {
+    out->saved_ = nullptr;
+    out->next_record_ = out->store_->log().found().size();
+    out->last_ = out->durable_;
+  }
   return out;
 }
 
@@ -405,6 +410,7 @@ bool Durability::is_saved() {
 }
 
 void Durability::want_snapshot() {
+  if (options_.is_recording) return;
   std::function<void()> wake;
   {
     std::lock_guard lock(mutex_);

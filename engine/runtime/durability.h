@@ -51,6 +51,7 @@ class Durability {
  public:
   static constexpr std::size_t kRecordBytesMax = 64U << 20;
   static constexpr std::size_t kWaitingBytesMax = 64U << 20;
+  static constexpr std::size_t kRecordedBytesMax = 1000U << 20;
 
   static Result<std::unique_ptr<Durability>> open(const DurabilityOptions& options, const std::shared_ptr<Env>& env);
   ~Durability();
@@ -98,6 +99,10 @@ class Durability {
   [[nodiscard]] bool is_saved();
   void want_snapshot();  // any thread
   [[nodiscard]] const DurabilityOptions& options() const { return options_; }
+  // A commit that took in more is made durable by a snapshot; a recording has none.
+  [[nodiscard]] std::size_t record_bytes_max() const {
+    return options_.is_recording ? kRecordedBytesMax : kRecordBytesMax;
+  }
 
   // ---- any thread
   [[nodiscard]] DurabilityStatus status() const;

@@ -11,25 +11,37 @@ Egress::Egress(std::unique_ptr<Sink> sink, Schema schema, std::string name, Env&
       name_(std::move(name)),
       env_(env),
       on_failure_(std::move(on_failure)),
-      discards_(sink_->discards()) {}
+      discards_(sink_->discards()) {
+  refusals_ = std::make_unique<Refusals>(schema_, LetterPolicy{.connector = name_}, *env_.disk);
+}
 
 Egress::~Egress() { close(false); }
+
+void Egress::keep_letters(LetterPolicy policy, std::shared_ptr<durable::DeadLetters> store, std::string part,
+                          bool durable) {
+  refusals_ = std::make_unique<Refusals>(schema_, std::move(policy), *env_.disk);
+  refusals_->use(std::move(store), std::move(part), durable);
+}
 
 Result<void> Egress::open(SinkContext context) {
   context.env = &env_;
   context.schema = schema_;
   context.name = name_;
+  refusals_->connect(context);
   TRY(sink_->open(context));
   if (auto last = sink_->last_commit()) written_ = last;
   thread_ = std::thread([this] { loop(); });
   return {};
 }
 
-void Egress::resume(std::optional<Commit> written, std::vector<std::pair<Commit, Batch>> waiting) {
+Result<void> Egress::resume(std::optional<Commit> written, std::vector<std::pair<Commit, Batch>> waiting) {
+  std::optional<Commit> there;
   {
     std::lock_guard lock(mutex_);
     if (!written_) written_ = written;  // what the sink says itself counts more
+    there = written_;
   }
+  TRY(refusals_->resume(there.value_or(0)));
   std::optional<Commit> last;
   for (auto& [commit, batch] : waiting) {
     if (last && *last != commit) end(*last);
@@ -37,6 +49,7 @@ void Egress::resume(std::optional<Commit> written, std::vector<std::pair<Commit,
     write(commit, std::move(batch));
   }
   if (last) end(*last);
+  return {};
 }
 
 void Egress::release(Commit commit) {
@@ -133,20 +146,30 @@ void Egress::write(Commit commit, Batch batch) {
 
 void Egress::end(Commit commit) { push({commit, std::nullopt}); }
 
+Result<void> Egress::begin(Commit commit) {
+  if (begun_ == commit) return {};
+  TRY(sink_->begin(commit));
+  refusals_->begin(commit);
+  begun_ = commit;
+  return {};
+}
+
 Result<void> Egress::handle(const Entry& entry) {
   if (entry.batch) {
-    if (begun_ != entry.commit) {
-      TRY(sink_->begin(entry.commit));
-      begun_ = entry.commit;
-    }
-    return sink_->write(entry.commit, *entry.batch);
+    TRY(begin(entry.commit));
+    const Batch batch = refusals_->filter(*entry.batch);
+    return batch.empty() ? Result<void>() : sink_->write(entry.commit, batch);
+  }
+  if (refusals_->has_replays()) {
+    TRY(begin(entry.commit));
+    if (const Batch rows = refusals_->take_replays(); !rows.empty()) TRY(sink_->write(entry.commit, rows));
   }
   if (begun_ != entry.commit) return {};  // nothing was written in it
   begun_.reset();
   crash_point("output.before_end");
   TRY(sink_->end(entry.commit));
   crash_point("output.after_end");
-  return {};
+  return refusals_->finish();
 }
 
 void Egress::loop() {

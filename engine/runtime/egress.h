@@ -3,6 +3,7 @@
 // One output: a sink on a thread of its own behind a bounded queue.
 //
 // S1  The sink gets every commit once, in order, consolidated; rows with an ERROR cell are left out and reported.
+//     What it refuses is kept as dead letters, and what comes of that is in refusals.h.
 // S2  A table that only grows within a commit flows through in chunks; else a commit is staged until it closes.
 // S3  A full queue holds the engine back, and no commit begins while the sink is some commits behind. Nothing is lost.
 // S4  Where state is kept, a commit is given to the sink only once it is durable (release), and what the sink has not
@@ -21,6 +22,7 @@
 
 #include "engine/io/sink.h"
 #include "engine/operators/operator.h"
+#include "engine/runtime/refusals.h"
 
 namespace thalweg {
 
@@ -32,11 +34,14 @@ class Egress {
   Egress(std::unique_ptr<Sink> sink, Schema schema, std::string name, Env& env, std::function<void(Error)> on_failure);
   ~Egress();
   Result<void> open(SinkContext context = {});
+  // ---- before open()
+  void keep_letters(LetterPolicy policy, std::shared_ptr<durable::DeadLetters> store, std::string part, bool durable);
+  [[nodiscard]] Refusals& refusals() { return *refusals_; }
   // ---- where state is kept; before open()
   void hold() { held_ = true; }
   // After open(): what a snapshot says that the sink has not written, and the newest commit that is known to be
   // written.
-  void resume(std::optional<Commit> written, std::vector<std::pair<Commit, Batch>> waiting);
+  Result<void> resume(std::optional<Commit> written, std::vector<std::pair<Commit, Batch>> waiting);
   [[nodiscard]] std::optional<Commit> last_commit() const { return sink_->last_commit(); }
   [[nodiscard]] Delivery delivery() const { return sink_->delivery(); }
   // Commits up to this one are durable.
@@ -75,6 +80,7 @@ class Egress {
   };
   void loop();
   Result<void> handle(const Entry& entry);
+  Result<void> begin(Commit commit);
   void push(Entry entry);
   void save_now(Commit commit);
   [[nodiscard]] Saved what_waits(Commit commit) const;  // requires: mutex_ is held
@@ -84,6 +90,7 @@ class Egress {
   const Schema schema_;
   const std::string name_;
   Env& env_;
+  std::unique_ptr<Refusals> refusals_;
   void failed(Error error);
   [[nodiscard]] bool behind() const;       // requires: mutex_ is held
   std::function<void(Error)> on_failure_;  // guarded by mutex_ after the start

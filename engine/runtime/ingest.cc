@@ -121,6 +121,20 @@ void Ingest::end_source(std::uint32_t id) {
   wake();
 }
 
+bool Ingest::inject(std::uint32_t id, std::unique_ptr<Piece> piece, std::vector<std::uint64_t> replayed) {
+  {
+    std::lock_guard lock(mutex_);
+    if (stopping_) return false;
+    Item item;
+    item.source = id;
+    item.piece = std::move(piece);
+    item.replayed = std::move(replayed);
+    sources_[id]->injected.push_back(std::move(item));
+  }
+  wake();
+  return true;
+}
+
 bool Ingest::may_enter(const SourceState& source, bool sealed) const {
   if (source.queue.empty() || source.queue.front().is_end) return false;
   if (source.in_transaction) return true;
@@ -151,6 +165,12 @@ Ingest::Taken Ingest::take(Item& out) {
     std::size_t id = (cursor_ + i) % sources_.size();
     SourceState& source = *sources_[id];
     pop_ends(source);
+    if (!source.injected.empty() && !sealed) {
+      out = std::move(source.injected.front());
+      source.injected.pop_front();
+      out.order = source.next_order++;
+      return Taken::kItem;
+    }
     if (may_enter(source, sealed)) {
       Entry entry = std::move(source.queue.front());
       source.queue.pop_front();
@@ -222,15 +242,16 @@ std::vector<Ingest::Move> Ingest::take_moves() {
 bool Ingest::has_work() {
   std::lock_guard lock(mutex_);
   return std::ranges::any_of(sources_, [&](const auto& source) {
-    return may_enter(*source, false) ||
+    return may_enter(*source, false) || !source->injected.empty() ||
            (source->ended && !source->queue.empty() && source->queue.size() > source->ends_queued);
   });
 }
 
 bool Ingest::all_ended() {
   std::lock_guard lock(mutex_);
-  return std::ranges::all_of(
-      sources_, [](const auto& source) { return source->ended && source->queue.size() == source->ends_queued; });
+  return std::ranges::all_of(sources_, [](const auto& source) {
+    return source->ended && source->injected.empty() && source->queue.size() == source->ends_queued;
+  });
 }
 
 void Ingest::open_commit() {

@@ -39,6 +39,7 @@ class Ingest {
     std::uint64_t order = 0;
     std::unique_ptr<Piece> piece;  // or
     Batch batch;
+    std::vector<std::uint64_t> replayed;  // the dead letters that it is made of
   };
 
   // `wake_workers` is called when a worker may have something to do.
@@ -55,6 +56,8 @@ class Ingest {
   using Puts = std::vector<std::pair<std::string, Blob>>;
   void end_transaction(std::uint32_t source, std::string position, Puts puts = {});
   void end_source(std::uint32_t source);
+  // A piece that the source does not know of, as a transaction of its own. Any thread. False: no more commits come.
+  bool inject(std::uint32_t source, std::unique_ptr<Piece> piece, std::vector<std::uint64_t> replayed);
 
   // ---- workers
   // kAbandoned: the run stops and part of a transaction is missing; nothing of this commit may become visible.
@@ -111,6 +114,7 @@ class Ingest {
     bool delivers_one = false;    // the last that was delivered is no end
     bool moved = false;
     std::deque<Entry> queue;
+    std::deque<Item> injected;
     std::size_t queued_bytes = 0;
     std::size_t queued_records = 0;
     std::size_t records_max = 0;      // 0: no bound

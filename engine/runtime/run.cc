@@ -1,5 +1,7 @@
 #include "engine/runtime/run.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <optional>
 #include <thread>
@@ -27,12 +29,18 @@ std::function<void(Error)> RunImpl::failure_of(SourceSpan span) const {
   };
 }
 
+Refusals::Told RunImpl::refusal_of(NodeId output) const {
+  return [weak = std::weak_ptr(owner_), output](const std::string& why, std::optional<Key> key, Commit commit) {
+    if (auto shared = weak.lock()) shared->note_refused(output, why, key, commit);
+  };
+}
+
 void RunImpl::start_threads() {
   state_ = RunState::kRunning;
   shared_.start_sources = [this] {
     for (const auto& source : sources_) source->start();
   };
-  if (shared_.takeover.kept.empty() && !shared_.durability) shared_.start_sources();
+  if (shared_.takeover.kept.empty() && !shared_.durability && !shared_.recording) shared_.start_sources();
   if (shared_.tick_ns > 0 && !shared_.options.test_times) {
     shared_.tick = true;  // the first tick may be due at once
     ticker_.start();
@@ -226,6 +234,8 @@ void RunImpl::retire() {
 
 Result<durable::SnapshotInfo> RunImpl::checkpoint() {
   if (!shared_.durability) return Run::checkpoint();
+  if (shared_.options.durability->is_recording)
+    return fail(Code::kInvalidArgument, "a recording is kept whole: it has no snapshots");
   std::uint64_t before = shared_.durability->status().snapshots_written;
   shared_.durability->want_snapshot();
   for (;;) {
@@ -262,6 +272,7 @@ std::vector<ConnectorStatus> RunImpl::connectors() const {
     status.queued_bytes = queue.bytes;
     status.stalled_ns = queue.stalled_ns;
     status.lag_ns = queue.lag_ns;
+    if (i < sources_.size()) status.partitions = sources_[i]->lag();
     std::lock_guard lock(shared_.mutex);
     status.last_error = shared_.source_messages[i];
     out.push_back(std::move(status));
@@ -272,6 +283,8 @@ std::vector<ConnectorStatus> RunImpl::connectors() const {
     ConnectorStatus status{.name = output->name, .connector = output->connector, .is_source = false};
     status.rows = shared_.egress[node.id.value]->rows();
     status.delivery = shared_.egress[node.id.value]->delivery();
+    status.refused = shared_.egress[node.id.value]->refusals().refused();
+    status.errors = status.refused;
     out.push_back(std::move(status));
   }
   return out;
@@ -297,6 +310,47 @@ std::vector<OperatorStatus> RunImpl::operators() const {
     out.push_back(status);
   }
   return out;
+}
+
+// ---------------------------------------------------------------- dead letters
+
+std::shared_ptr<durable::DeadLetters> RunImpl::dead_letters() const {
+  return shared_.letters ? shared_.letters->store() : nullptr;
+}
+
+Result<void> RunImpl::replay_dead_letter(std::uint64_t id, const std::optional<std::string>& payload) {
+  std::shared_ptr<durable::DeadLetters> store = dead_letters();
+  if (!store || retired_) return Run::replay_dead_letter(id, payload);
+  const DeadLetter letter = TRY(store->get(id));
+  if (letter.kind == DeadLetter::Kind::kErrorRow)
+    return fail(Code::kInvalidArgument,
+                "a row with an ERROR cell comes by itself once what it is computed from is mended");
+  if (letter.kind == DeadLetter::Kind::kValue && !shared_.plan.terminate_on_error)
+    return fail(Code::kInvalidArgument, "its row is there, with an ERROR cell: read again it would be there twice");
+  auto is_its = [&](const plan::Node& node) {
+    const LetterPolicy policy = letter_policy(node);
+    return policy.connector == letter.connector && policy.type == letter.type;
+  };
+  if (letter.kind == DeadLetter::Kind::kRow) {
+    if (payload) return fail(Code::kInvalidArgument, "the row of an output is given back as it is");
+    auto found = std::ranges::find_if(
+        shared_.plan.nodes, [&](const plan::Node& node) { return shared_.egress[node.id.value] && is_its(node); });
+    if (found == shared_.plan.nodes.end())
+      return fail(Code::kNotFound, fmt::format("there is no output `{}` any more", letter.connector));
+    TRY(shared_.egress[found->id.value]->refusals().replay(letter));
+    commit_now();
+    return {};
+  }
+  for (std::uint32_t i = 0; i < shared_.source_nodes.size() && i < sources_.size(); ++i) {
+    if (!is_its(shared_.plan.node(shared_.source_nodes[i]))) continue;
+    RereadsRecords* source = sources_[i]->rereads();
+    if (!source)
+      return fail(Code::kInvalidArgument, fmt::format("`{}` cannot read a record by itself again", letter.type));
+    auto piece = TRY(source->reread(payload.value_or(letter.payload), letter.position, id));
+    if (shared_.ingest->inject(i, std::move(piece), {id})) return {};
+    return fail(Code::kUnavailable, "the pipeline is over");
+  }
+  return fail(Code::kNotFound, fmt::format("there is no source `{}` any more", letter.connector));
 }
 
 Result<SavedRun> Run::save_state(const PartSink& /*sink*/) {

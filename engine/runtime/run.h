@@ -19,9 +19,11 @@
 #include <vector>
 
 #include "engine/base/env.h"
+#include "engine/durable/dead_letters.h"
 #include "engine/durable/disk_wait.h"
 #include "engine/durable/snapshot_info.h"
 #include "engine/io/connectors.h"
+#include "engine/io/lag.h"
 #include "engine/operators/operator.h"
 #include "engine/plan/node.h"
 #include "engine/runtime/histogram.h"
@@ -37,6 +39,15 @@ struct Frontier {
 struct SavedRun;
 struct PartName;
 
+// A run over what a recording took in, in the place of the sources: the same commits at the same times, functions
+// answer as they did.
+struct ReplayOptions {
+  // kFast: commit by commit, as fast as possible. kOwn: with the pauses that there were. kOneCommit: all in one commit.
+  enum class Pace : std::uint8_t { kFast, kOwn, kOneCommit } pace = Pace::kFast;
+  double speed = 1;             // kOwn: so many times as fast
+  bool continue_after = false;  // then the sources go on where they were
+};
+
 // A run that outlives its process (runtime/durability.h).
 struct DurabilityOptions {
   std::string directory;       // of this pipeline alone
@@ -47,6 +58,12 @@ struct DurabilityOptions {
   std::int64_t snapshot_interval_ns = 0;
   bool snapshots_on_command = false;  // and at the end, only
   bool snapshot_at_end = true;
+  // The log is kept whole, for replays; there are no snapshots, and the run begins anew.
+  bool is_recording = false;
+  // Only how far the sources are is gone on with; what is computed begins anew.
+  bool positions_only = false;
+  // The folder holds a recording, and this is a run over it; it is only read.
+  std::optional<ReplayOptions> replay;
 };
 
 struct DurabilityStatus {
@@ -71,6 +88,10 @@ struct RunOptions {
   std::uint64_t history_bytes = 64ULL << 20;
   std::int64_t history_ns = 600'000'000'000;
   std::optional<DurabilityOptions> durability;
+  // Where dead letters are kept; where state is kept they are beside it, within these limits. Null and no state: they
+  // are reported only.
+  std::shared_ptr<durable::DeadLetters> dead_letters;
+  DeadLetterLimits dead_letter_limits;
   // Goes on where the saved run was (runtime/saved_state.h): the same plan, any number of workers.
   std::shared_ptr<const SavedRun> restore;
   // Pauses before the first commit at or after this one, or before the end commit; once. pause() waits for that. 0:
@@ -97,6 +118,8 @@ struct ConnectorStatus {
   std::uint64_t stalled_ns = 0;                // how long the source was held back by a full queue
   std::int64_t lag_ns = 0;                     // age of the oldest record that waits
   Delivery delivery = Delivery::kAtLeastOnce;  // of an output
+  std::vector<PartitionLag> partitions;        // of a source that knows what it has not read yet
+  std::uint64_t refused = 0;                   // rows that the outside of an output would not take
 };
 
 struct RunTimings {
@@ -216,6 +239,13 @@ class Run {
   [[nodiscard]] virtual bool caught_up() const = 0;
   // Outputs, the log or a snapshot wait for room on a disk; they go on by themselves.
   [[nodiscard]] virtual durable::DiskWait disk_wait() const { return {}; }
+  // Null: they are not kept.
+  [[nodiscard]] virtual std::shared_ptr<durable::DeadLetters> dead_letters() const { return nullptr; }
+  // Gives a dead letter back to its source, which reads it again, or the row to its output. It is gone once the commit
+  // with it is; what is wrong again is another letter. `payload`: what is read instead.
+  virtual Result<void> replay_dead_letter(std::uint64_t /*id*/, const std::optional<std::string>& /*payload*/) {
+    return fail(Code::kUnavailable, "the pipeline keeps no dead letters");
+  }
 };
 
 }  // namespace thalweg

@@ -60,7 +60,8 @@ Result<void> RunImpl::build(ConnectorFactory& connectors, const RunImpl* old) {
   shared_.exchange = std::make_unique<Exchange>(workers);
   shared_.ingest = old ? old->shared_.ingest
                        : std::make_shared<Ingest>(shared_.env, autocommit_of(shared_.plan, shared_.options), waker());
-  if (shared_.options.durability) TRY(open_state(workers));
+  TRY(open_state(workers));
+  TRY(open_letters(workers, old != nullptr));
   shared_.counters = std::vector<NodeCounters>(workers * nodes);
   shared_.egress.resize(nodes);
   shared_.exports.resize(nodes);
@@ -82,7 +83,9 @@ Result<void> RunImpl::build(ConnectorFactory& connectors, const RunImpl* old) {
     TRY(workers_.back()->build());
   }
   std::shared_ptr<const SavedRun> saved = std::exchange(shared_.options.restore, nullptr);
-  if (shared_.durability)
+  if (shared_.recording)
+    TRY(check_recording());
+  else if (shared_.durability)
     TRY(load_state());
   else if (saved)
     TRY(load_workers(shared_, workers_, *saved));
@@ -123,7 +126,10 @@ Result<void> RunImpl::build_node(const plan::Node& node, ConnectorFactory& conne
         shared_.ingest->add_source(held, static_cast<std::size_t>(std::max<std::int64_t>(0, records_max)));
     shared_.source_nodes.push_back(node.id);
     std::optional<SourceThread::Resume> resume;
-    if (shared_.durability) {
+    if (shared_.recording) {
+      shared_.source_keys.push_back(shared_.node_keys[node.id.value]);
+      resume = recorded_end(shared_.source_keys.back());
+    } else if (shared_.durability) {
       Key key = shared_.node_keys[node.id.value];
       shared_.source_keys.push_back(key);
       resume.emplace();
@@ -146,6 +152,7 @@ Result<void> RunImpl::build_node(const plan::Node& node, ConnectorFactory& conne
     shared_.egress[node.id.value] =
         std::make_shared<Egress>(std::move(*made), schema, output->name, shared_.env, failure_of(span));
     shared_.egress[node.id.value]->tell_room_to(waker());
+    keep_letters_of(node);
     if (shared_.durability) shared_.egress[node.id.value]->hold();
   } else if (const auto* table = std::get_if<plan::Export>(&node.params); table && shared_.options.exports) {
     auto& made = shared_.exports[node.id.value];
@@ -171,10 +178,63 @@ void RunImpl::add_scripts(const plan::Node& node, const plan::StaticRows& rows) 
   num_scripts_ = shared_.scripts.size();
 }
 
+// ---------------------------------------------------------------- dead letters
+
+Result<void> RunImpl::open_letters(std::uint32_t workers, bool in_place) {
+  shared_.letters = std::make_unique<DeadLetterDesk>(shared_.plan, shared_.env, workers);
+  std::shared_ptr<durable::DeadLetters> store = shared_.options.dead_letters;
+  if (shared_.durability)
+    store = TRY(durable::DeadLetters::open(
+        shared_.options.durability->disk ? shared_.options.durability->disk : shared_.env.disk, shared_.env.clock,
+        shared_.options.durability->directory + "/dlq", shared_.options.dead_letter_limits, true));
+  shared_.letters->use(std::move(store), shared_.durability != nullptr);
+  if (in_place) return {};
+  return shared_.letters->resume(shared_.durability ? shared_.durability->durable() + 1 : 0);
+}
+
+void RunImpl::keep_letters_of(const plan::Node& output) {
+  Egress& egress = *shared_.egress[output.id.value];
+  const bool durable = shared_.durability != nullptr;
+  const std::string& id = durable ? shared_.output_ids[output.id.value] : std::get<plan::Output>(output.params).name;
+  egress.keep_letters(letter_policy(output), shared_.letters->store(), "output " + id, durable);
+  egress.refusals().tell_to(refusal_of(output.id));
+}
+
+// ---------------------------------------------------------------- a run over a recording
+
+SourceThread::Resume RunImpl::recorded_end(const Key& source) const {
+  auto found = shared_.recording->ends().find(source);
+  if (found == shared_.recording->ends().end()) return {};
+  return {found->second.position, found->second.blobs};
+}
+
+Result<void> RunImpl::check_recording() const {
+  for (const auto& [source, end] : shared_.recording->ends())
+    if (std::ranges::find(shared_.source_keys, source) == shared_.source_keys.end())
+      return fail(Error{Code::kBadData,
+                        fmt::format("the recording in '{}' has the input of a source that the pipeline does not have, "
+                                    "or reads in another way",
+                                    shared_.options.durability->directory),
+                        {},
+                        {{"what is computed from the sources may be another, but not they themselves", {}}}});
+  return {};
+}
+
 // ---------------------------------------------------------------- where state is kept
 
 Result<void> RunImpl::open_state(std::uint32_t workers) {
-  shared_.durability = TRY(Durability::open(*shared_.options.durability, shared_.env_owner));
+  if (!shared_.options.durability) return {};
+  const DurabilityOptions& options = *shared_.options.durability;
+  if (options.replay) {
+    shared_.recording = TRY(Recording::open(options.disk ? options.disk : shared_.env.disk, options.directory));
+  } else {
+    shared_.durability = TRY(Durability::open(options, shared_.env_owner));
+    if (options.is_recording && shared_.durability->resumes())
+      return fail(Error{Code::kInvalidArgument,
+                        fmt::format("there is a recording in '{}' already", options.directory),
+                        {},
+                        {{"take another folder, or move it away", {}}}});
+  }
   shared_.journals.resize(workers);
   shared_.output_ids.resize(shared_.plan.nodes.size());
   std::vector<std::uint32_t> places = occurrences(shared_.state_prints);
@@ -189,6 +249,7 @@ Result<void> RunImpl::open_state(std::uint32_t workers) {
     Key key = key_of_bytes(plan::node_text(node));
     shared_.output_ids[node.id.value] = fmt::format("{:016x}{:016x}.{}", key.hi, key.lo, outputs[key]++);
   }
+  if (shared_.recording) return {};
   shared_.confirm = [this](std::uint32_t source, const std::string& position) { sources_[source]->confirm(position); };
   shared_.read_again = [this](std::uint32_t source, std::string_view origin, const BlobMap& kept) {
     const auto* reader = dynamic_cast<const ReadsAgain*>(&sources_[source]->source());
@@ -303,8 +364,7 @@ Result<void> RunImpl::open_output(const plan::Node& node) {
     waiting.emplace_back(commit, TRY(reader.batch(shared_.plan.node(node.inputs[0]).schema)));
   }
   egress.release(durability.durable() + 1);
-  egress.resume(saved.written, std::move(waiting));
-  return {};
+  return egress.resume(saved.written, std::move(waiting));
 }
 
 // ---------------------------------------------------------------- in the place of another run
@@ -336,6 +396,7 @@ void RunImpl::take_over(RunImpl& old) {
   for (const plan::Node& node : shared_.plan.nodes) {
     if (!shared_.is_kept(node.id) || !shared_.egress[node.id.value]) continue;
     shared_.egress[node.id.value]->tell_failures_to(failure_of(node.span));
+    shared_.egress[node.id.value]->refusals().tell_to(refusal_of(node.id));
     shared_.egress[node.id.value]->tell_room_to(waker());
     old.handed_over_.push_back(*shared_.takeover.kept[node.id.value]);
   }

@@ -98,6 +98,8 @@ class RunImpl : public Run {
   [[nodiscard]] std::uint64_t num_commits() const override { return shared_.commits; }
   [[nodiscard]] RunTimings timings() const override;
   [[nodiscard]] bool caught_up() const override;
+  [[nodiscard]] std::shared_ptr<durable::DeadLetters> dead_letters() const override;
+  Result<void> replay_dead_letter(std::uint64_t id, const std::optional<std::string>& payload) override;
 
  private:
   // What others call may outlive this run.
@@ -106,6 +108,7 @@ class RunImpl : public Run {
 
   void wait_for_room();
   void give_up_waiting();
+  [[nodiscard]] Refusals::Told refusal_of(NodeId output) const;
 
   // Another run has taken over: this one ends without touching what it has given away.
   void retire();
@@ -113,6 +116,14 @@ class RunImpl : public Run {
   void keep_node(const plan::Node& node, const RunImpl& old);
   void keep_sources(const RunImpl& old);
   Result<void> build_node(const plan::Node& node, ConnectorFactory& connectors, std::uint32_t workers);
+
+  Result<void> open_letters(std::uint32_t workers, bool in_place);
+  void keep_letters_of(const plan::Node& output);
+
+  // ---- a run over a recording
+  // Where a source is gone on with after it.
+  [[nodiscard]] SourceThread::Resume recorded_end(const Key& source) const;
+  Result<void> check_recording() const;
 
   // ---- where state is kept
 

@@ -16,11 +16,13 @@
 #include <vector>
 
 #include "engine/runtime/durability.h"
+#include "engine/runtime/dead_letter_desk.h"
 #include "engine/runtime/egress.h"
 #include "engine/runtime/exchange.h"
 #include "engine/runtime/exports.h"
 #include "engine/runtime/graph.h"
 #include "engine/runtime/ingest.h"
+#include "engine/runtime/recording.h"
 #include "engine/runtime/run.h"
 
 namespace thalweg {
@@ -36,6 +38,7 @@ struct CommitSpec {
   bool over = false;               // no more commits: workers leave
   std::int64_t wall_ns = 0;        // of this commit; 0: the clock's
   CommitReplay* replay = nullptr;  // it is run again, from the log
+  bool is_rerun = false;           // of a recording: nothing outside has seen it yet
 };
 
 struct NodeCounters {
@@ -71,6 +74,9 @@ struct RunShared {
   std::vector<std::shared_ptr<ExportTable>> exports;  // by node; null elsewhere
   std::unique_ptr<Exchange> exchange;
   std::shared_ptr<Ingest> ingest;
+  std::unique_ptr<DeadLetterDesk> letters;
+  // ---- a run over a recording
+  std::unique_ptr<Recording> recording;  // null: it is none
   // ---- where state is kept
   std::unique_ptr<Durability> durability;  // null: nowhere
   std::vector<Key> source_keys;            // by ingest id: what its positions are kept under
@@ -122,6 +128,8 @@ struct RunShared {
   std::optional<std::int64_t> all_idle_ns;  // since when all of them have (monotonic)
   static constexpr std::size_t kErrorsMax = 10'000;
 
+  // Of an output that refused a row. Any thread.
+  void note_refused(NodeId output, const std::string& why, std::optional<Key> key, Commit commit);
   // The first failure counts; the running commit is abandoned.
   void fail_run(Error error);
   void count_error(ErrorKind kind) {

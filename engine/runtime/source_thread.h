@@ -9,7 +9,10 @@
 #include <optional>
 #include <string>
 #include <thread>
+#include <vector>
 
+#include "engine/io/lag.h"
+#include "engine/io/reread.h"
 #include "engine/io/source.h"
 #include "engine/runtime/ingest.h"
 
@@ -41,6 +44,11 @@ class SourceThread : public SourceContext {
   [[nodiscard]] bool keeps_positions() const override { return keeps_; }
   void put(std::string name, Blob value) override;
   [[nodiscard]] const BlobMap& saved() const override { return resume_.blobs; }
+  [[nodiscard]] RereadsRecords* rereads() const { return dynamic_cast<RereadsRecords*>(source_.get()); }
+  [[nodiscard]] std::vector<PartitionLag> lag() const {
+    const auto* knows = dynamic_cast<const KnowsLag*>(source_.get());
+    return knows ? knows->lag() : std::vector<PartitionLag>();
+  }
   void confirm(const std::string& position) { source_->on_durable(position); }  // any thread
   [[nodiscard]] const Source& source() const { return *source_; }
   void idle() override;

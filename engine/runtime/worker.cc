@@ -148,13 +148,17 @@ void Worker::announce(const CommitSpec& spec) {
 
 void Worker::coordinate() {
   bool durable = shared_.durability != nullptr;
-  bool runs = !durable || recover();
+  bool runs = shared_.recording ? replay_recording() : !durable || recover();
   while (runs) {
     CommitSpec spec = next_commit();
     if (spec.over) break;
     if (holds_before(spec)) continue;
     if (durable) spec.wall_ns = shared_.env.clock->wall_ns();
     if (!run_whole(spec)) break;
+    if (auto kept = shared_.letters->prepare(spec.time); !kept) {
+      shared_.fail_run(std::move(kept).error());
+      break;
+    }
     if (durable)
       make_durable(spec);
     else
@@ -351,18 +355,21 @@ Batch one_row_per_unit(Batch batch) {
 
 }  // namespace
 
+void Worker::skip_error_row(NodeId id, const Batch& batch, std::size_t row) {
+  std::optional<Key> key;
+  if (batch.keys.written()) key = batch.keys[row];
+  const plan::Node& output = shared_.plan.node(id);
+  report(id, ErrorKind::kSkipped, "Error value encountered in output, skipping the row", output.span, key);
+  if (!spec_.replay) shared_.letters->note_error_row(id_, id, shared_.plan.node(output.inputs[0]).schema, batch, row);
+}
+
 void Worker::close_output(NodeId id, const plan::Output& /*output*/) {
   Node& node = nodes_[id.value];
   Egress* egress = shared_.egress[id.value].get();
   if (!egress || egress->discards()) return;
   if (!node.staged.empty()) {
     Batch all = one_row_per_unit(consolidate(Batch::concat(std::exchange(node.staged, {}))));
-    all = without_errors(std::move(all), [&](const Batch& batch, std::size_t row) {
-      std::optional<Key> key;
-      if (batch.keys.written()) key = batch.keys[row];
-      report(id, ErrorKind::kSkipped, "Error value encountered in output, skipping the row", shared_.plan.node(id).span,
-             key);
-    });
+    all = without_errors(std::move(all), [&](const Batch& batch, std::size_t row) { skip_error_row(id, batch, row); });
     egress->write(spec_.time, std::move(all));
   }
   if (id_.value == 0) egress->end(spec_.time);
@@ -389,7 +396,7 @@ void Worker::finish_commit(const CommitSpec& spec) {
   {
     std::lock_guard lock(shared_.mutex);
     published = shared_.frontier.at;
-    if (spec.replay) commit_errors_.clear();  // they were logged then
+    if (spec.replay && !spec.is_rerun) commit_errors_.clear();  // they were logged then
     for (DataError& error : commit_errors_) {
       if (shared_.errors.size() >= RunShared::kErrorsMax) shared_.errors.pop_front();
       shared_.errors.push_back(error);
@@ -401,6 +408,7 @@ void Worker::finish_commit(const CommitSpec& spec) {
 }
 
 void Worker::publish(const CommitSpec& spec) {
+  if (auto settled = shared_.letters->settle(spec.time); !settled) shared_.fail_run(std::move(settled).error());
   Frontier frontier{spec.is_end ? spec.time : spec.time + 2, spec.is_end};
   for (const auto& table : shared_.exports)
     if (table) table->publish(frontier);
@@ -486,12 +494,15 @@ Batch with_unread_fields(const plan::Node& node, Batch batch) {
 }
 
 void Worker::decode(Ingest::Item item) {
+  if (!item.replayed.empty()) shared_.letters->note_replayed(id_, std::move(item.replayed));
   if (!item.piece) {
     std::uint64_t sub_order = 0;
     return take_in(std::move(item.batch), item.source, item.order, sub_order, true);
   }
   shared_.source_bytes[item.source].fetch_add(item.piece->bytes(), std::memory_order_relaxed);
-  auto* kept = journals() ? dynamic_cast<KeptPiece*>(item.piece.get()) : nullptr;
+  // A recording holds rows: what their files were is not there any more when it is replayed.
+  const bool by_origin = journals() && !shared_.durability->options().is_recording;
+  auto* kept = by_origin ? dynamic_cast<KeptPiece*>(item.piece.get()) : nullptr;
   const std::string origin = kept ? kept->origin() : std::string();
   std::uint64_t rows = decode(*item.piece, item.source, item.order, origin.empty());
   if (!origin.empty()) journal_piece(item.source, item.order, rows, origin);
@@ -534,6 +545,7 @@ void Worker::report_bad(std::uint32_t source, const BadRecord& record) {
   report(node, keeps_row ? ErrorKind::kValue : ErrorKind::kRecord, std::move(message), shared_.plan.node(node).span,
          std::nullopt);
   if (shared_.rejects_are_read[node.value]) commit_errors_.back().record = std::make_shared<const BadRecord>(record);
+  if (!spec_.replay) shared_.letters->note_record(id_, node, record);
 }
 
 // ---------------------------------------------------------------- rows on their way
@@ -606,11 +618,7 @@ void Worker::push(NodeId id, std::uint32_t port, Batch batch) {
     node.staged.push_back(std::move(batch));
     return;
   }
-  batch = without_errors(std::move(batch), [&](const Batch& rows, std::size_t row) {
-    std::optional<Key> key;
-    if (rows.keys.written()) key = rows.keys[row];
-    report(id, ErrorKind::kSkipped, "Error value encountered in output, skipping the row", planned.span, key);
-  });
+  batch = without_errors(std::move(batch), [&](const Batch& rows, std::size_t row) { skip_error_row(id, rows, row); });
   egress->write(spec_.time, std::move(batch));
 }
 
@@ -664,7 +672,7 @@ void Worker::report(NodeId node, ErrorKind kind, std::string message, SourceSpan
   DataError error{
       .kind = kind, .message = std::move(message), .node = node, .span = where, .key = key, .commit = spec_.time};
   if (!error.span.known()) error.span = shared_.plan.node(node).span;
-  if (shared_.plan.terminate_on_error && kind != ErrorKind::kRecord && !spec_.replay)
+  if (shared_.plan.terminate_on_error && kind != ErrorKind::kRecord && (!spec_.replay || spec_.is_rerun))
     shared_.fail_run(Error{Code::kDataError, error.message, error.span, {}});
   commit_errors_.push_back(std::move(error));
 }
@@ -721,6 +729,19 @@ void Worker::emit_error_log(NodeId id) {
     builder.push(key_of_values(identity), row);
   }
   if (builder.num_rows() > 0) emit_from(id, builder.finish());
+}
+
+void RunShared::note_refused(NodeId output, const std::string& why, std::optional<Key> key, Commit commit) {
+  count_error(ErrorKind::kSkipped);
+  std::lock_guard lock(mutex);
+  if (errors.size() >= kErrorsMax) errors.pop_front();
+  errors.push_back({.kind = ErrorKind::kSkipped,
+                    .message = "the output refused the row: " + why,
+                    .node = output,
+                    .span = plan.node(output).span,
+                    .key = key,
+                    .commit = commit,
+                    .record = nullptr});
 }
 
 void RunShared::fail_run(Error error) {

@@ -51,7 +51,10 @@ class Worker {
   void publish(const CommitSpec& spec);
 
   // ---- where state is kept (worker_durable.cc); the coordinating worker
-  bool recover();                          // false: the run fails or stops
+  bool recover();           // false: the run fails or stops
+  bool replay_recording();  // the same, or nothing comes after it
+  bool rerun(CommitReplay& replay);
+  bool wait_for_pace(std::int64_t recorded_ns);
   bool run_whole(const CommitSpec& spec);  // and the odd commit after it
   void make_durable(const CommitSpec& spec);
   void take_snapshot();
@@ -80,6 +83,7 @@ class Worker {
   std::uint64_t decode(Piece& piece, std::uint32_t source, std::uint64_t order, bool journaled);  // rows
   void take_in(Batch batch, std::uint32_t source, std::uint64_t order, std::uint64_t& sub_order, bool journaled);
   void report_bad(std::uint32_t source, const BadRecord& record);
+  void skip_error_row(NodeId output, const Batch& batch, std::size_t row);
   void emit_error_log(NodeId id);
   [[nodiscard]] std::vector<Value> error_row(const DataError& error) const;
 
@@ -100,6 +104,7 @@ class Worker {
   const WorkerId id_;
   std::vector<Node> nodes_;
   CommitSpec spec_;
+  std::optional<std::pair<std::int64_t, std::int64_t>> replay_began_;  // monotonic; as it was recorded (wall)
   Commit test_time_ = 0;  // of the newest commit with input, under a test's clock
   std::vector<DataError> commit_errors_;
   std::uint64_t error_rows_ = 0;                  // of this commit, for keys of the error table

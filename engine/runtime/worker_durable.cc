@@ -108,6 +108,8 @@ bool Worker::recover() {
     ++shared_.commits;
   }
   closed.done = false;
+  if (durability.options().positions_only && durability.durable() > 0)
+    closed.at = std::max<Commit>(closed.at, durability.durable() + 2);
   if (auto begun =
           durability.begin(std::max<Commit>(closed.at, 2), [&wake = shared_.exchange->wake(0)] { wake.wake(); });
       !begun) {
@@ -192,11 +194,12 @@ void Worker::report_replayed(const CommitReplay::Bad& bad) {
 
 void Worker::note_journal(std::size_t before) {
   CommitJournal& journal = shared_.journals[id_.value];
-  if (shared_.journal_bytes.fetch_add(journal.bytes() - before) > Durability::kRecordBytesMax) journal.clear();
+  if (shared_.journal_bytes.fetch_add(journal.bytes() - before) > shared_.durability->record_bytes_max())
+    journal.clear();
 }
 
 void Worker::journal_rows(std::uint32_t source, const Batch& batch) {
-  if (!journals() || shared_.journal_bytes > Durability::kRecordBytesMax) return;
+  if (!journals() || shared_.journal_bytes > shared_.durability->record_bytes_max()) return;
   std::size_t before = shared_.journals[id_.value].bytes();
   shared_.journals[id_.value].rows(shared_.source_keys[source], batch);
   note_journal(before);
@@ -253,13 +256,19 @@ void Worker::make_durable(const CommitSpec& spec) {
     arrived.positions.emplace_back(move.source, move.position);
     record.marks.push_back({shared_.source_keys[move.source], std::move(move.position), std::move(move.puts)});
   }
-  record.by_snapshot = spec.is_fill || bytes > Durability::kRecordBytesMax;
+  record.by_snapshot = spec.is_fill || bytes > durability.record_bytes_max();
   for (CommitJournal& journal : shared_.journals) record.entries.push_back(journal.take());
   Frontier frontier = frontier_after(spec);
   {
     std::lock_guard lock(shared_.mutex);
     shared_.closed = frontier;
   }
+  if (record.by_snapshot && durability.options().is_recording)
+    return shared_.fail_run(Error{Code::kTooLarge,
+                                  fmt::format("a commit took in more than {} MB, and a recording cannot hold that",
+                                              Durability::kRecordedBytesMax >> 20),
+                                  {},
+                                  {}});
   if (record.by_snapshot) {
     record.entries.clear();
     (void)durability.wait_for_snapshot();
@@ -273,6 +282,8 @@ void Worker::make_durable(const CommitSpec& spec) {
                     [&shared = shared_, arrived = std::move(arrived), frontier, early](const Result<void>& done) {
                       if (!done) return shared.fail_run(Error(done.error()));
                       crash_point("commit.durable");
+                      if (auto settled = shared.letters->settle(arrived.spec.time); !settled)
+                        return shared.fail_run(std::move(settled).error());
                       release(shared, arrived.spec.time);
                       count(shared, arrived);
                       if (!early) show(shared, frontier);

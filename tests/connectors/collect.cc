@@ -91,7 +91,7 @@ Rows decode_text(const RecordDecoder& decoder, const plan::Source& source, const
   block->seal(text.size());
   if (!info.path) info.path = std::make_shared<const std::string>("f");
   Rows rows(types_of(source));
-  BadRowPolicy policy(BadRowPolicy::Action::kLog, "test");
+  BadRowPolicy policy(BadRowPolicy::Action::kLog);
   Reporter report(rows, policy);
   decoder.decode(block, info, report);
   return rows;

@@ -325,7 +325,7 @@ Rows read_avro(const plan::Source& source, const std::string& schema, const std:
   block->seal(bytes.size());
   BlockInfo info{.path = std::make_shared<const std::string>("t")};
   Rows rows(types_of(source));
-  BadRowPolicy policy(BadRowPolicy::Action::kLog, "avro");
+  BadRowPolicy policy(BadRowPolicy::Action::kLog);
   Reporter report(rows, policy);
   const BlockRef ref = block;
   RowWriter writer(layout, ref, info, report);
@@ -445,7 +445,7 @@ Rows read_debezium(const plan::Source& source, DebeziumDecoder::Database databas
   RecordLayout layout = RecordLayout::of_messages(source);
   const DebeziumDecoder decoder(layout, database, source.upsert);
   Rows rows(types_of(source));
-  BadRowPolicy policy(BadRowPolicy::Action::kLog, "changes");
+  BadRowPolicy policy(BadRowPolicy::Action::kLog);
   Reporter report(rows, policy);
   for (const ChangeMessage& message : messages) {
     auto block = std::make_shared<Block>(message.value.size());
