@@ -312,7 +312,7 @@ void MessageBlock::seal() {
 
 std::size_t MessageBlock::bytes() const {
   std::size_t out = filled_ + keys_.bytes() + times_ms_.size() * sizeof(std::int64_t);
-  for (const std::string& header : headers_) out += header.size() + sizeof header;
+  for (const std::string& header : headers_) out += header.size() + sizeof(std::string);
   return out;
 }
 
