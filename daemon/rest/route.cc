@@ -27,6 +27,10 @@ bool fits(const std::vector<std::string_view>& pattern, const std::vector<std::s
       [](std::string_view part, const std::string& segment) { return is_parameter(part) || part == segment; });
 }
 
+std::size_t parameters_of(const std::vector<std::string_view>& pattern) {
+  return static_cast<std::size_t>(std::ranges::count_if(pattern, is_parameter));
+}
+
 const QueryParameter* find_parameter(const Route& route, std::string_view name) {
   for (const QueryParameter& parameter : route.query) {
     if (parameter.name == name) return &parameter;
@@ -71,9 +75,14 @@ Checked<bool> Call::flag(std::string_view name) const {
 Match match(const std::vector<Route>& routes, std::string_view method, const std::vector<std::string>& segments) {
   Match out;
   std::string_view wanted = method == "HEAD" ? "GET" : method;
+  // A path that is spelt out comes before one with a parameter in its place, whatever their methods.
+  std::size_t fewest = segments.size();
+  for (const Route& route : routes)
+    if (std::vector<std::string_view> pattern = split_path(route.path); fits(pattern, segments))
+      fewest = std::min(fewest, parameters_of(pattern));
   for (const Route& route : routes) {
     std::vector<std::string_view> pattern = split_path(route.path);
-    if (!fits(pattern, segments)) continue;
+    if (!fits(pattern, segments) || parameters_of(pattern) > fewest) continue;
     if (route.method != wanted) {
       out.allow += (out.allow.empty() ? "" : ", ") + std::string(route.method);
       if (route.method == "GET") out.allow += ", HEAD";
