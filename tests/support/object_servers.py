@@ -26,6 +26,7 @@ from xml.etree import ElementTree
 CACHE = Path(os.environ.get("THALWEG_TEST_CACHE", Path(__file__).resolve().parents[2] / "build" / "servers"))
 VERSITYGW = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 GO_MINOR_MIN, GO_TOOLCHAIN = 24, "v0.0.1-go1.24.4.linux-amd64"
+GO_PROXY = "proxy.golang.org"  # Go's own default, where GOPROXY says nothing
 AZURITE = "azurite@3.37.0"
 KEY, SECRET = "AKIATESTTESTTEST", "a-secret-that-nobody-may-see/0123456789"
 AZURE_ACCOUNT, AZURE_KEY = "devstoreaccount", base64.b64encode(b"the key of an account, for tests").decode()
@@ -70,7 +71,7 @@ def go_program():
     folder = CACHE / f"golang.org/toolchain@{GO_TOOLCHAIN}"
     if not (folder / "whole").exists():
         proxies = [p for p in os.environ.get("GOPROXY", "").replace("|", ",").split(",") if p.startswith("http")]
-        proxy = (proxies or ["https://proxy.golang.org"])[0].rstrip("/")
+        proxy = (proxies or [f"https://{GO_PROXY}"])[0].rstrip("/")
         print(f"fetching Go from {proxy.split('@')[-1]}", flush=True)
         with tempfile.NamedTemporaryFile(suffix=".zip") as archive:
             url = f"{proxy}/golang.org/toolchain/@v/{GO_TOOLCHAIN}.zip"
