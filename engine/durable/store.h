@@ -8,6 +8,7 @@
 //   manifest-<n>  what a snapshot consists of: its commit, packs, and parts as lists of chunks (manifest.h)
 //   seg/          packs of chunks; a snapshot adds one, with what the snapshot before did not have (pack_writer.h)
 //   elog/         the log (epoch_log.h)
+//   PLAN          before the first snapshot: what plan the log is of (runtime/saved_plan.h)
 //
 // D1  Everything that CURRENT names is on the platter before CURRENT names it.
 // D2  A snapshot that does not verify is passed over for the one before it, loudly; if none verifies, or manifests are

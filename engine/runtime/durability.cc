@@ -243,33 +243,19 @@ Result<SavedOutput> Durability::saved_output(const std::string& id) const {
   return out;
 }
 
-Part Durability::plan_part(const std::vector<SavedNode>& nodes) {
-  std::string out;
-  put_number<std::uint64_t>(out, nodes.size());
-  for (const SavedNode& node : nodes) {
-    for (const Key& key : {node.print, node.shape}) {
-      put_number(out, key.hi);
-      put_number(out, key.lo);
-    }
-    put_text(out, node.name);
-  }
-  return {"plan", {blob_of(std::move(out))}};
-}
+Part Durability::plan_part(const std::vector<SavedNode>& nodes) { return {"plan", {blob_of(encode_nodes(nodes))}}; }
 
 Result<std::vector<SavedNode>> Durability::saved_plan() const {
   std::string bytes = TRY(store_->read_part("plan"));
   std::string_view left = bytes;
-  std::uint64_t count = 0;
-  bool read = take_number(left, count);
   std::vector<SavedNode> out;
-  for (std::uint64_t i = 0; read && i < count; ++i) {
-    SavedNode node;
-    read = take_number(left, node.print.hi) && take_number(left, node.print.lo) && take_number(left, node.shape.hi) &&
-           take_number(left, node.shape.lo) && take_text(left, node.name);
-    out.push_back(std::move(node));
-  }
-  if (!read) return fail(Code::kBadData, "what a snapshot says of the plan cannot be read");
+  if (!take_nodes(left, out)) return fail(Code::kBadData, "what a snapshot says of the plan cannot be read");
   return out;
+}
+
+Result<std::optional<LogPlan>> Durability::log_plan() const {
+  if (store_->snapshot()) return std::optional<LogPlan>();
+  return read_log_plan(store_->disk(), store_->directory());
 }
 
 void Durability::keep_for_replay(const CommitReplay& replay) {
@@ -302,7 +288,9 @@ Result<std::unique_ptr<CommitReplay>> Durability::next_replay() {
 
 // ---------------------------------------------------------------- commits
 
-Result<void> Durability::begin(Commit next, std::function<void()> wake) {
+Result<void> Durability::begin(Commit next, const LogPlan& plan, std::function<void()> wake) {
+  if (!store_->snapshot() && !options_.is_recording) TRY(write_log_plan(store_->disk(), store_->directory(), plan));
+  crash_point("recovery.plan_written");
   TRY(store_->start(next));
   std::lock_guard lock(mutex_);
   wake_ = std::move(wake);

@@ -9,6 +9,8 @@
 //     sources may confirm what came into it.
 // D2  A commit that took in more than kRecordBytesMax is durable by a snapshot right after it instead.
 // D3  A snapshot holds what sinks have not written yet of the commits before it.
+// D4  What plan commits are of is durable before they are: the newest snapshot says it, or, before the first one, a
+//     record beside the log.
 // Threads  the coordinating worker, unless a function says otherwise; snapshots are written on a thread of their own.
 #pragma once
 
@@ -26,17 +28,10 @@
 #include "engine/durable/store.h"
 #include "engine/runtime/commit_record.h"
 #include "engine/runtime/run.h"
+#include "engine/runtime/saved_plan.h"
 #include "engine/runtime/saved_state.h"
 
 namespace thalweg {
-
-// What a snapshot says of one node of the plan that was running.
-struct SavedNode {
-  Key print;  // what it computes (plan/fingerprint.h)
-  Key shape;  // what its state looks like (state_fingerprint)
-  std::string name;
-  friend bool operator==(const SavedNode& a, const SavedNode& b) { return a.print == b.print && a.shape == b.shape; }
-};
 
 // What a snapshot says of one output.
 struct SavedOutput {
@@ -61,7 +56,9 @@ class Durability {
   [[nodiscard]] std::uint64_t generation() const { return store_->generation(); }
   [[nodiscard]] const std::shared_ptr<const SavedRun>& saved() const { return saved_; }  // null: no snapshot
   [[nodiscard]] Result<SavedOutput> saved_output(const std::string& id) const;
-  [[nodiscard]] Result<std::vector<SavedNode>> saved_plan() const;
+  [[nodiscard]] Result<std::vector<SavedNode>> saved_plan() const;  // of the snapshot
+  // Of a log without a snapshot. Nothing: it is not known.
+  [[nodiscard]] Result<std::optional<LogPlan>> log_plan() const;
   // Commits of the log are to be run again.
   [[nodiscard]] bool has_replays() const { return next_record_ < store_->log().found().size(); }
   // As of the last commit in the log; null: nothing is known of such a source.
@@ -76,8 +73,8 @@ class Durability {
   [[nodiscard]] const std::vector<std::string>& events() const { return store_->events(); }
 
   // ---- going on
-  // New commits are numbered `next` and above. `wake`: a snapshot is due.
-  Result<void> begin(Commit next, std::function<void()> wake);
+  // New commits are numbered `next` and above, and are of this plan. `wake`: a snapshot is due.
+  Result<void> begin(Commit next, const LogPlan& plan, std::function<void()> wake);
   // `done` is called once the record is durable, in order, from another thread.
   void commit(CommitRecord record, std::function<void(const Result<void>&)> done);
   // Too much waits for the disk: wait a little.

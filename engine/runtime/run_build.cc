@@ -240,14 +240,17 @@ Result<void> RunImpl::open_state(std::uint32_t workers) {
   std::vector<std::uint32_t> places = occurrences(shared_.state_prints);
   std::map<Key, std::uint32_t> outputs;
   for (const plan::Node& node : shared_.plan.nodes) {
+    SavedNode now{shared_.state_prints[node.id.value], state_fingerprint(shared_.plan, node.id), node.label};
     std::string text;
-    for (const Key& part : {shared_.state_prints[node.id.value], state_fingerprint(shared_.plan, node.id)})
-      text += fmt::format("{:x} {:x} ", part.hi, part.lo);
+    for (const Key& part : {now.print, now.shape}) text += fmt::format("{:x} {:x} ", part.hi, part.lo);
+    shared_.planned.nodes.push_back(std::move(now));
     shared_.node_keys.push_back(key_of_bytes(text + std::to_string(places[node.id.value])));
     if (!std::holds_alternative<plan::Output>(node.params)) continue;
     // An output is the same whatever is written to it.
     Key key = key_of_bytes(plan::node_text(node));
-    shared_.output_ids[node.id.value] = fmt::format("{:016x}{:016x}.{}", key.hi, key.lo, outputs[key]++);
+    std::string id = fmt::format("{:016x}{:016x}.{}", key.hi, key.lo, outputs[key]++);
+    shared_.planned.outputs.push_back({id, shared_.state_prints[node.id.value]});
+    shared_.output_ids[node.id.value] = std::move(id);
   }
   if (shared_.recording) return {};
   shared_.confirm = [this](std::uint32_t source, const std::string& position) { sources_[source]->confirm(position); };
@@ -264,17 +267,13 @@ Result<void> RunImpl::open_state(std::uint32_t workers) {
 Result<void> RunImpl::load_state() {
   if (!shared_.durability->other_sources(shared_.source_keys).empty())
     return fail(another_pipeline("a source that it has read is not there any more, or is read in another way"));
-  if (!shared_.durability->saved()) return {};
+  if (!shared_.durability->saved()) return check_log();
   SavedRun saved = *shared_.durability->saved();
   std::vector<SavedNode> before = TRY(shared_.durability->saved_plan());
   if (!is_same_plan(before)) TRY(plan_changes(before, saved));
   auto loaded = load_workers(shared_, workers_, saved);
   if (!loaded && loaded.error().code == Code::kBadData) return fail(another_pipeline(loaded.error().message));
   return loaded;
-}
-
-SavedNode RunImpl::node_now(const plan::Node& node) const {
-  return {shared_.state_prints[node.id.value], state_fingerprint(shared_.plan, node.id), node.label};
 }
 
 bool RunImpl::is_same_plan(const std::vector<SavedNode>& before) const {
@@ -286,9 +285,45 @@ bool RunImpl::is_same_plan(const std::vector<SavedNode>& before) const {
          });
 }
 
+Result<void> RunImpl::check_log() {
+  if (!shared_.durability->has_replays()) return {};
+  std::optional<LogPlan> before = TRY(shared_.durability->log_plan());
+  if (!before) return {};
+  if (!is_same_plan(before->nodes)) TRY(check_log_of(*before));
+  std::vector<OutputPrint>& outputs = shared_.planned.outputs;
+  for (OutputPrint& output : before->outputs)
+    if (std::ranges::find(outputs, output.id, &OutputPrint::id) == outputs.end()) outputs.push_back(std::move(output));
+  return {};
+}
+
+Result<void> RunImpl::check_log_of(const LogPlan& before) const {
+  for (const plan::Node& node : shared_.plan.nodes) {
+    const SavedNode& now = node_now(node);
+    const bool is_new = std::ranges::count(before.nodes, now) < std::ranges::count(shared_.planned.nodes, now);
+    if (is_new && std::holds_alternative<plan::StaticRows>(node.params))
+      return fail(another_pipeline("rows written in the file are new or different"));
+    if (is_new && std::holds_alternative<plan::Remember>(node.params))
+      return fail(
+          another_pipeline(fmt::format("{} is new or different, and what its functions would have answered is "
+                                       "not known",
+                                       node.label)));
+    if (!std::holds_alternative<plan::Output>(node.params)) continue;
+    const std::string& id = shared_.output_ids[node.id.value];
+    auto known = std::ranges::find(before.outputs, id, &OutputPrint::id);
+    if (known == before.outputs.end()) continue;  // it gets all rows
+    if (!(known->print == now.print) || shared_.after_errors[node.id.value])
+      return fail(
+          another_pipeline(fmt::format("the output {} gets other rows now, and what it got is not known", node.label)));
+  }
+  return {};
+}
+
 Result<void> RunImpl::plan_changes(const std::vector<SavedNode>& before, SavedRun& saved) {
-  if (shared_.durability->has_replays())
-    return fail(another_pipeline("it was changed, and the run before it did not end in order"));
+  if (shared_.durability->has_replays()) {
+    Error refused = another_pipeline("it was changed, and the run before it did not end in order");
+    refused.notes.push_back({"or start it once more as it was and stop it in order: then it may be changed", {}});
+    return fail(std::move(refused));
+  }
   std::vector<Key> prints = shared_.state_prints;
   std::vector<bool> taken(before.size());
   std::string added;

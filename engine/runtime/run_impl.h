@@ -129,8 +129,12 @@ class RunImpl : public Run {
 
   Result<void> open_state(std::uint32_t workers);
   Result<void> load_state();
-  [[nodiscard]] SavedNode node_now(const plan::Node& node) const;
+  [[nodiscard]] const SavedNode& node_now(const plan::Node& node) const { return shared_.planned.nodes[node.id.value]; }
   [[nodiscard]] bool is_same_plan(const std::vector<SavedNode>& before) const;
+  // There is no snapshot: all that was computed is computed again, from the first commit on.
+  Result<void> check_log();
+  // By another plan that is as good where what outputs have got stays as it is.
+  [[nodiscard]] Result<void> check_log_of(const LogPlan& before) const;
 
   // The pipeline was changed while nothing ran: what it still computes goes on with its state, the rest is filled in
   // the first commit from what the kept operators can tell again; else it is refused.

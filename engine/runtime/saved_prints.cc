@@ -7,8 +7,12 @@ namespace thalweg {
 Result<std::set<Key>> saved_fingerprints(const DurabilityOptions& options, const Env& env) {
   std::unique_ptr<Durability> durability = TRY(Durability::open(options, std::make_shared<Env>(env)));
   std::set<Key> out;
-  if (!durability->saved()) return out;
-  for (const SavedNode& node : TRY(durability->saved_plan())) out.insert(node.print);
+  std::vector<SavedNode> nodes;
+  if (durability->saved())
+    nodes = TRY(durability->saved_plan());
+  else if (auto plan = TRY(durability->log_plan()); plan && durability->has_replays())
+    nodes = std::move(plan->nodes);
+  for (const SavedNode& node : nodes) out.insert(node.print);
   return out;
 }
 

@@ -11,7 +11,8 @@
 
 namespace thalweg {
 
-// Fingerprints (without secrets) of the nodes whose state the newest snapshot holds; none if there is no snapshot.
+// Fingerprints (without secrets) of the nodes whose state the newest snapshot holds, or that ran the log where there is
+// no snapshot yet; none if neither is there.
 // Takes the folder for a moment: no run may have it.
 [[nodiscard]] Result<std::set<Key>> saved_fingerprints(const DurabilityOptions& options, const Env& env);
 

@@ -82,6 +82,7 @@ struct RunShared {
   std::vector<Key> source_keys;            // by ingest id: what its positions are kept under
   std::vector<std::string> output_ids;     // by node; empty elsewhere
   std::vector<Key> node_keys;              // by node: the same for answers
+  LogPlan planned;                         // what is kept of the plan: nodes by node, outputs
   std::vector<CommitJournal> journals;     // by worker; the coordinating one takes them after the commit
   std::function<Result<SavedRun>(const PartSink&)> save_all;  // between commits
   std::function<void()> start_sources;

@@ -110,8 +110,8 @@ bool Worker::recover() {
   closed.done = false;
   if (durability.options().positions_only && durability.durable() > 0)
     closed.at = std::max<Commit>(closed.at, durability.durable() + 2);
-  if (auto begun =
-          durability.begin(std::max<Commit>(closed.at, 2), [&wake = shared_.exchange->wake(0)] { wake.wake(); });
+  if (auto begun = durability.begin(std::max<Commit>(closed.at, 2), shared_.planned,
+                                    [&wake = shared_.exchange->wake(0)] { wake.wake(); });
       !begun) {
     shared_.fail_run(std::move(begun).error());
     return false;
@@ -318,10 +318,7 @@ void Worker::take_snapshot() {
   }
   std::vector<durable::Part> parts;
   for (auto& [name, pieces] : collected->parts) parts.push_back({Durability::part_name(name), std::move(pieces)});
-  std::vector<SavedNode> nodes;
-  for (const plan::Node& node : shared_.plan.nodes)
-    nodes.push_back({shared_.state_prints[node.id.value], state_fingerprint(shared_.plan, node.id), node.label});
-  parts.push_back(Durability::plan_part(nodes));
+  parts.push_back(Durability::plan_part(shared_.planned.nodes));
   Commit commit = shared_.durability->last();
   shared_.durability->snapshot(std::move(*saved), std::move(parts),
                                [&shared = shared_, commit] { return save_outputs(shared, shared.output_ids, commit); });
