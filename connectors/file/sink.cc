@@ -187,6 +187,8 @@ void RowEncoder::row(const Batch& batch, std::size_t row, const std::uint64_t* t
 
 Result<void> ChangesFileSink::open(const SinkContext& context) {
   env_ = context.env;
+  owner_ = owner_of_output(context.pipeline, context.name, settings_.path);
+  remove_left_over(*env_, path_at(settings_.path, env_->clock->wall_ns()), owner_);
   if (context.state_path.empty()) return open_file();
   marker_ = TRY(OutputMarker::open(*context.state_disk, context.state_path + ".mark"));
   resume_from_ = context.resume_from;
@@ -202,7 +204,7 @@ Result<void> ChangesFileSink::go_on(const SinkContext& context) {
   opened_ns_ = last.opened_ns;
   if (last.length == 0) {
     // Nothing was ever known to be in it: what a run that was cut off wrote is replaced.
-    file_ = TRY(OutputFile::open(*env_, last.path, OnExisting::kReplace));
+    file_ = TRY(OutputFile::open(*env_, last.path, OnExisting::kReplace, owner_));
     encoder_.header(true, buffer_);
     return {};
   }
@@ -243,7 +245,7 @@ Delivery ChangesFileSink::delivery() const { return marker_ ? Delivery::kExactly
 Result<void> ChangesFileSink::open_file() {
   opened_ns_ = env_->clock->wall_ns();
   file_.reset();
-  file_ = TRY(OutputFile::open(*env_, path_at(settings_.path, opened_ns_), settings_.on_existing));
+  file_ = TRY(OutputFile::open(*env_, path_at(settings_.path, opened_ns_), settings_.on_existing, owner_));
   if (!file_->has_content()) encoder_.header(true, buffer_);
   return {};
 }
@@ -357,10 +359,12 @@ Result<void> SnapshotFileSink::open(const SinkContext& context) {
     dirty_ = true;  // the file may be behind
     written_ns_ = env_->clock->monotonic_ns();
   }
+  owner_ = owner_of_output(context.pipeline, context.name, settings_.path);
+  remove_left_over(*env_, settings_.path, owner_);
   // A place that cannot be written must show now, not after the first commit.
-  std::string probe = temporary_beside(*env_, settings_.path);
-  TRY(env_->disk->open_write(probe, Disk::WriteMode::kTruncate));
-  TRY(env_->disk->remove(probe));
+  const TemporaryName probe = TemporaryName::beside(*env_, settings_.path, owner_);
+  TRY(env_->disk->open_write(probe.path(), Disk::WriteMode::kTruncate));
+  TRY(env_->disk->remove(probe.path()));
   if (settings_.min_interval_ns > 0) writer_ = std::thread([this] { write_when_due(); });
   return {};
 }
@@ -392,9 +396,9 @@ Result<void> SnapshotFileSink::end(std::uint64_t /*commit*/) {
 }
 
 Result<void> SnapshotFileSink::replace_file() {
-  std::string temporary = temporary_beside(*env_, settings_.path);
+  const TemporaryName temporary = TemporaryName::beside(*env_, settings_.path, owner_);
   auto write_all = [&]() -> Result<void> {
-    auto file = TRY(env_->disk->open_write(temporary, Disk::WriteMode::kTruncate));
+    auto file = TRY(env_->disk->open_write(temporary.path(), Disk::WriteMode::kTruncate));
     std::string buffer;
     encoder_.header(false, buffer);
     for (const auto& [line, count] : rows_) {
@@ -405,11 +409,11 @@ Result<void> SnapshotFileSink::replace_file() {
     }
     TRY(file->append(buffer));
     TRY(file->sync());
-    return env_->disk->rename(temporary, settings_.path);
+    return env_->disk->rename(temporary.path(), settings_.path);
   };
   auto done = write_all();
   if (!done) {
-    (void)env_->disk->remove(temporary);
+    (void)env_->disk->remove(temporary.path());
     return done;
   }
   dirty_ = false;

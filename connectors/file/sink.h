@@ -80,6 +80,7 @@ class ChangesFileSink final : public Sink {
   const Schema schema_;
   const RowEncoder encoder_;
   Env* env_ = nullptr;
+  std::string owner_;  // of temporaries
   std::unique_ptr<OutputFile> file_;
   std::int64_t opened_ns_ = 0;
   std::string buffer_;
@@ -110,6 +111,7 @@ class SnapshotFileSink final : public Sink {
   const FileWriteSettings settings_;
   const RowEncoder encoder_;
   Env* env_ = nullptr;
+  std::string owner_;  // of temporaries
   std::string line_;
   std::map<std::string, std::int64_t> running_;  // changes of the running commit
   std::mutex mutex_;

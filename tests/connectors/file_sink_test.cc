@@ -1,5 +1,8 @@
 #include <catch2/catch.hpp>
 
+#include <algorithm>
+
+#include "connectors/file/output_file.h"
 #include "connectors/null/sink.h"
 #include "connectors/registry.h"
 #include "tests/connectors/collect.h"
@@ -74,6 +77,46 @@ TEST_CASE("csv sink: an empty run leaves a header, an abandoned one leaves the o
   REQUIRE(made->sink->close(false));
   made->sink.reset();
   CHECK(dir.read("sub/out.csv") == "w,n,f,time,diff\n");
+}
+
+TEST_CASE(
+    "O1: what a killed run left beside an output goes at its next start, and nothing that is another's or in use") {
+  TempDir dir;
+  const std::string type = GENERATE("stream_of_changes", "snapshot");
+  const std::string path = dir.path("out.csv");
+  const std::string owner = owner_of_output("", "out", path);
+  const std::string others = owner_of_output("another", "out", path);
+  const std::string left = ".out.csv." + owner + "-0123456789abcdef.tmp";
+  const std::string used = ".out.csv." + owner + "-fedcba9876543210.tmp";
+  const std::string foreign = ".out.csv." + others + "-0123456789abcdef.tmp";
+  for (const std::string& name : {left, used, foreign, std::string(".out.csv.0123456789abcdef.tmp")})
+    dir.write(name, "w,n\n");
+  auto made = make("io.csv.write", args({{"path", text(path)}, {"output_table_type", text(type)}}));
+  REQUIRE(made);
+  auto lock = made->env.disk->lock(dir.path(used));
+  REQUIRE(lock);
+  open(*made);
+  Texts names = dir.names();
+  std::erase_if(names, [&](const std::string& name) {
+    return name != left && name != used && name != foreign && name != ".out.csv.0123456789abcdef.tmp";
+  });
+  Texts expected = {".out.csv.0123456789abcdef.tmp", used, foreign};
+  std::ranges::sort(names);
+  std::ranges::sort(expected);
+  CHECK(names == expected);
+  // What this one is at stays while another start looks.
+  const Texts before = dir.names();
+  remove_left_over(made->env, path, owner);
+  CHECK(dir.names() == before);
+  commit(*made->sink, 2, batch_of({{"a", n(1), 1, 1}}));
+  REQUIRE(made->sink->close(true));
+  lock->reset();
+  remove_left_over(made->env, path, owner);
+  Texts after = dir.names();
+  std::ranges::sort(after);
+  expected = {".out.csv.0123456789abcdef.tmp", foreign, "out.csv"};
+  std::ranges::sort(expected);
+  CHECK(after == expected);
 }
 
 TEST_CASE("jsonlines sink: append goes on, fail refuses") {
