@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <cstdlib>
 
 #include <fmt/format.h>
 
@@ -161,6 +163,38 @@ Result<std::vector<std::int32_t>> Client::partitions(const std::string& topic, i
   return out;
 }
 
+std::optional<std::size_t> Client::message_bytes_max(const std::string& topic, int timeout_ms) const {
+  rd_kafka_ConfigResource_t* asked = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic.c_str());
+  if (asked == nullptr) return std::nullopt;
+  rd_kafka_AdminOptions_t* options = rd_kafka_AdminOptions_new(client_, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+  std::ignore = rd_kafka_AdminOptions_set_request_timeout(options, timeout_ms, nullptr, 0);
+  rd_kafka_queue_t* queue = rd_kafka_queue_new(client_);
+  rd_kafka_DescribeConfigs(client_, &asked, 1, options, queue);
+  rd_kafka_event_t* event = rd_kafka_queue_poll(queue, timeout_ms);
+  std::optional<std::size_t> out;
+  const rd_kafka_DescribeConfigs_result_t* result =
+      event != nullptr && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR
+          ? rd_kafka_event_DescribeConfigs_result(event)
+          : nullptr;
+  std::size_t resources = 0;
+  const rd_kafka_ConfigResource_t** found =
+      result != nullptr ? rd_kafka_DescribeConfigs_result_resources(result, &resources) : nullptr;
+  if (resources == 1 && rd_kafka_ConfigResource_error(found[0]) == RD_KAFKA_RESP_ERR_NO_ERROR) {
+    std::size_t count = 0;
+    const rd_kafka_ConfigEntry_t** entries = rd_kafka_ConfigResource_configs(found[0], &count);
+    for (const rd_kafka_ConfigEntry_t* entry : std::span(entries, count)) {
+      const char* value = rd_kafka_ConfigEntry_value(entry);
+      if (value == nullptr || std::string_view(rd_kafka_ConfigEntry_name(entry)) != "max.message.bytes") continue;
+      if (const std::uint64_t bytes = std::strtoull(value, nullptr, 10); bytes > 0) out = bytes;
+    }
+  }
+  if (event != nullptr) rd_kafka_event_destroy(event);
+  rd_kafka_queue_destroy(queue);
+  rd_kafka_AdminOptions_destroy(options);
+  rd_kafka_ConfigResource_destroy(asked);
+  return out;
+}
+
 // ---------------------------------------------------------------- consumer
 
 Result<std::unique_ptr<Consumer>> Consumer::open(Settings settings) {
@@ -242,6 +276,31 @@ std::size_t Consumer::take(std::span<rd_kafka_message_t*> messages, int wait_ms)
   if (messages.size() == 1) return 1;
   const ssize_t more = rd_kafka_consume_batch_queue(queue_, 0, messages.data() + 1, messages.size() - 1);
   return 1 + static_cast<std::size_t>(std::max<ssize_t>(more, 0));
+}
+
+Result<MessagePtr> Consumer::message_at(const Partition& partition, std::int64_t offset, int timeout_ms) {
+  const auto gone = [&] {
+    return fail(Code::kNotFound, fmt::format("Kafka does not have the message {}/{}@{} any more", partition.topic,
+                                             partition.id, offset));
+  };
+  const Watermarks range = TRY(watermarks(partition, timeout_ms));
+  if (offset < range.low || offset >= range.high) return gone();
+  TRY(assign({{partition, offset}}));
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms);
+  constexpr int kWaitMs = 100;
+  while (std::chrono::steady_clock::now() < deadline) {
+    rd_kafka_message_t* raw = nullptr;
+    if (take({&raw, 1}, kWaitMs) == 0) continue;
+    MessagePtr message(raw);
+    if (message->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || message->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE)
+      return gone();
+    if (message->err != RD_KAFKA_RESP_ERR_NO_ERROR) continue;  // a broker that is away may come back
+    if (message->offset == offset) return message;
+    return gone();  // compaction has taken it
+  }
+  return fail(
+      unavailable(fmt::format("Kafka does not give the message {}/{}@{}", partition.topic, partition.id, offset),
+                  RD_KAFKA_RESP_ERR__TIMED_OUT, *client_));
 }
 
 void Consumer::commit_for_information(const Offsets& next) const {

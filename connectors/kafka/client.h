@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -63,6 +64,8 @@ class Client {
   [[nodiscard]] std::string last_problem() const;
   // kUnavailable: no broker within the time; kNotFound: there is no such topic.
   [[nodiscard]] Result<std::vector<std::int32_t>> partitions(const std::string& topic, int timeout_ms) const;
+  // `max.message.bytes` of the topic. Nothing: the brokers do not say it (there is no such topic, or we may not ask).
+  [[nodiscard]] std::optional<std::size_t> message_bytes_max(const std::string& topic, int timeout_ms) const;
 
  private:
   explicit Client(void* owner) : owner_(owner) {}
@@ -104,6 +107,8 @@ class Consumer {
   [[nodiscard]] Result<void> assign(const Offsets& next);
   // Waits for a message and takes all that are there, at most messages.size(). The caller owns them.
   [[nodiscard]] std::size_t take(std::span<rd_kafka_message_t*> messages, int wait_ms);
+  // The message at this offset. kNotFound: Kafka does not have it any more.
+  [[nodiscard]] Result<MessagePtr> message_at(const Partition& partition, std::int64_t offset, int timeout_ms);
   // For tools that look at the group's lag; nobody here reads them. Errors are ignored.
   void commit_for_information(const Offsets& next) const;
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include <fmt/format.h>
 #include <xxhash.h>
@@ -192,6 +193,22 @@ Result<void> check_fields(const plan::Source& source, const ReadSettings& settin
   return {};
 }
 
+// A piece of this message, with another payload.
+std::unique_ptr<Piece> piece_of(const std::shared_ptr<const SourceShared>& shared, rd_kafka_message_t& message,
+                                const Partition& partition, const std::string& payload) {
+  auto block =
+      std::make_unique<MessageBlock>(shared, std::make_shared<const std::string>(partition.topic), partition.id);
+  std::string bytes = payload;
+  void* const own = std::exchange(message.payload, bytes.data());
+  const std::size_t own_length = std::exchange(message.len, bytes.size());
+  block->reserve(MessageBlock::payload_bytes_of(message), 1);
+  block->add(message);
+  message.payload = own;
+  message.len = own_length;
+  block->seal();
+  return std::make_unique<MessagePiece>(shared, std::move(block));
+}
+
 }  // namespace
 
 Result<std::shared_ptr<SourceShared>> SourceShared::of(const plan::Source& source, ReadSettings settings) {
@@ -225,26 +242,28 @@ Result<std::shared_ptr<SourceShared>> SourceShared::of(const plan::Source& sourc
 
 Result<std::unique_ptr<Piece>> SourceShared::reread(const std::shared_ptr<const SourceShared>& shared,
                                                     const std::string& payload, const std::string& position) {
-  if (shared->wants_keys || shared->wants_times || shared->wants_metadata)
-    return fail(Code::kInvalidArgument,
-                "rows of this source need the key, time or headers of their message, and the dead letter has its "
-                "payload only");
+  constexpr int kTimeoutMs = 10'000;
   const auto slash = position.rfind('/');
   const auto at = position.rfind('@');
-  rd_kafka_message_t message{};
   if (slash == std::string::npos || at == std::string::npos || at < slash)
     return fail(Code::kBadData, "the position of the message is not known");
-  message.partition = static_cast<std::int32_t>(std::strtol(position.c_str() + slash + 1, nullptr, 10));
-  message.offset = std::strtoll(position.c_str() + at + 1, nullptr, 10);
-  std::string bytes = payload;
-  message.payload = bytes.data();
-  message.len = bytes.size();
-  auto block = std::make_unique<MessageBlock>(shared, std::make_shared<const std::string>(position.substr(0, slash)),
-                                              message.partition);
-  block->reserve(MessageBlock::payload_bytes_of(message), 1);
-  block->add(message);
-  block->seal();
-  return std::make_unique<MessagePiece>(shared, std::move(block));
+  const Partition partition{position.substr(0, slash),
+                            static_cast<std::int32_t>(std::strtol(position.c_str() + slash + 1, nullptr, 10))};
+  const std::int64_t offset = std::strtoll(position.c_str() + at + 1, nullptr, 10);
+  // A dead letter has the payload only: key, time and headers are those of the message in Kafka.
+  if (shared->wants_keys || shared->wants_times || shared->wants_metadata) {
+    auto consumer = TRY(Consumer::open(shared->settings.client));
+    auto found = consumer->message_at(partition, offset, kTimeoutMs);
+    if (!found)
+      return fail(std::move(found).error().with_note(
+          "rows of this source need the key, time or headers of their message, and the dead letter has its payload "
+          "only"));
+    return piece_of(shared, **found, partition, payload);
+  }
+  rd_kafka_message_t alone{};
+  alone.partition = partition.id;
+  alone.offset = offset;
+  return piece_of(shared, alone, partition, payload);
 }
 
 // ---------------------------------------------------------------- texts

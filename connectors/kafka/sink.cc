@@ -107,7 +107,7 @@ Result<void> KafkaSink::open(const SinkContext& context) {
     client.emplace_back("transaction.timeout.ms", std::to_string(timeout_ms));
     progress_ = std::make_unique<Progress>(settings_.progress_topic, name);
   }
-  client_ = TRY(Client::make(Role::kProducer, client, on_delivery, this));
+  TRY(make_client(std::move(client)));
   if (!settings_.topic.empty()) {
     // A topic that brokers make on demand may be missing now; brokers that are missing are an error.
     auto there = client_->partitions(settings_.topic, timeout_ms);
@@ -121,6 +121,24 @@ Result<void> KafkaSink::open(const SinkContext& context) {
   // What an earlier life of the pipeline wrote, of which no state is left, says nothing of the commits to come.
   const bool starts_anew = !context.state_path.empty() && context.resume_from == 0;
   if (!starts_anew) last_commit_ = TRY(progress_->read(*client_, settings_.client, timeout_ms));
+  return {};
+}
+
+// A topic may take less than the library would send: no message and no batch of messages may be longer.
+Result<void> KafkaSink::make_client(Settings client) {
+  constexpr int kAskMs = 5000;
+  constexpr std::size_t kFraming = 128;  // of a batch and its record, at most
+  constexpr std::size_t kLeast = 1000;   // the library's own bound
+  client_ = TRY(Client::make(Role::kProducer, client, on_delivery, this));
+  bytes_max_ = settings_.message_bytes_max;
+  if (settings_.topic.empty()) return {};
+  const auto taken = client_->message_bytes_max(
+      settings_.topic, static_cast<int>(std::min<std::int64_t>(settings_.timeout_ns / kMs, kAskMs)));
+  if (!taken || *taken >= bytes_max_ + kFraming) return {};
+  bytes_max_ = *taken > kFraming ? *taken - kFraming : 0;
+  limit_ = "`max.message.bytes` of the topic";
+  client.emplace_back("batch.size", std::to_string(std::max(*taken, kLeast)));
+  client_ = TRY(Client::make(Role::kProducer, client, on_delivery, this));
   return {};
 }
 
@@ -214,11 +232,14 @@ std::string KafkaSink::topic_of(const Batch& batch, std::size_t row) const {
   return out;
 }
 
-rd_kafka_headers_t* KafkaSink::headers_of(const Batch& batch, std::size_t row, std::uint64_t commit) const {
+rd_kafka_headers_t* KafkaSink::headers_of(const Batch& batch, std::size_t row, std::uint64_t commit,
+                                          std::size_t& bytes) const {
+  constexpr std::size_t kFraming = 20;  // two lengths
   if (!settings_.change_headers && settings_.header_columns.empty()) return nullptr;
   rd_kafka_headers_t* out = rd_kafka_headers_new(settings_.header_columns.size() + 2);
   std::string text;
   const auto add = [&](const char* name, const std::string* value) {
+    bytes += std::strlen(name) + (value == nullptr ? 0 : value->size()) + kFraming;
     rd_kafka_header_add(out, name, -1, value == nullptr ? nullptr : value->data(),
                         value == nullptr ? 0 : static_cast<ssize_t>(value->size()));
   };
@@ -233,11 +254,11 @@ rd_kafka_headers_t* KafkaSink::headers_of(const Batch& batch, std::size_t row, s
   return out;
 }
 
-Result<bool> KafkaSink::acceptable(std::uint64_t commit, const Batch& batch, std::size_t row) {
-  const std::size_t bytes = key_.size() + value_.size();
-  if (bytes <= settings_.message_bytes_max) return true;
-  std::string why = fmt::format("the message would have {} bytes, and Kafka takes {} (`message.max.bytes`)", bytes,
-                                settings_.message_bytes_max);
+Result<bool> KafkaSink::acceptable(std::uint64_t commit, const Batch& batch, std::size_t row,
+                                   std::size_t header_bytes) {
+  const std::size_t bytes = key_.size() + value_.size() + header_bytes;
+  if (bytes <= bytes_max_) return true;
+  std::string why = fmt::format("the message would have {} bytes, and Kafka takes {} ({})", bytes, bytes_max_, limit_);
   if (settings_.bad_rows == BadRowPolicy::Action::kFail) return fail(Code::kBadData, std::move(why));
   if (reject_)
     reject_(batch, row,
@@ -258,9 +279,13 @@ Result<void> KafkaSink::write_row(std::uint64_t commit, const Batch& batch, std:
     deleted_.erase(place);
   }
   encode_value(batch, row, settings_.snapshot ? nullptr : &commit, value_);
-  if (!TRY(acceptable(commit, batch, row))) return {};
-  if (!settings_.topic_column) return produce(settings_.topic, key_, &value_, headers_of(batch, row, commit));
-  return produce(topic_of(batch, row), key_, &value_, headers_of(batch, row, commit));
+  std::size_t header_bytes = 0;
+  rd_kafka_headers_t* headers = headers_of(batch, row, commit, header_bytes);
+  auto accepted = acceptable(commit, batch, row, header_bytes);
+  if (accepted && *accepted)
+    return produce(settings_.topic_column ? topic_of(batch, row) : settings_.topic, key_, &value_, headers);
+  if (headers != nullptr) rd_kafka_headers_destroy(headers);
+  return accepted ? Result<void>() : Result<void>(fail(std::move(accepted).error()));
 }
 
 Result<void> KafkaSink::write(std::uint64_t commit, const Batch& batch) {
@@ -295,7 +320,7 @@ Result<void> KafkaSink::write_plain(std::uint64_t commit, const Batch& batch) {
     for (; row < batch.num_rows && messages_.size() < kMessagesMax && bytes_.size() < kBytesMax; ++row) {
       encode_key(batch, row, key_);
       encode_value(batch, row, &commit, value_);
-      if (!TRY(acceptable(commit, batch, row))) continue;
+      if (!TRY(acceptable(commit, batch, row, 0))) continue;
       bytes_ += key_;
       bytes_ += value_;
       messages_.push_back({.len = value_.size(), .key_len = key_.size()});

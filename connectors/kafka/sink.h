@@ -45,7 +45,8 @@ class KafkaSink final : public Sink {
   void encode_value(const Batch& batch, std::size_t row, const std::uint64_t* time, std::string& out) const;
   void encode_key(const Batch& batch, std::size_t row, std::string& out) const;
   [[nodiscard]] std::string topic_of(const Batch& batch, std::size_t row) const;
-  [[nodiscard]] rd_kafka_headers_t* headers_of(const Batch& batch, std::size_t row, std::uint64_t commit) const;
+  [[nodiscard]] rd_kafka_headers_t* headers_of(const Batch& batch, std::size_t row, std::uint64_t commit,
+                                               std::size_t& bytes) const;
   [[nodiscard]] Result<void> write_rows(std::uint64_t commit, Batch batch);
   [[nodiscard]] Result<void> write_sorted(std::uint64_t commit);
   [[nodiscard]] Result<void> write_row(std::uint64_t commit, const Batch& batch, std::size_t row);
@@ -59,7 +60,9 @@ class KafkaSink final : public Sink {
                                      rd_kafka_headers_t* headers);
   [[nodiscard]] Result<void> register_schema();
   // The message of key_ and value_ is one that Kafka takes; else the row is rejected.
-  [[nodiscard]] Result<bool> acceptable(std::uint64_t commit, const Batch& batch, std::size_t row);
+  [[nodiscard]] Result<bool> acceptable(std::uint64_t commit, const Batch& batch, std::size_t row,
+                                        std::size_t header_bytes);
+  [[nodiscard]] Result<void> make_client(Settings client);
   [[nodiscard]] Result<void> flush();
   [[nodiscard]] Result<void> delivery_error();
   [[nodiscard]] rd_kafka_topic_t* handle_of(const std::string& topic);
@@ -73,6 +76,8 @@ class KafkaSink final : public Sink {
   Schema key_schema_;
   std::unique_ptr<JsonEncoder> key_json_;
   std::unique_ptr<Client> client_;
+  std::size_t bytes_max_ = 0;  // of a message
+  std::string limit_ = "`message.max.bytes`";
   std::map<std::string, rd_kafka_topic_t*, std::less<>> topics_;
   std::unique_ptr<Progress> progress_;  // exactly once
   std::uint64_t last_commit_ = 0;

@@ -6,6 +6,7 @@
         ...
 """
 
+import json
 import os
 import shutil
 import signal
@@ -151,6 +152,14 @@ class Broker:
     def topic(self, name, partitions=1, **settings):
         config = [part for key, value in settings.items() for part in ("--config", f"{key.replace('_', '.')}={value}")]
         self.topics_tool("--create", "--topic", name, "--partitions", str(partitions), *config)
+
+    def delete_records(self, topic, partition, before):
+        """Messages below the offset are gone."""
+        offsets = {"version": 1, "partitions": [{"topic": topic, "partition": partition, "offset": before}]}
+        path = self.folder / "delete.json"
+        path.write_text(json.dumps(offsets))
+        self.java("org.apache.kafka.tools.DeleteRecordsCommand", "--bootstrap-server", self.servers,
+                  "--offset-json-file", str(path))
 
     def produce(self, topic, messages, partition=None, key_separator=None, more=()):
         """Messages are lines; `key_separator` splits the key off; an empty value with `-Z` is a tombstone."""
