@@ -47,7 +47,9 @@ class Compilation {
     // An error may have ended a way to a definition early: what the text refers to counts as used then.
     if (!result_.ok())
       for (const ast::Entry& entry : root.entries)
-        if (!entry.is_definition()) evaluator_.mark_used(*entry.value, scope_);
+        if (!entry.is_definition() && !(entry.key == "tests" && is_setting(entry)))
+          evaluator_.mark_used(*entry.value, scope_);
+    check_overrides();
     evaluator_.report_unused();
     result_.inferred = evaluator_.inferred();
     result_.plan.name = result_.settings.name.value_or("");
@@ -70,13 +72,31 @@ class Compilation {
   // `--set name=value` is a definition that wins.
   void apply_overrides() {
     for (const auto& [name, value] : options_.overrides) {
+      if (scope_->variables.contains(name)) defined_.insert(name);
       Definition definition;
       definition.name = name;
       definition.where = {nullptr, scope_};
       definition.state = Definition::State::kDone;
-      definition.used = true;
       definition.value = make_object({environment_scalar(value), {}});
       scope_->define(std::move(definition), false);
+    }
+  }
+
+  // A `--set` that nothing reads is a slip of the pen, unless it is for another file of the same run.
+  void check_overrides() {
+    for (const auto& [name, value] : options_.overrides) {
+      Definition& definition = *scope_->variables.find(name)->second;
+      if (!definition.used && !defined_.contains(name) && !is_setting_name(name)) {
+        std::vector<std::string> names = setting_names();
+        for (const auto& [known, other] : scope_->variables)
+          if (other.get() != &definition) names.push_back(known);
+        for (const auto& [known, other] : scope_->plain)
+          if (other->used) names.push_back(known);
+        suggest(result_.diagnostics.warning({}, "`--set " + name + "`: nothing in the pipeline refers to `$" + name +
+                                                    "`, and no setting has that name"),
+                name, names);
+      }
+      definition.used = true;
     }
   }
 
@@ -298,6 +318,7 @@ class Compilation {
   Evaluator evaluator_;
   Scope* scope_ = nullptr;
   std::map<std::string, Scope*> imported_;
+  std::set<std::string> defined_;  // by the file, of what `--set` names
   std::vector<ast::NodePtr> roots_;
   std::vector<std::pair<const ast::Entry*, ObjectPtr>> undecided_;
   std::vector<std::pair<const ast::Entry*, ObjectPtr>> components_;

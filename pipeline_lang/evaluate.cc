@@ -149,7 +149,11 @@ ObjectPtr Evaluator::reference(std::string_view name, Scope* scope, SourceSpan a
     return value_of(*definition);
   }
   if (!error_table_.empty() && name == error_table_) return table_object(error_log(at));
-  if (ObjectPtr value = outside(name)) return value;
+  if (const ObjectPtr value = outside(name)) {  // it stands where it is asked for
+    Object placed = *value;
+    placed.span = at;
+    return make_object(std::move(placed));
+  }
   if (report) undefined(name, scope, at);
   return nullptr;
 }
@@ -400,7 +404,7 @@ ObjectPtr Evaluator::tagged(Located where) {
   }
   if (component->kind == ComponentKind::kKnown) {
     mark_used(node, where.scope);
-    error(node.tag_span, "`" + component->name + "` is known, but not built into this version");
+    error(node.tag_span, "`" + component->name + "` is known, not built into this version");
     return error_object();
   }
   Scope* scope = enter(node, where.scope);
@@ -463,6 +467,7 @@ ObjectPtr Evaluator::with_export_settings(ObjectPtr object, const TagCall& call)
     out.indexes.push_back(std::move(index));
   }
   out.retain_ns = call.duration("retain");
+  if (out.retain_ns && *out.retain_ns < 0) error(call.at("retain").span(), "`retain` is not negative");
   return make_object({std::move(out), object->span});
 }
 

@@ -52,7 +52,7 @@ std::optional<Setting> Evaluator::to_setting(const Object& object, SourceSpan at
   if (const ListObject* list = object.as_list()) {
     Setting::List out;
     for (const ObjectPtr& item : list->items) {
-      auto one = to_setting(*item, item->span);
+      auto one = to_setting(*item, item->span.known() ? item->span : span);
       fine = fine && one;
       if (one) out.push_back(std::move(*one));
     }
@@ -62,7 +62,7 @@ std::optional<Setting> Evaluator::to_setting(const Object& object, SourceSpan at
   if (const MapObject* map = object.as_map()) {
     Setting::Map out;
     for (const auto& [key, value] : map->entries) {
-      auto one = to_setting(*value, value->span);
+      auto one = to_setting(*value, value->span.known() ? value->span : span);
       fine = fine && one;
       if (one) out.emplace_back(key, std::move(*one));
     }
@@ -118,6 +118,10 @@ std::optional<Table> Evaluator::table(Located where) {
 }
 
 std::optional<Type> Evaluator::type(Located where) {
+  // `!pw.Duration` alone is the type; with arguments it makes a duration.
+  const ast::Node& node = *follow(where).node;
+  if (!node.tag.empty() && node.is_scalar() && node.text.empty() && !node.quoted)
+    if (auto type = type_from_text(node.tag)) return type;
   const ObjectPtr object = evaluate(where);
   if (object->is_error()) return std::nullopt;
   if (const Type* type = object->as_type()) return *type;

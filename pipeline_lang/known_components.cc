@@ -171,7 +171,7 @@ const Family kFurther[] = {
 
 void add_known(Components& out, std::string name) {
   Component known;
-  known.doc = name + " is known, but not built into this version.";
+  known.doc = name + " is known, not built into this version.";
   known.name = std::move(name);
   known.kind = ComponentKind::kKnown;
   known.open = true;

@@ -9,6 +9,7 @@
 #include "connectors/formats/json_scan.h"
 #include "connectors/formats/json_value.h"
 #include "connectors/formats/row_writer.h"
+#include "engine/types/json_names.h"
 
 namespace thalweg {
 
@@ -301,8 +302,8 @@ class JsonBlock {
     std::string_view raw(p, static_cast<std::size_t>(end - p));
     if (*p == 'n' && layout_.fields[field].type.optional())
       rows_.put_none(field);
-    else if (blanks)
-      rows_.put_text_copy(field, json::without_blanks(raw));
+    else if (blanks || has_names_twice(raw))
+      rows_.put_text_copy(field, with_unique_names(json::without_blanks(raw)));
     else
       rows_.put_view(field, padded_view(p, static_cast<std::uint32_t>(raw.size())));
     return end;

@@ -7,6 +7,7 @@
 #include "connectors/formats/format.h"
 #include "connectors/formats/json_scan.h"
 #include "connectors/formats/text_value.h"
+#include "engine/types/json_names.h"
 
 namespace thalweg::json {
 
@@ -163,7 +164,7 @@ std::optional<Value> to_json(const char* p) {
   bool blanks = false;
   const char* end = skip_value(p, blanks);
   std::string_view raw(p, static_cast<std::size_t>(end - p));
-  return Value::json(blanks ? without_blanks(raw) : std::string(raw));
+  return Value::json(with_unique_names(blanks ? without_blanks(raw) : std::string(raw)));
 }
 
 std::optional<Value> to_number(const Type& type, const char* p) {

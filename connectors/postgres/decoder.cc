@@ -10,6 +10,7 @@
 #include "engine/types/datetime.h"
 #include "engine/types/encoding.h"
 #include "engine/types/from_text.h"
+#include "engine/types/json_names.h"
 
 namespace thalweg::postgres {
 
@@ -289,7 +290,7 @@ std::optional<Value> decode_value(const WireType& wire, const Type& declared, st
     case Kind::kInt: return made(read_whole(wire.wire, bytes, why), [](std::int64_t v) { return Value::of(v); });
     case Kind::kFloat: return made(read_float(wire.wire, bytes, why), [](double v) { return Value::of(v); });
     case Kind::kBytes: return Value::bytes(std::string(bytes));
-    case Kind::kJson: return Value::json(json::without_blanks(json_text(wire.wire, bytes)));
+    case Kind::kJson: return Value::json(with_unique_names(json::without_blanks(json_text(wire.wire, bytes))));
     case Kind::kDateTimeNaive: return made(read_moment(wire.wire, bytes, why), &Value::datetime_naive);
     case Kind::kDateTimeUtc: return made(read_moment(wire.wire, bytes, why), &Value::datetime_utc);
     case Kind::kDuration: return made(read_duration(wire.wire, bytes, why), &Value::duration);

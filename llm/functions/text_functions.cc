@@ -89,8 +89,10 @@ std::expected<std::size_t, plan::FunctionError> size_option(const SettingReader&
 std::expected<plan::UserFunctionPtr, plan::FunctionError> make_token_count(const plan::FunctionSpec& spec,
                                                                            std::string text) {
   const SettingReader options(spec.options);
-  const auto min_tokens = TRY_OPTION(size_option(options, "min_tokens", 50, 0));
   const auto max_tokens = TRY_OPTION(size_option(options, "max_tokens", 500, 1));
+  // Who asks for small chunks alone means no least size.
+  const std::int64_t least = std::min<std::int64_t>(50, static_cast<std::int64_t>(max_tokens));
+  const auto min_tokens = TRY_OPTION(size_option(options, "min_tokens", least, 0));
   if (min_tokens > max_tokens) return wrong("`min_tokens` is not above `max_tokens`", "min_tokens");
   const std::string encoding = options.text("encoding_name", "cl100k_base");
   auto bpe = Bpe::find(encoding);

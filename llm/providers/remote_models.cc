@@ -134,6 +134,7 @@ std::expected<Model, plan::FunctionError> model_of(const plan::FunctionSpec& spe
     if (out.base_url.empty()) out.base_url = read.text(name);
   out.api_key = read.text("api_key");
   out.deployment = read.text("deployment", out.name);
+  if (out.name.empty()) out.name = out.deployment;
   out.api_version = read.text("api_version", "2024-02-01");
   const bool litellm = spec.kind.ends_with(".litellm");
   if (litellm && !apply_prefix(out))

@@ -72,6 +72,7 @@ std::optional<ExprInput> reducer_call(const Lowering& lower, const Instance& ins
     }
     if (spec.name == "column" || spec.name == "by") {
       add({}, text);
+      if (name == "count") continue;
       if (const auto column = as_column_name(*input); column || input->literal)
         default_name = name + "_" + (column ? column->name : input->literal->to_text());
       else

@@ -236,6 +236,23 @@ TEST_CASE("a setting is set from outside, a definition too") {
   CHECK(result.settings.workers == 3);
 }
 
+TEST_CASE("a name set from outside that the pipeline does not have is warned about") {
+  Compiled compile;
+  const auto warnings = [&](const std::string& name, const std::string& text) {
+    compile.options.overrides = {{name, "over.csv"}};
+    const auto result = compile(text);
+    CHECK(result.ok());
+    return messages(result);
+  };
+  const std::string text = "$path: a.csv\na: !io.csv.read {path: $path}\n";
+  CHECK_THAT(warnings("paht", text), Catch::Contains("`--set paht`") && Catch::Contains("did you mean `path`?"));
+  // A plain key that nothing refers to is no variable.
+  CHECK_THAT(warnings("a", text), Catch::Contains("`--set a`"));
+  // What only the environment would give is a name of the pipeline, and so is a variable that nothing uses.
+  CHECK(warnings("FROM_OUTSIDE", "a: !io.csv.read {path: $FROM_OUTSIDE}\n").empty());
+  CHECK(warnings("spare", "$spare: 2\na: !io.csv.read {path: b.csv}\n").empty());
+}
+
 TEST_CASE("an input of a test takes the place of a source, with the types of its schema") {
   Compiled compile;
   compile.options.inputs["src"] = {"k | v\n1 | 2\n2 | 3\n", {}};
