@@ -3,6 +3,8 @@
 #include <array>
 #include <limits>
 #include <optional>
+#include <set>
+#include <string>
 
 #include "pipeline_lang/expr_lexer.h"
 
@@ -434,12 +436,17 @@ class Parser {
   Parsed object() {
     const std::uint32_t begin = take().begin;
     std::vector<SyntaxPtr> children;
+    std::set<std::string> names;
     while (!take_symbol("}")) {
       if (!children.empty() && !take_symbol(",")) return fail_at(peek(), "`,` or `}` is expected");
       if (!children.empty() && take_symbol("}")) break;
       if (peek().kind != TokenKind::kText)
         return fail_at(peek(), "a key in quotes is expected", "write `{\"key\": value}`");
+      const Token key = peek();
       children.push_back(PARSE(atom()));
+      const Value& name = children.back()->value;
+      if (name.tag() == Value::Tag::kStr && !names.insert(name.as_text()).second)
+        return fail_at(key, "the key `" + name.as_text() + "` is there twice");
       if (!take_symbol(":")) return fail_at(peek(), "`:` is expected after the key");
       children.push_back(PARSE(expression()));
     }
