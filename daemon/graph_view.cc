@@ -21,14 +21,14 @@ std::string names_of(const Schema& schema, const plan::Columns& columns) {
   return out;
 }
 
-std::string exchange_text(const Route& route, const Schema& schema) {
+std::string exchange_text(const thalweg::Route& route, const Schema& schema) {
   switch (route.by) {
-    case Route::By::kAny: return {};
-    case Route::By::kKey: return "by key";
-    case Route::By::kColumns: return "by (" + names_of(schema, route.columns) + ")";
-    case Route::By::kPointer: return "by pointer " + names_of(schema, route.columns);
-    case Route::By::kOne: return "to one worker";
-    case Route::By::kAll: return "to all workers";
+    case thalweg::Route::By::kAny: return {};
+    case thalweg::Route::By::kKey: return "by key";
+    case thalweg::Route::By::kColumns: return "by (" + names_of(schema, route.columns) + ")";
+    case thalweg::Route::By::kPointer: return "by pointer " + names_of(schema, route.columns);
+    case thalweg::Route::By::kOne: return "to one worker";
+    case thalweg::Route::By::kAll: return "to all workers";
   }
   return {};
 }

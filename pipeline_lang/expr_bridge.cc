@@ -35,6 +35,7 @@ std::optional<ExprInput> literal_input(Builder& builder, const Object& object, S
   input.span = span;
   input.files = &builder.files();
   input.literal = std::move(*value);
+  input.secret = holds_secret(object);
   return input;
 }
 
@@ -70,6 +71,11 @@ std::optional<ExprInput> expr_input(Builder& builder, Located where) {
     Interpolated result = interpolate(node.text, [&](std::string_view name) -> std::optional<std::string> {
       const ObjectPtr value = builder.variable(name, where.scope);
       if (value == nullptr || value->as_scalar() == nullptr) return std::nullopt;
+      if (value->as_scalar()->secret) {
+        builder.error(node.span, "a secret cannot be part of an expression's text")
+            .note("write `$" + std::string(name) + "` as a value of the expression");
+        fine = false;
+      }
       return value->as_scalar()->spelling;
     });
     if (!result.error.empty()) {
@@ -96,6 +102,7 @@ VariableLookup variables_of(Builder& builder, Scope* scope) {
     if (auto literal = value->as_scalar() != nullptr || value->as_list() != nullptr ? value_of(*value) : std::nullopt) {
       out.kind = ExprVariable::Kind::kLiteral;
       out.value = std::move(*literal);
+      out.secret = holds_secret(*value);
       return out;
     }
     if (value->is_error()) {  // said already

@@ -50,8 +50,10 @@ Result<void> check_constants(const std::string& function, const std::vector<plan
   const expr::KernelInfo* kernel = expr::find_kernel(function, types, result);
   if (kernel == nullptr || !kernel->prepare) return {};
   auto prepared = kernel->prepare(constants);
-  if (!prepared) return fail(std::move(prepared).error().at(at));
-  return {};
+  if (prepared) return {};
+  if (std::ranges::any_of(args, [](const plan::ExprPtr& arg) { return plan::holds_secret(*arg); }))
+    return fail(Code::kInvalidPipeline, "`" + function + "` does not take this secret", at);
+  return fail(std::move(prepared).error().at(at));
 }
 
 }  // namespace
@@ -73,7 +75,7 @@ Result<plan::ExprPtr> Checker::apply(const std::string& function, std::vector<Ar
                                      const Syntax& syntax) const {
   std::vector<expr::Argument> shapes;
   for (const auto& arg : args) {
-    const bool constant = arg.expr->kind == plan::ExprKind::kLiteral;
+    const bool constant = arg.expr->kind == plan::ExprKind::kLiteral && !arg.expr->secret;
     shapes.push_back({arg.expr->type, constant ? &arg.expr->literal : nullptr, arg.name});
   }
   auto resolved = expr::resolve(function, shapes);
@@ -243,7 +245,7 @@ Result<plan::ExprPtr> Checker::require(const Syntax& syntax) {
     dependencies.push_back({TRY(check(*syntax.children[i])), {}});
     const plan::Expr& expr = *dependencies.back().expr;
     if (expr.kind == plan::ExprKind::kColumn || expr.kind == plan::ExprKind::kCoalesce)
-      facts.insert(plan::to_text(expr));
+      facts.insert(plan::identity(expr));
   }
   std::vector<Argument> args;
   args.push_back({TRY(checked_with(*syntax.children[1], facts)), {}});

@@ -31,6 +31,7 @@ struct ExprInput {
   SourceSpan span;                   // of the scalar in its file, quotes included
   std::optional<Value> literal;      // a YAML number, bool or null, or the value of a lone `$name`: never parsed
   const FileTable* files = nullptr;  // to point into the scalar
+  bool secret = false;               // `literal` is one
 };
 
 // The type a literal has by itself: `int`, `str`, `tuple[int, str]`, None.
@@ -46,6 +47,7 @@ struct ExprVariable {
   std::string what;                                // kOther: `a table`, `a schema`; for the message
   std::string qualifier;                           // kOther: a table, by the name it was defined under: `$orders`
   std::vector<std::string> names;                  // kUnknown: the names there are, for suggestions
+  bool secret = false;                             // kLiteral: it is one
 };
 using VariableLookup = std::function<ExprVariable(std::string_view name)>;
 

@@ -21,7 +21,8 @@ plan::ExprPtr retyped(const plan::ExprPtr& expr, Type type, SourceSpan at) {
 }
 
 void add_fact(const plan::Expr& expr, Facts& facts) {
-  if (expr.kind == plan::ExprKind::kColumn || expr.kind == plan::ExprKind::kCoalesce) facts.insert(plan::to_text(expr));
+  if (expr.kind == plan::ExprKind::kColumn || expr.kind == plan::ExprKind::kCoalesce)
+    facts.insert(plan::identity(expr));
 }
 
 void collect(const plan::Expr& condition, bool holds, Facts& facts) {
@@ -69,7 +70,8 @@ Result<SyntaxPtr> Checker::parse() {
 }
 
 Result<plan::ExprPtr> Checker::run() {
-  if (input_.literal) return plan::literal(*input_.literal, type_of_literal(*input_.literal), input_.span);
+  if (input_.literal)
+    return plan::literal(*input_.literal, type_of_literal(*input_.literal), input_.span, input_.secret);
   const SyntaxPtr syntax = TRY(parse());
   return check(*syntax);
 }
@@ -137,9 +139,9 @@ plan::ExprPtr Checker::narrowed(const NameScope::Name& name, const NameScope::Si
   const plan::ExprPtr& expr = name.expr;
   Type type = expr->type;
   if (!facts_.empty() && type.admits_none()) {
-    const bool row_exists = side != nullptr && side->key && facts_.contains(plan::to_text(*side->key));
+    const bool row_exists = side != nullptr && side->key && facts_.contains(plan::identity(*side->key));
     if (row_exists && name.present) type = *name.present;
-    if (facts_.contains(plan::to_text(*expr))) type = type.without_optional();
+    if (facts_.contains(plan::identity(*expr))) type = type.without_optional();
   }
   if (expr->kind == plan::ExprKind::kColumn) return plan::column(expr->column, std::move(type), at);
   return retyped(expr, std::move(type), at);
@@ -263,7 +265,8 @@ Result<plan::ExprPtr> Checker::variable(const Syntax& syntax) {
   ExprVariable found;
   if (scope_.variables()) found = scope_.variables()(syntax.text);
   switch (found.kind) {
-    case ExprVariable::Kind::kLiteral: return plan::literal(found.value, type_of_literal(found.value), span(syntax));
+    case ExprVariable::Kind::kLiteral:
+      return plan::literal(found.value, type_of_literal(found.value), span(syntax), found.secret);
     case ExprVariable::Kind::kFunction:
       if (!found.function->function) return plan::literal(Value::none(), Kind::kAny, span(syntax));
       return error(syntax, "`$" + syntax.text + "` is a function", "it is called as `call($" + syntax.text + ", …)`");

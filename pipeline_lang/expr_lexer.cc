@@ -23,7 +23,7 @@ int hex_digit(char c) {
   return -1;
 }
 
-void append_utf8(std::string& out, std::uint32_t point) {
+void append_code_point(std::string& out, std::uint32_t point) {
   if (point < 0x80) {
     out += static_cast<char>(point);
   } else if (point < 0x800) {
@@ -243,7 +243,7 @@ class Lexer {
           value = 0x10000 + ((*value - 0xD800) << 10) + (*low - 0xDC00);
         }
         if (*value > 0x10FFFF || (*value >= 0xD800 && *value < 0xE000)) return bad("no such code point");
-        append_utf8(out, *value);
+        append_code_point(out, *value);
         return {};
       }
       default: return bad(std::string("unknown escape `\\") + c + "`", "a backslash itself is written `\\\\`");

@@ -1,5 +1,7 @@
 #include "pipeline_lang/object.h"
 
+#include <algorithm>
+
 #include "pipeline_lang/component.h"
 
 namespace thalweg::lang {
@@ -34,6 +36,15 @@ std::string describe(const Object& object) {
   if (const Instance* instance = object.as_instance())
     return "a " + std::string(kind_text(instance->component->kind)) + " (`!" + instance->component->name + "`)";
   return "something wrong";
+}
+
+bool holds_secret(const Object& object) {
+  if (const Scalar* scalar = object.as_scalar()) return scalar->secret;
+  if (const ListObject* list = object.as_list())
+    return std::ranges::any_of(list->items, [](const ObjectPtr& item) { return holds_secret(*item); });
+  if (const MapObject* map = object.as_map())
+    return std::ranges::any_of(map->entries, [](const auto& entry) { return holds_secret(*entry.second); });
+  return false;
 }
 
 }  // namespace thalweg::lang

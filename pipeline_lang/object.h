@@ -130,5 +130,7 @@ struct Object {
 [[nodiscard]] inline ObjectPtr error_object() { return make_object({ErrorObject{}, {}}); }
 // `a table`, `text`, `a list`, `a window (temporal.tumbling)`: for "expected …, found …".
 [[nodiscard]] std::string describe(const Object& object);
+// Whether a scalar of it, however deep, is a secret.
+[[nodiscard]] bool holds_secret(const Object& object);
 
 }  // namespace thalweg::lang

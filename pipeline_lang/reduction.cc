@@ -537,9 +537,9 @@ Reduction::Reduction(NameScope rows, std::vector<GroupColumn> by, std::optional<
 }
 
 std::uint32_t Reduction::pre_column(plan::ExprPtr expr) {
-  const std::string text = plan::to_text(*expr);
+  const std::string text = plan::identity(*expr);
   for (std::size_t i = 0; i < pre_.size(); ++i)
-    if (pre_[i]->type == expr->type && plan::to_text(*pre_[i]) == text) return static_cast<std::uint32_t>(i);
+    if (pre_[i]->type == expr->type && plan::identity(*pre_[i]) == text) return static_cast<std::uint32_t>(i);
   pre_.push_back(std::move(expr));
   return static_cast<std::uint32_t>(pre_.size() - 1);
 }

@@ -10,7 +10,7 @@
 namespace thalweg::lang {
 namespace {
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_decimal(char c) { return c >= '0' && c <= '9'; }
 
 // [+-]?[1-9][0-9_]*, 0, 0x…, 0b…
 bool looks_like_int(std::string_view text) {
@@ -29,8 +29,8 @@ bool looks_like_float(std::string_view text) {
   std::size_t i = 0;
   std::size_t digits = 0;
   const auto take_digits = [&] {
-    while (i < text.size() && (is_digit(text[i]) || (text[i] == '_' && digits > 0))) {
-      if (is_digit(text[i])) ++digits;
+    while (i < text.size() && (is_decimal(text[i]) || (text[i] == '_' && digits > 0))) {
+      if (is_decimal(text[i])) ++digits;
       ++i;
     }
   };
@@ -62,7 +62,7 @@ std::optional<Value> number_value(std::string_view text) {
     // A leading or a trailing dot is YAML's, not everyone's.
     const std::size_t dot = plain.find('.');
     plain.insert(dot + 1, "0");
-    if (dot == 0 || !is_digit(plain[dot - 1])) plain.insert(dot, "0");
+    if (dot == 0 || !is_decimal(plain[dot - 1])) plain.insert(dot, "0");
     if (const auto number = float_from_text(plain)) return Value::of(*number);
   }
   return std::nullopt;

@@ -5,7 +5,7 @@
 namespace thalweg::lang {
 namespace {
 
-bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
+bool is_white(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
 
 std::size_t utf8_length(char lead) {
   const auto byte = static_cast<unsigned char>(lead);
@@ -48,7 +48,7 @@ ScalarMap::ScalarMap(std::string_view decoded, SourceSpan scalar, const FileTabl
   for (std::size_t i = 0; i < decoded.size();) {
     const char c = decoded[i];
     if (style == '"' && at < raw.size() && raw[at] == '\\') {
-      if (at + 1 < raw.size() && is_blank(raw[at + 1])) {  // a line continued
+      if (at + 1 < raw.size() && is_white(raw[at + 1])) {  // a line continued
         at += 2;
         continue;
       }
@@ -59,8 +59,8 @@ ScalarMap::ScalarMap(std::string_view decoded, SourceSpan scalar, const FileTabl
       continue;
     }
     // Folding and indentation: blanks of the file that the text does not have, or has as one blank.
-    if (at < raw.size() && raw[at] != c && is_blank(raw[at])) {
-      if (is_blank(c)) {
+    if (at < raw.size() && raw[at] != c && is_white(raw[at])) {
+      if (is_white(c)) {
         place(1);
         ++i;
       }

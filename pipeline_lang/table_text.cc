@@ -26,7 +26,7 @@ struct Line {
   std::uint32_t number = 0;
 };
 
-bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r'; }
+bool is_gap(char c) { return c == ' ' || c == '\t' || c == '\r'; }
 
 // Behind the closing quote of the quoted cell that begins at `at`, or npos if the quote does not close before a `|`.
 std::size_t end_of_quoted(std::string_view line, std::size_t at) {
@@ -43,7 +43,7 @@ std::size_t end_of_quoted(std::string_view line, std::size_t at) {
         continue;
       }
       std::size_t after = i + 1;
-      while (after < line.size() && is_blank(line[after])) ++after;
+      while (after < line.size() && is_gap(line[after])) ++after;
       return after == line.size() || line[after] == '|' ? i + 1 : std::string_view::npos;
     }
     ++i;
@@ -76,7 +76,7 @@ Line split_line(std::string_view text, std::size_t begin, std::size_t end, std::
   std::size_t at = 0;
   while (true) {
     std::size_t first = at;
-    while (first < line.size() && is_blank(line[first])) ++first;
+    while (first < line.size() && is_gap(line[first])) ++first;
     std::size_t search = first;
     if (first < line.size()) {
       const char c = line[first];
@@ -87,7 +87,7 @@ Line split_line(std::string_view text, std::size_t begin, std::size_t end, std::
     }
     const std::size_t bar = std::min(line.find('|', search), line.size());
     std::size_t last = bar;
-    while (last > first && is_blank(line[last - 1])) --last;
+    while (last > first && is_gap(line[last - 1])) --last;
     first = std::min(first, last);
     out.cells.push_back({line.substr(first, last - first), begin + first});
     if (bar == line.size()) return out;
@@ -102,7 +102,7 @@ std::vector<Line> split_lines(std::string_view text) {
     const std::size_t end = std::min(text.find('\n', at), text.size());
     ++number;
     const std::string_view line = text.substr(at, end - at);
-    if (!std::all_of(line.begin(), line.end(), is_blank)) out.push_back(split_line(text, at, end, number));
+    if (!std::all_of(line.begin(), line.end(), is_gap)) out.push_back(split_line(text, at, end, number));
     at = end + 1;
   }
   return out;

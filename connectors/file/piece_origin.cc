@@ -19,7 +19,7 @@ using bytes::put_text;
 using bytes::take_number;
 using bytes::take_text;
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kOriginVersion = 1;
 
 void put_small(std::string& out, std::uint32_t v) {
   for (; v >= 0x80; v >>= 7) out += static_cast<char>(v | 0x80);
@@ -53,7 +53,7 @@ bool take_told(std::string_view from, Told& out) {
   std::uint8_t has_metadata = 0;
   std::uint64_t count = 0;
   std::string metadata;
-  bool read = take_number(from, version) && version == kVersion && take_text(from, out.path) &&
+  bool read = take_number(from, version) && version == kOriginVersion && take_text(from, out.path) &&
               take_number(from, out.key_source) && take_number(from, out.first_line) &&
               take_number(from, out.content_bytes) && take_number(from, out.hash) &&
               take_text(from, out.origin.header_text) && take_number(from, has_metadata) &&
@@ -76,7 +76,7 @@ std::unexpected<Error> gone(const Told& told) {
 std::string FilePiece::origin() {
   if (!origin_) return {};
   std::string out;
-  put_number(out, kVersion);
+  put_number(out, kOriginVersion);
   put_text(out, *info_.path);
   put_number(out, info_.key_source);
   put_number(out, info_.first_line);

@@ -15,7 +15,7 @@ namespace {
 using config::OptionSpec;
 using config::OptionType;
 
-constexpr std::int64_t kMs = 1'000'000;
+constexpr std::int64_t kNsPerMs = 1'000'000;
 
 std::optional<FileFormat> format_from_name(std::string_view name) {
   if (name == "csv" || name == "dsv") return FileFormat::kCsv;
@@ -154,8 +154,8 @@ Result<FileReadSettings> FileReadSettings::from(std::string_view connector, cons
   s.record_bytes_max = static_cast<std::size_t>(read.integer("record_bytes_max", 16 << 20));
   s.file_bytes_max = static_cast<std::size_t>(read.integer("file_bytes_max", 1 << 30));
   s.counts_records = read.has("max_backlog_size");
-  s.refresh_ns = read.integer("refresh_interval", 500 * kMs);
-  s.partial_line_ns = read.integer("partial_line_timeout", 500 * kMs);
+  s.refresh_ns = read.integer("refresh_interval", 500 * kNsPerMs);
+  s.partial_line_ns = read.integer("partial_line_timeout", 500 * kNsPerMs);
   std::string action = read.text("on_bad_row");
   s.dead_letter = read.text("dead_letter");
   if (action == "skip")

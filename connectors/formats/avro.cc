@@ -17,7 +17,7 @@ namespace thalweg {
 
 namespace {
 
-constexpr int kDepthMax = 64;
+constexpr int kAvroDepthMax = 64;
 using Kind_ = AvroSchema::Kind;
 using Logical = AvroSchema::Logical;
 
@@ -70,7 +70,7 @@ class AvroSchemaParser {
   }
 
   Result<std::uint32_t> type(const Element& element, const std::string& space, int depth) {
-    if (depth > kDepthMax) return fail(Code::kBadData, "the Avro schema is nested too deeply");
+    if (depth > kAvroDepthMax) return fail(Code::kBadData, "the Avro schema is nested too deeply");
     std::string_view name;
     if (element.get(name) == simdjson::SUCCESS) return named(std::string(name), space);
     simdjson::dom::array branches;
@@ -276,7 +276,7 @@ class Record {
     const AvroSchema::Node* node = &schema_.node(index);
     for (int depth = 0; node->kind == Kind_::kUnion; ++depth) {
       const std::int64_t branch = bytes_.number();
-      if (branch < 0 || branch >= static_cast<std::int64_t>(node->inside.size()) || depth > kDepthMax) {
+      if (branch < 0 || branch >= static_cast<std::int64_t>(node->inside.size()) || depth > kAvroDepthMax) {
         bytes_.break_off();
         return kNothing;
       }
@@ -287,7 +287,7 @@ class Record {
 
   void skip(std::uint32_t index, int depth = 0) {
     const AvroSchema::Node& node = resolve(index);
-    if (depth > kDepthMax) bytes_.break_off();
+    if (depth > kAvroDepthMax) bytes_.break_off();
     if (bytes_.broken()) return;
     switch (node.kind) {
       case Kind_::kNull: return;
@@ -317,7 +317,7 @@ class Record {
 
   // As JSON: bytes in base64, logical types as the numbers they are but for decimals, which are texts.
   void json(const AvroSchema::Node& node, std::string& out, int depth) {
-    if (depth > kDepthMax) bytes_.break_off();
+    if (depth > kAvroDepthMax) bytes_.break_off();
     if (bytes_.broken()) return;
     switch (node.kind) {
       case Kind_::kNull: out += "null"; return;

@@ -13,7 +13,7 @@ namespace {
 
 using plan::FunctionError;
 
-std::unexpected<FunctionError> wrong(std::string message, std::string option) {
+std::unexpected<FunctionError> wrong_option(std::string message, std::string option) {
   FunctionError out;
   out.message = std::move(message);
   out.option = std::move(option);
@@ -35,21 +35,21 @@ std::expected<void, FunctionError> read_retries(const Setting& strategy, const s
   const bool none = strategy.tag.ends_with("NoRetryStrategy");
   const bool fixed = strategy.tag.ends_with("FixedDelayRetryStrategy");
   if (!none && !fixed && !strategy.tag.ends_with("ExponentialBackoffRetryStrategy"))
-    return wrong("`" + option +
-                     "` is `!udfs.ExponentialBackoffRetryStrategy {…}`, `!udfs.FixedDelayRetryStrategy {…}` or "
-                     "`!udfs.NoRetryStrategy`",
-                 option);
+    return wrong_option("`" + option +
+                            "` is `!udfs.ExponentialBackoffRetryStrategy {…}`, `!udfs.FixedDelayRetryStrategy {…}` or "
+                            "`!udfs.NoRetryStrategy`",
+                        option);
   out = {};
   if (none) return {};
   out.max = read.integer("max_retries", 3);
   out.first_delay_ms = read.number(fixed ? "delay_ms" : "initial_delay", 1000);
   out.factor = fixed ? 1 : read.number("backoff_factor", 2);
   out.jitter_ms = fixed ? 0 : read.number("jitter_ms", 300);
-  if (out.max < 0 || out.max > 100) return wrong("`max_retries` is between 0 and 100", option);
+  if (out.max < 0 || out.max > 100) return wrong_option("`max_retries` is between 0 and 100", option);
   if (!(out.first_delay_ms >= 0 && out.first_delay_ms <= 3.6e6))
-    return wrong("a delay is between 0 and 3600000 milliseconds", option);
+    return wrong_option("a delay is between 0 and 3600000 milliseconds", option);
   if (!(out.factor >= 1 && out.factor <= 100) || !(out.jitter_ms >= 0 && out.jitter_ms <= 3.6e6))
-    return wrong("`backoff_factor` is between 1 and 100, `jitter_ms` at least 0", option);
+    return wrong_option("`backoff_factor` is between 1 and 100, `jitter_ms` at least 0", option);
   return {};
 }
 
@@ -62,11 +62,11 @@ std::expected<void, FunctionError> read_cache(const Setting& cache, RemoteOption
   }
   if (!cache.tag.ends_with("InMemoryCache") && !cache.tag.ends_with("DiskCache") &&
       !cache.tag.ends_with("DefaultCache"))
-    return wrong(
+    return wrong_option(
         "`cache_strategy` is `!udfs.InMemoryCache {max_size}`, `!udfs.DiskCache {}`, `!udfs.DefaultCache {}` or true",
         "cache_strategy");
   const std::int64_t size = SettingReader(cache).integer("max_size", kEntries);
-  if (size < 1) return wrong("`max_size` is at least 1", "cache_strategy");
+  if (size < 1) return wrong_option("`max_size` is at least 1", "cache_strategy");
   out.cache_entries = static_cast<std::size_t>(size);
   return {};
 }
@@ -77,14 +77,14 @@ std::expected<void, FunctionError> read_calls(const Setting& options, std::strin
   const auto name = [&](const char* own) { return option.empty() ? std::string(own) : option; };
   if (read.has("capacity")) {
     const std::int64_t capacity = read.integer("capacity", 0);
-    if (capacity < 1 || capacity > 1024) return wrong("`capacity` is between 1 and 1024", name("capacity"));
+    if (capacity < 1 || capacity > 1024) return wrong_option("`capacity` is between 1 and 1024", name("capacity"));
     out.capacity = static_cast<std::size_t>(capacity);
   }
   if (read.has("timeout")) {
     const auto limit = seconds(*options.find("timeout"));
     if (!limit)
-      return wrong("`timeout` is a number of seconds, or a duration such as `500ms`, of a day at most",
-                   name("timeout"));
+      return wrong_option("`timeout` is a number of seconds, or a duration such as `500ms`, of a day at most",
+                          name("timeout"));
     out.timeout_ms = std::max<std::int64_t>(1, static_cast<std::int64_t>(*limit * 1000));
   }
   if (read.has("retry_strategy"))
@@ -103,15 +103,15 @@ std::expected<RemoteOptions, FunctionError> remote_options(const Setting& option
   }
   if (auto ok = read_calls(options, "", out); !ok) return std::unexpected(ok.error());
   if (read.has("retries")) {
-    if (read.has("retry_strategy")) return wrong("`retries` and `retry_strategy` exclude each other", "retries");
+    if (read.has("retry_strategy")) return wrong_option("`retries` and `retry_strategy` exclude each other", "retries");
     out.retries.max = read.integer("retries", 0);
-    if (out.retries.max < 0 || out.retries.max > 100) return wrong("`retries` is between 0 and 100", "retries");
+    if (out.retries.max < 0 || out.retries.max > 100) return wrong_option("`retries` is between 0 and 100", "retries");
   }
   if (read.has("cache_strategy"))
     if (auto ok = read_cache(*options.find("cache_strategy"), out); !ok) return std::unexpected(ok.error());
   if (read.has("max_batch_size")) {
     const std::int64_t rows = read.integer("max_batch_size", 0);
-    if (rows < 1 || rows > 65'536) return wrong("`max_batch_size` is between 1 and 65536", "max_batch_size");
+    if (rows < 1 || rows > 65'536) return wrong_option("`max_batch_size` is between 1 and 65536", "max_batch_size");
     out.batch_rows = static_cast<std::size_t>(rows);
   }
   return out;

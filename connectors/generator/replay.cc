@@ -11,7 +11,7 @@ namespace thalweg {
 
 namespace {
 
-constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::int64_t kReplaySecond = 1'000'000'000;
 
 // Rows of decoded blocks, and what was wrong with others.
 class Collected final : public RowSink {
@@ -35,7 +35,7 @@ double unit_ns_of(const std::string& unit) {
 }  // namespace
 
 std::int64_t ReplaySource::due_ns(const Batch& batch, std::size_t row) {
-  if (!time_column_) return static_cast<std::int64_t>(static_cast<double>(played_) / settings_.rate * kSecond);
+  if (!time_column_) return static_cast<std::int64_t>(static_cast<double>(played_) / settings_.rate * kReplaySecond);
   const Column& column = batch.columns[*time_column_];
   if (!column.is_value(row)) return last_due_ns_;
   Value value = column.value(time_type_, row);

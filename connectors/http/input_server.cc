@@ -14,7 +14,7 @@ namespace thalweg::web {
 namespace {
 
 constexpr std::int64_t kSleepNs = 1'000'000'000;
-constexpr std::size_t kBatchRows = 4096;
+constexpr std::size_t kEventRows = 4096;
 
 net::HttpResponse not_running() { return problem(503, "not_running", "the pipeline does not run; send it again"); }
 
@@ -163,9 +163,9 @@ Result<void> InputSource::run(SourceContext& context) {
       continue;
     }
     bool more = true;
-    for (std::size_t begin = 0; more && begin < rows.size(); begin += kBatchRows) {
+    for (std::size_t begin = 0; more && begin < rows.size(); begin += kEventRows) {
       BatchBuilder builder(schema);
-      for (std::size_t i = begin; i < std::min(rows.size(), begin + kBatchRows); ++i)
+      for (std::size_t i = begin; i < std::min(rows.size(), begin + kEventRows); ++i)
         builder.push(rows[i].key, used_cells(fields_, rows[i].cells), rows[i].diff);
       Batch batch = builder.finish();
       batch.order = ++order;

@@ -16,7 +16,7 @@ Json parsed(const std::string& text) {
   return out.is_discarded() ? Json() : out;
 }
 
-Json schema_of(const Type& type) {
+Json json_schema_of(const Type& type) {
   switch (type.kind()) {
     case Kind::kInt: return {{"type", "number"}, {"format", "int64"}};
     case Kind::kFloat: return {{"type", "number"}, {"format", "double"}};
@@ -28,7 +28,7 @@ Json schema_of(const Type& type) {
     case Kind::kBytes: return {{"type", "string"}, {"format", "byte"}};
     case Kind::kDateTimeNaive:
     case Kind::kDateTimeUtc: return {{"type", "string"}, {"format", "date-time"}};
-    case Kind::kList: return {{"type", "array"}, {"items", schema_of(type.element())}};
+    case Kind::kList: return {{"type", "array"}, {"items", json_schema_of(type.element())}};
     case Kind::kTuple:
     case Kind::kArray: return {{"type", "array"}, {"items", Json::object()}};
     case Kind::kJson: return {{"type", "object"}, {"additionalProperties", true}};
@@ -43,7 +43,7 @@ const std::string& name_of(const plan::SourceField& field) {
 }
 
 Json property_of(const plan::SourceField& field) {
-  Json out = schema_of(field.type);
+  Json out = json_schema_of(field.type);
   if (field.type.optional()) out["nullable"] = true;
   if (field.default_value) {
     std::string text;

@@ -17,7 +17,7 @@ constexpr std::size_t kCachedBytesMax = 64 * 1024;  // of one answer
 
 std::int64_t now_ns() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
 
-bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+bool is_all_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
 
 }  // namespace
 
@@ -98,7 +98,7 @@ void QueryServer::handle(Exchange exchange) {
     return ask({Value::str(body)}, body, std::move(exchange.reply));
   }
   std::optional<json::JsonObject> object;
-  if (!is_blank(body)) {
+  if (!is_all_blank(body)) {
     object = json::JsonObject::parse(on_one_line(body.substr(0, body.find_last_not_of(" \t\r\n") + 1)));
     if (!object) return exchange.reply.send(field_problem("the body is no JSON object", ""));
   }

@@ -7,7 +7,7 @@
 namespace thalweg::web {
 namespace {
 
-constexpr std::int64_t kSleepNs = 1'000'000'000;
+constexpr std::int64_t kIdleNs = 1'000'000'000;
 constexpr std::int64_t kGraceNs = 2'000'000'000;
 
 // The cells that are in the table, by number.
@@ -49,7 +49,7 @@ Result<void> RestSource::run(SourceContext& context) {
     const std::vector<QueryServer::Change> changes = server_->take();
     if (changes.empty()) {
       context.idle();
-      context.wait(kSleepNs, server_->wake_fd());
+      context.wait(kIdleNs, server_->wake_fd());
       continue;
     }
     more = deliver(changes, context);

@@ -1,5 +1,6 @@
 #include "connectors/kafka/client.h"
 
+#include <chrono>
 #include <algorithm>
 #include <array>
 #include <chrono>
@@ -65,6 +66,11 @@ Error unavailable(std::string what, rd_kafka_resp_err_t error, const Client& cli
 }  // namespace
 
 std::string text_of(rd_kafka_resp_err_t error) { return rd_kafka_err2str(error); }
+
+std::int64_t now_ms() {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
 
 bool is_secret_setting(std::string_view name) {
   return std::ranges::any_of(std::array{"password", "secret", "key.pem", "key.", "jaas", "token", "oauthbearer.config"},

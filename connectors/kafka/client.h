@@ -35,6 +35,10 @@ struct Partition {
 };
 using Offsets = std::map<Partition, std::int64_t>;
 
+inline constexpr std::int64_t kNsPerMs = 1'000'000;
+// Of a clock that only goes forward.
+[[nodiscard]] std::int64_t now_ms();
+
 [[nodiscard]] bool is_secret_setting(std::string_view name);
 // The library knows the setting, and takes the value.
 [[nodiscard]] Result<void> check_setting(const std::string& name, const std::string& value);

@@ -12,7 +12,7 @@ namespace {
 using config::ConnectorSpec;
 using From = plan::SourceField::From;
 
-plan::SourceField fixed_field(std::string name, Type type, From from) {
+plan::SourceField kafka_field(std::string name, Type type, From from) {
   return {.name = name, .external_name = name, .type = std::move(type), .from = from};
 }
 
@@ -30,18 +30,19 @@ Result<plan::SourceShape> describe_topic(const std::string& connector, const Set
   plan::SourceShape shape;
   const bool keyed = std::ranges::any_of(schema, [](const plan::SourceField& field) { return field.primary_key; });
   shape.append_only = !keyed && !kafka::is_debezium(settings.format);
-  if (settings.with_metadata) shape.extra.push_back(fixed_field("_metadata", Kind::kJson, From::kMetadata));
+  if (settings.with_metadata) shape.extra.push_back(kafka_field("_metadata", Kind::kJson, From::kMetadata));
   const bool raw = settings.format == kafka::Format::kRaw || settings.format == kafka::Format::kPlainText;
   if (!raw && schema.empty())
     return fail(Code::kInvalidPipeline, "this format of `!" + connector + "` needs the argument `schema`");
   if (!raw || !schema.empty()) return shape;
   const Kind kind = settings.format == kafka::Format::kRaw ? Kind::kBytes : Kind::kStr;
-  shape.fields.push_back(fixed_field("key", Type(kind).as_optional(), From::kKey));
-  shape.fields.push_back(fixed_field("data", kind, From::kPayload));
+  shape.fields.push_back(kafka_field("key", Type(kind).as_optional(), From::kKey));
+  shape.fields.push_back(kafka_field("data", kind, From::kPayload));
   return shape;
 }
 
-ConnectorDescriptor reader(std::string name, std::string doc, std::string example, std::vector<std::string> aliases) {
+ConnectorDescriptor kafka_reader(std::string name, std::string doc, std::string example,
+                                 std::vector<std::string> aliases) {
   ConnectorDescriptor out;
   const bool debezium = name == "io.debezium.read";
   out.spec = {.name = name,
@@ -61,7 +62,7 @@ ConnectorDescriptor reader(std::string name, std::string doc, std::string exampl
   return out;
 }
 
-ConnectorDescriptor writer() {
+ConnectorDescriptor kafka_writer() {
   ConnectorDescriptor out;
   out.spec = {.name = "io.kafka.write",
               .role = ConnectorSpec::Role::kSink,
@@ -85,14 +86,16 @@ ConnectorDescriptor writer() {
 
 std::vector<ConnectorDescriptor> kafka_connectors() {
   std::vector<ConnectorDescriptor> out;
-  out.push_back(reader("io.kafka.read", "Messages of Kafka topics (Redpanda, and whatever else speaks the protocol).",
-                       "!io.kafka.read {brokers: [localhost:9092], topic: orders, format: json, schema: $schema}",
-                       {"io.redpanda.read", "io.rdkafka.read", "io.kafka.simple_read"}));
-  out.push_back(reader("io.debezium.read", "Changes of a database's table that Debezium writes to Kafka.",
-                       "!io.debezium.read {brokers: [localhost:9092], topic: shop.public.orders, schema: !schema {id: "
-                       "{type: int, primary_key: true}, total: float}}",
-                       {}));
-  out.push_back(writer());
+  out.push_back(kafka_reader("io.kafka.read",
+                             "Messages of Kafka topics (Redpanda, and whatever else speaks the protocol).",
+                             "!io.kafka.read {brokers: [localhost:9092], topic: orders, format: json, schema: $schema}",
+                             {"io.redpanda.read", "io.rdkafka.read", "io.kafka.simple_read"}));
+  out.push_back(
+      kafka_reader("io.debezium.read", "Changes of a database's table that Debezium writes to Kafka.",
+                   "!io.debezium.read {brokers: [localhost:9092], topic: shop.public.orders, schema: !schema {id: "
+                   "{type: int, primary_key: true}, total: float}}",
+                   {}));
+  out.push_back(kafka_writer());
   return out;
 }
 

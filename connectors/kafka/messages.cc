@@ -372,7 +372,6 @@ std::string MessageBlock::metadata(std::size_t index) const {
 }
 
 void MessageBlock::fill(RowWriter& rows, std::size_t index) const {
-  constexpr std::int64_t kMs = 1'000'000;
   const RecordLayout& layout = shared_->layout;
   bool key_fields = false;
   for (std::size_t i = layout.num_payload; i < layout.fields.size(); ++i) {
@@ -382,7 +381,7 @@ void MessageBlock::fill(RowWriter& rows, std::size_t index) const {
         if (times_ms_[index] < 0)
           rows.fill_missing(i, nullptr);
         else
-          rows.put_int(i, field.type.is(Kind::kInt) ? times_ms_[index] : times_ms_[index] * kMs);
+          rows.put_int(i, field.type.is(Kind::kInt) ? times_ms_[index] : times_ms_[index] * kNsPerMs);
         break;
       case From::kPartition: rows.put_int(i, partition_); break;
       case From::kMetadata: rows.put_text_copy(i, metadata(index)); break;

@@ -24,12 +24,6 @@ struct EventDeleter {
 struct OptionsDeleter {
   void operator()(rd_kafka_AdminOptions_t* options) const { rd_kafka_AdminOptions_destroy(options); }
 };
-
-std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
 }  // namespace
 
 std::string Progress::record(std::uint64_t commit) { return fmt::format(R"({{"commit":{}}})", commit); }

@@ -16,8 +16,6 @@ namespace {
 using config::OptionSpec;
 using config::OptionType;
 
-constexpr std::int64_t kMs = 1'000'000;
-
 std::string joined(const std::vector<std::string>& parts) {
   std::string out;
   for (const std::string& part : parts) out += (out.empty() ? "" : ",") + part;
@@ -82,7 +80,7 @@ Result<Given> client_settings(const SettingReader& read) {
 // `2026-01-31T12:00:00Z`, or milliseconds since 1970.
 Result<std::int64_t> unix_ms(const std::string& text, SourceSpan at) {
   if (const auto number = int_from_text(text)) return *number;
-  if (const auto time = datetime_from_text(text)) return time->ns / kMs;
+  if (const auto time = datetime_from_text(text)) return time->ns / kNsPerMs;
   return fail(Code::kInvalidPipeline, fmt::format("`{}` is no time: give milliseconds since 1970 or a datetime", text),
               at);
 }
@@ -200,10 +198,10 @@ Result<ReadSettings> ReadSettings::from(std::string_view connector, const Settin
     for (const auto& [column, path] : *map->as_map()) s.json_paths[column] = config::as_text(path).value_or("");
   TRY(read_start(read, given.start, s));
   TRY(read_bad_rows(read, s));
-  s.start_timeout_ns = read.integer("start_timeout", 30'000 * kMs);
-  s.commit_interval_ns = read.integer("commit_interval", 20 * kMs);
+  s.start_timeout_ns = read.integer("start_timeout", 30'000 * kNsPerMs);
+  s.commit_interval_ns = read.integer("commit_interval", 20 * kNsPerMs);
   s.records_max = static_cast<std::size_t>(read.integer("max_backlog_size", 0));
-  s.partition_check_ns = read.integer("partition_check_interval", 30'000 * kMs);
+  s.partition_check_ns = read.integer("partition_check_interval", 30'000 * kNsPerMs);
   if (const Setting* nested = read.map("kafka_settings")) {
     if (const std::string group = SettingReader(*nested).text("consumer_group"); !group.empty()) {
       given.client.emplace_back("group.id", group);
@@ -469,8 +467,8 @@ Result<WriteSettings> WriteSettings::from(const Setting& args, const Schema& sch
   if (read.has("delivery")) s.exactly_once = read.text("delivery") == "exactly_once";
   s.transactional_id = read.text("transactional_id");
   s.progress_topic = read.text("progress_topic", "thalweg-progress");
-  s.timeout_ns = read.integer("timeout", 120'000 * kMs);
-  const std::string timeout_ms = std::to_string(std::max<std::int64_t>(s.timeout_ns / kMs, 1000));
+  s.timeout_ns = read.integer("timeout", 120'000 * kNsPerMs);
+  const std::string timeout_ms = std::to_string(std::max<std::int64_t>(s.timeout_ns / kNsPerMs, 1000));
   s.client = {{"client.id", "thalweg"},
               {"enable.idempotence", "true"},
               {"message.timeout.ms", timeout_ms},

@@ -13,13 +13,6 @@ namespace thalweg::kafka {
 
 namespace {
 
-constexpr std::int64_t kMs = 1'000'000;
-
-std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
 struct ErrorDeleter {
   void operator()(rd_kafka_error_t* error) const { rd_kafka_error_destroy(error); }
 };
@@ -50,7 +43,7 @@ bool append_cell(const Type& type, const Column& column, std::size_t row, std::s
 // Runs a step of a transaction until it works, is hopeless, or the time is over.
 template <class Step>
 Result<void> transact(const char* what, const Client& client, std::int64_t timeout_ns, Step step) {
-  const std::int64_t deadline = now_ms() + timeout_ns / kMs;
+  const std::int64_t deadline = now_ms() + timeout_ns / kNsPerMs;
   while (true) {
     const std::int64_t left = std::max<std::int64_t>(deadline - now_ms(), 1);
     const ErrorPtr error(step(static_cast<int>(left)));
@@ -58,7 +51,7 @@ Result<void> transact(const char* what, const Client& client, std::int64_t timeo
     if (rd_kafka_error_is_retriable(error.get()) != 0 && now_ms() < deadline) continue;
     std::string message = fmt::format("Kafka: {}: {}", what, rd_kafka_error_string(error.get()));
     if (rd_kafka_error_txn_requires_abort(error.get()) != 0) {
-      const ErrorPtr ignored(rd_kafka_abort_transaction(client.raw(), static_cast<int>(timeout_ns / kMs)));
+      const ErrorPtr ignored(rd_kafka_abort_transaction(client.raw(), static_cast<int>(timeout_ns / kNsPerMs)));
       message += "; nothing of the commit is visible";
     }
     return fail(Code::kUnavailable, std::move(message));
@@ -98,7 +91,7 @@ Result<void> KafkaSink::open(const SinkContext& context) {
   if (!settings_.dead_letter.empty()) TRY(BadRowPolicy::check_dead_letters(*context.env, settings_.dead_letter));
   Settings client = settings_.client;
   client.emplace_back("delivery.report.only.error", "true");
-  const int timeout_ms = static_cast<int>(settings_.timeout_ns / kMs);
+  const int timeout_ms = static_cast<int>(settings_.timeout_ns / kNsPerMs);
   if (settings_.exactly_once.value_or(context.exactly_once || !context.state_path.empty())) {
     const std::string own =
         context.pipeline.empty() ? "thalweg." + context.name : "thalweg." + context.pipeline + "." + context.name;
@@ -174,7 +167,7 @@ Result<void> KafkaSink::produce(const std::string& topic, std::string_view key, 
     if (headers != nullptr) rd_kafka_headers_destroy(headers);
     return fail(Code::kBadData, fmt::format("`{}` cannot be the name of a Kafka topic", topic));
   }
-  const std::int64_t deadline = now_ms() + settings_.timeout_ns / kMs;
+  const std::int64_t deadline = now_ms() + settings_.timeout_ns / kNsPerMs;
   while (true) {
     // A null pointer is a message without content, an empty text one with none.
     void* const content = value == nullptr ? nullptr : const_cast<char*>(value->data());
@@ -342,7 +335,7 @@ Result<void> KafkaSink::write_plain(std::uint64_t commit, const Batch& batch) {
 Result<void> KafkaSink::make_room(std::size_t messages, std::size_t bytes) {
   constexpr std::size_t kQueuedMessagesMax = 200'000;
   constexpr std::size_t kQueuedBytesMax = 32U << 20;
-  const std::int64_t deadline = now_ms() + settings_.timeout_ns / kMs;
+  const std::int64_t deadline = now_ms() + settings_.timeout_ns / kNsPerMs;
   const bool full = queued_messages_ + messages > kQueuedMessagesMax || queued_bytes_ + bytes > kQueuedBytesMax;
   while (full && rd_kafka_outq_len(client_->raw()) > 0) {
     rd_kafka_poll(client_->raw(), 10);
@@ -359,7 +352,7 @@ Result<void> KafkaSink::produce_all(std::span<rd_kafka_message_t> messages) {
   rd_kafka_topic_t* const handle = handle_of(settings_.topic);
   if (handle == nullptr)
     return fail(Code::kBadData, fmt::format("`{}` cannot be the name of a Kafka topic", settings_.topic));
-  const std::int64_t deadline = now_ms() + settings_.timeout_ns / kMs;
+  const std::int64_t deadline = now_ms() + settings_.timeout_ns / kNsPerMs;
   while (true) {
     const int taken = rd_kafka_produce_batch(handle, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, messages.data(),
                                              static_cast<int>(messages.size()));
@@ -392,7 +385,7 @@ Result<void> KafkaSink::write_sorted(std::uint64_t commit) {
 }
 
 Result<void> KafkaSink::flush() {
-  const rd_kafka_resp_err_t error = rd_kafka_flush(client_->raw(), static_cast<int>(settings_.timeout_ns / kMs));
+  const rd_kafka_resp_err_t error = rd_kafka_flush(client_->raw(), static_cast<int>(settings_.timeout_ns / kNsPerMs));
   TRY(delivery_error());
   if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return {};
   std::string message = "Kafka does not acknowledge what was written: " + text_of(error);
@@ -420,7 +413,8 @@ Result<void> KafkaSink::end(std::uint64_t commit) {
 Result<void> KafkaSink::close(bool complete) {
   if (!client_) return {};
   if (in_transaction_) {
-    const ErrorPtr ignored(rd_kafka_abort_transaction(client_->raw(), static_cast<int>(settings_.timeout_ns / kMs)));
+    const ErrorPtr ignored(
+        rd_kafka_abort_transaction(client_->raw(), static_cast<int>(settings_.timeout_ns / kNsPerMs)));
     in_transaction_ = false;
     return {};
   }

@@ -11,9 +11,8 @@ namespace {
 constexpr std::size_t kMessagesMax = 8192;       // of one transaction
 constexpr std::size_t kPieceBytesMax = 1 << 20;  // unless a single message is larger
 constexpr int kPollMs = 100;                     // how soon a stop is seen
-constexpr std::int64_t kMs = 1'000'000;
-constexpr std::int64_t kRetryNs = 200 * kMs;
-constexpr std::int64_t kInformationNs = 5'000 * kMs;
+constexpr std::int64_t kRetryNs = 200 * kNsPerMs;
+constexpr std::int64_t kInformationNs = 5'000 * kNsPerMs;
 
 Offsets next_of(const auto& readings) {
   Offsets out;
@@ -61,7 +60,7 @@ Result<void> KafkaSource::run(SourceContext& context) {
 
 // ---------------------------------------------------------------- the start
 
-int KafkaSource::timeout_ms() const { return static_cast<int>(shared_->settings.start_timeout_ns / kMs); }
+int KafkaSource::timeout_ms() const { return static_cast<int>(shared_->settings.start_timeout_ns / kNsPerMs); }
 
 Result<void> KafkaSource::start(SourceContext& context) {
   const std::vector<Partition> partitions = TRY(find_partitions(context));
@@ -83,7 +82,7 @@ Result<std::vector<Partition>> KafkaSource::find_partitions(SourceContext& conte
   std::vector<Partition> out;
   for (const std::string& topic : shared_->settings.topics) {
     while (!context.stopping()) {
-      const std::int64_t left_ms = (deadline - context.env().clock->monotonic_ns()) / kMs;
+      const std::int64_t left_ms = (deadline - context.env().clock->monotonic_ns()) / kNsPerMs;
       constexpr std::int64_t kSliceMs = 2000;  // so that a stop is seen
       auto ids =
           consumer_->client().partitions(topic, static_cast<int>(std::clamp<std::int64_t>(left_ms, 1, kSliceMs)));
@@ -201,7 +200,7 @@ void KafkaSource::on_durable(const std::string& position) {
 
 // What others may read of it: where reading is, and where the partitions end as far as fetches have told.
 void KafkaSource::note_lag(SourceContext& context) {
-  constexpr std::int64_t kEveryNs = 200 * kMs;
+  constexpr std::int64_t kEveryNs = 200 * kNsPerMs;
   const std::int64_t now = context.env().clock->monotonic_ns();
   if (noted_ns_ != 0 && now - noted_ns_ < kEveryNs) return;
   noted_ns_ = now;
@@ -295,7 +294,7 @@ int KafkaSource::poll_ms(SourceContext& context) const {
   if (!open_ || is_static()) return kPollMs;
   const std::int64_t now = context.env().clock->monotonic_ns();
   const std::int64_t left = last_commit_ns_ + shared_->settings.commit_interval_ns - now;
-  return static_cast<int>(std::clamp<std::int64_t>((left + kMs - 1) / kMs, 0, kPollMs));
+  return static_cast<int>(std::clamp<std::int64_t>((left + kNsPerMs - 1) / kNsPerMs, 0, kPollMs));
 }
 
 // The registry is asked here, so that no worker waits for it.

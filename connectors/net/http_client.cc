@@ -16,13 +16,10 @@
 #include <chrono>
 #include <cstring>
 
+#include "connectors/net/steady_ms.h"
+
 namespace thalweg::net {
 namespace {
-
-std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
 
 std::string error_text(int error) { return std::strerror(error); }
 

@@ -11,22 +11,19 @@
 #include <climits>
 #include <cstring>
 
+#include "connectors/net/steady_ms.h"
+#include "connectors/net/tls_reason.h"
+
 namespace thalweg::net {
 
-namespace {
-
-std::int64_t now_ms() {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
-// The newest entry of OpenSSL's queue, which it empties.
-std::string reason() {
+std::string tls_reason() {
   std::string text = "TLS failed";
   for (unsigned long code; (code = ::ERR_get_error()) != 0;)
     if (const char* words = ::ERR_reason_error_string(code)) text = words;
   return text;
 }
+
+namespace {
 
 struct FreeContext {
   void operator()(SSL_CTX* context) const { ::SSL_CTX_free(context); }
@@ -38,18 +35,18 @@ using Context = std::unique_ptr<SSL_CTX, FreeContext>;
 
 Result<Context> make_context(const TlsOptions& options) {
   Context context(::SSL_CTX_new(::TLS_client_method()));
-  if (!context) return fail(Code::kInternal, reason());
+  if (!context) return fail(Code::kInternal, tls_reason());
   ::SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
   ::SSL_CTX_set_mode(context.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   ::SSL_CTX_set_options(context.get(), SSL_OP_IGNORE_UNEXPECTED_EOF);  // HTTP says itself where a message ends
   ::SSL_CTX_set_default_verify_paths(context.get());
   if (!options.ca_file.empty() && ::SSL_CTX_load_verify_locations(context.get(), options.ca_file.c_str(), nullptr) != 1)
-    return fail(Code::kInvalidArgument, "cannot read the certificates in '" + options.ca_file + "': " + reason());
+    return fail(Code::kInvalidArgument, "cannot read the certificates in '" + options.ca_file + "': " + tls_reason());
   if (!options.cert_file.empty()) {
     const std::string& key = options.key_file.empty() ? options.cert_file : options.key_file;
     if (::SSL_CTX_use_certificate_chain_file(context.get(), options.cert_file.c_str()) != 1 ||
         ::SSL_CTX_use_PrivateKey_file(context.get(), key.c_str(), SSL_FILETYPE_PEM) != 1)
-      return fail(Code::kInvalidArgument, "cannot use the certificate in '" + options.cert_file + "': " + reason());
+      return fail(Code::kInvalidArgument, "cannot use the certificate in '" + options.cert_file + "': " + tls_reason());
   }
   ::SSL_CTX_set_verify(context.get(), options.verify ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nullptr);
   return context;
@@ -83,7 +80,7 @@ struct TlsStream::Impl {
     if (verdict != X509_V_OK)
       return fail(Code::kUnavailable,
                   std::string("the certificate is refused: ") + ::X509_verify_cert_error_string(verdict));
-    return fail(Code::kUnavailable, reason());
+    return fail(Code::kUnavailable, tls_reason());
   }
 };
 
@@ -95,7 +92,7 @@ Result<std::unique_ptr<TlsStream>> TlsStream::connect(int fd, const TlsOptions& 
   impl->context = TRY(make_context(options));
   impl->ssl.reset(::SSL_new(impl->context.get()));
   SSL* ssl = impl->ssl.get();
-  if (ssl == nullptr || ::SSL_set_fd(ssl, fd) != 1) return fail(Code::kInternal, reason());
+  if (ssl == nullptr || ::SSL_set_fd(ssl, fd) != 1) return fail(Code::kInternal, tls_reason());
   if (is_ip_address(options.host)) {
     ::X509_VERIFY_PARAM_set1_ip_asc(::SSL_get0_param(ssl), options.host.c_str());
   } else {

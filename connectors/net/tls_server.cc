@@ -6,16 +6,10 @@
 #include <algorithm>
 #include <climits>
 
+#include "connectors/net/tls_reason.h"
+
 namespace thalweg::net {
 namespace {
-
-// The newest entry of OpenSSL's queue, which it empties.
-std::string reason() {
-  std::string text = "TLS failed";
-  for (unsigned long code; (code = ::ERR_get_error()) != 0;)
-    if (const char* words = ::ERR_reason_error_string(code)) text = words;
-  return text;
-}
 
 int choose_protocol(SSL* /*ssl*/, const unsigned char** out, unsigned char* out_bytes, const unsigned char* in,
                     unsigned in_bytes, void* /*unused*/) {
@@ -44,13 +38,13 @@ Result<std::shared_ptr<TlsContext>> TlsContext::make(const TlsServerOptions& opt
   ::ERR_clear_error();
   impl->context.reset(::SSL_CTX_new(::TLS_server_method()));
   SSL_CTX* context = impl->context.get();
-  if (context == nullptr) return fail(Code::kInternal, reason());
+  if (context == nullptr) return fail(Code::kInternal, tls_reason());
   ::SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
   ::SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
   ::SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
   ::SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
   const auto wrong = [](const std::string& what, const std::string& path) {
-    return fail(Code::kInvalidArgument, "cannot use the " + what + " in '" + path + "': " + reason());
+    return fail(Code::kInvalidArgument, "cannot use the " + what + " in '" + path + "': " + tls_reason());
   };
   if (::SSL_CTX_use_certificate_chain_file(context, options.cert.c_str()) != 1)
     return wrong("certificate", options.cert);

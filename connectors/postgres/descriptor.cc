@@ -15,7 +15,7 @@ namespace {
 using postgres::ReadSettings;
 using postgres::WriteSettings;
 
-Result<std::unique_ptr<Source>> make_reader(const plan::Source& source, Env&) {
+Result<std::unique_ptr<Source>> make_postgres_source(const plan::Source& source, Env&) {
   auto settings = TRY(ReadSettings::from(source.args, source.name));
   if (settings.is_static) return std::make_unique<postgres::StaticSource>(source, std::move(settings));
   return std::make_unique<postgres::CdcSource>(source, std::move(settings));
@@ -41,7 +41,8 @@ Result<std::vector<plan::SourceField>> fields_from_catalogue(const ReadSettings&
   return out;
 }
 
-Result<plan::SourceShape> describe_reader(const Setting& args, const std::vector<plan::SourceField>& schema, Env& env) {
+Result<plan::SourceShape> describe_postgres_table(const Setting& args, const std::vector<plan::SourceField>& schema,
+                                                  Env& env) {
   const ReadSettings settings = TRY(ReadSettings::from(args, ""));
   plan::SourceShape shape;
   shape.fields = schema;
@@ -57,7 +58,7 @@ Result<plan::SourceShape> describe_reader(const Setting& args, const std::vector
   return shape;
 }
 
-ConnectorDescriptor reader() {
+ConnectorDescriptor postgres_reader() {
   ConnectorDescriptor out;
   out.spec = {.name = "io.postgres.read",
               .role = config::ConnectorSpec::Role::kSource,
@@ -67,7 +68,7 @@ ConnectorDescriptor reader() {
               .example = "!io.postgres.read {postgres_settings: $db, table_name: orders, schema: $schema}",
               .options = postgres::read_options(),
               .upsert_by_default = true};
-  out.make_source = make_reader;
+  out.make_source = make_postgres_source;
   out.delivery = Delivery::kExactlyOnce;
   out.probe = [](const Setting& args, Env& env) -> Result<void> {
     const ReadSettings settings = TRY(ReadSettings::from(args, ""));
@@ -75,7 +76,7 @@ ConnectorDescriptor reader() {
     TRY(postgres::find_table(*connection, settings.table));
     return {};
   };
-  out.describe = describe_reader;
+  out.describe = describe_postgres_table;
   return out;
 }
 
@@ -108,7 +109,7 @@ ConnectorDescriptor writer(std::string name, std::string doc, std::string exampl
 
 std::vector<ConnectorDescriptor> postgres_connectors() {
   std::vector<ConnectorDescriptor> out;
-  out.push_back(reader());
+  out.push_back(postgres_reader());
   out.push_back(writer("io.postgres.write",
                        "Changes, or the table as it is now, in a table of Postgres. A commit is one transaction.",
                        "!io.postgres.write {table: $counts, postgres_settings: $db, table_name: counts}", false));

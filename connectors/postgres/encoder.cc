@@ -14,10 +14,10 @@ namespace thalweg::postgres {
 
 namespace {
 
-constexpr std::int64_t kNsPerUs = 1000;
+constexpr std::int64_t kNsPerMicrosecond = 1000;
 constexpr std::size_t kTextMax = 1U << 30;  // of a field of Postgres
 
-bool refuse(std::string& why, std::string what) {
+bool unfit(std::string& why, std::string what) {
   why = std::move(what);
   return false;
 }
@@ -31,7 +31,7 @@ void field(T value, std::string& out) {
 void field_float8(double value, std::string& out) { field(std::bit_cast<std::int64_t>(value), out); }
 
 bool bytes_field(std::string_view bytes, std::string& out, std::string& why) {
-  if (bytes.size() >= kTextMax) return refuse(why, "is larger than a field of Postgres can be (1 GB)");
+  if (bytes.size() >= kTextMax) return unfit(why, "is larger than a field of Postgres can be (1 GB)");
   append_be<std::int32_t>(static_cast<std::int32_t>(bytes.size()), out);
   out += bytes;
   return true;
@@ -44,10 +44,10 @@ std::size_t count_characters(std::string_view text) {
 }
 
 bool text_field(const WireType& wire, std::string_view text, std::string& out, std::string& why) {
-  if (text.find('\0') != std::string_view::npos) return refuse(why, "has a zero byte, which texts of Postgres cannot");
+  if (text.find('\0') != std::string_view::npos) return unfit(why, "has a zero byte, which texts of Postgres cannot");
   if (wire.length_max >= 0 && text.size() > static_cast<std::size_t>(wire.length_max) &&
       count_characters(text) > static_cast<std::size_t>(wire.length_max))
-    return refuse(why, fmt::format("is longer than {} characters", wire.length_max));
+    return unfit(why, fmt::format("is longer than {} characters", wire.length_max));
   return bytes_field(text, out, why);
 }
 
@@ -56,7 +56,7 @@ bool json_field(const WireType& wire, std::string_view text, std::string& out, s
   for (std::size_t at = text.find("\\u0000"); at != std::string_view::npos; at = text.find("\\u0000", at + 1)) {
     std::size_t slashes = 0;
     while (slashes < at && text[at - 1 - slashes] == '\\') ++slashes;
-    if (slashes % 2 == 0) return refuse(why, "has the character \\u0000, which jsonb cannot keep");
+    if (slashes % 2 == 0) return unfit(why, "has the character \\u0000, which jsonb cannot keep");
   }
   append_be<std::int32_t>(static_cast<std::int32_t>(text.size() + 1), out);
   out += '\1';  // the version of the form
@@ -71,11 +71,11 @@ bool int_field(const WireType& wire, std::int64_t value, std::string& out, std::
   switch (wire.wire) {
     case Wire::kInt8: field(value, out); return true;
     case Wire::kInt4:
-      if (!fits(std::int32_t{})) return refuse(why, fmt::format("{} does not fit `integer`", value));
+      if (!fits(std::int32_t{})) return unfit(why, fmt::format("{} does not fit `integer`", value));
       field(static_cast<std::int32_t>(value), out);
       return true;
     case Wire::kInt2:
-      if (!fits(std::int16_t{})) return refuse(why, fmt::format("{} does not fit `smallint`", value));
+      if (!fits(std::int16_t{})) return unfit(why, fmt::format("{} does not fit `smallint`", value));
       field(static_cast<std::int16_t>(value), out);
       return true;
     case Wire::kFloat8: field_float8(static_cast<double>(value), out); return true;
@@ -85,7 +85,7 @@ bool int_field(const WireType& wire, std::int64_t value, std::string& out, std::
       (void)append_numeric(std::to_string(value), digits);
       return bytes_field(digits, out, why);
     }
-    default: return refuse(why, "is an int");
+    default: return unfit(why, "is an int");
   }
 }
 
@@ -94,7 +94,7 @@ bool float_field(const WireType& wire, double value, std::string& out, std::stri
     case Wire::kFloat8: field_float8(value, out); return true;
     case Wire::kFloat4: {
       const auto narrow = static_cast<float>(value);
-      if (std::isinf(narrow) && !std::isinf(value)) return refuse(why, fmt::format("{} does not fit `real`", value));
+      if (std::isinf(narrow) && !std::isinf(value)) return unfit(why, fmt::format("{} does not fit `real`", value));
       field(std::bit_cast<std::int32_t>(narrow), out);
       return true;
     }
@@ -102,25 +102,25 @@ bool float_field(const WireType& wire, double value, std::string& out, std::stri
       std::string text;
       append_float(value, text);
       std::string digits;
-      if (!append_numeric(text, digits)) return refuse(why, text + " is no number of Postgres");
+      if (!append_numeric(text, digits)) return unfit(why, text + " is no number of Postgres");
       return bytes_field(digits, out, why);
     }
-    default: return refuse(why, "is a float");
+    default: return unfit(why, "is a float");
   }
 }
 
 bool moment_field(const WireType& wire, std::int64_t ns, std::string& out, std::string& why) {
   if (wire.wire == Wire::kDate) {
-    if (floor_mod(ns, kNsPerDay) != 0) return refuse(why, "has a time of day, and the column is a `date`");
+    if (floor_mod(ns, kNsPerDay) != 0) return unfit(why, "has a time of day, and the column is a `date`");
     field(static_cast<std::int32_t>(floor_div(ns, kNsPerDay) - kEpochDays), out);
     return true;
   }
-  field(floor_div(ns, kNsPerUs) - kEpochUs, out);
+  field(floor_div(ns, kNsPerMicrosecond) - kEpochUs, out);
   return true;
 }
 
 bool duration_field(const WireType& wire, std::int64_t ns, std::string& out, std::string& why) {
-  const std::int64_t us = floor_div(ns, kNsPerUs);
+  const std::int64_t us = floor_div(ns, kNsPerMicrosecond);
   if (wire.wire == Wire::kInterval) {
     append_be<std::int32_t>(16, out);
     append_be(us, out);
@@ -128,7 +128,7 @@ bool duration_field(const WireType& wire, std::int64_t ns, std::string& out, std
     append_be<std::int32_t>(0, out);
     return true;
   }
-  if (wire.wire == Wire::kTime && (ns < 0 || ns > kNsPerDay)) return refuse(why, "is no time of day");
+  if (wire.wire == Wire::kTime && (ns < 0 || ns > kNsPerDay)) return unfit(why, "is no time of day");
   field(us, out);
   return true;
 }
@@ -143,7 +143,7 @@ bool uuid_field(const Key& key, std::string& out) {
 bool str_field(const WireType& wire, std::string_view text, std::string& out, std::string& why) {
   if (wire.wire != Wire::kUuid) return text_field(wire, text, out, why);
   const auto uuid = uuid_from_text(text);
-  if (!uuid) return refuse(why, "is no uuid");
+  if (!uuid) return unfit(why, "is no uuid");
   return uuid_field(*uuid, out);
 }
 
@@ -188,7 +188,7 @@ bool vector_field(const Value& value, std::string& out, std::string& why) {
       else if (element.tag() == Value::Tag::kInt)
         numbers.push_back(static_cast<double>(element.as_int()));
       else
-        return refuse(why, "has an element that is no number");
+        return unfit(why, "has an element that is no number");
     }
   }
   append_be<std::int32_t>(static_cast<std::int32_t>(4 + 4 * numbers.size()), out);
@@ -230,7 +230,7 @@ bool array_field(const WireType& wire, const Value& value, std::string& out, std
     std::vector<std::int32_t> shape;
     std::vector<const Value*> flat;
     if (value.tag() != Value::Tag::kTuple || !shape_of(value, 0, shape, flat))
-      return refuse(why, "has lists of several sizes, which an array of Postgres cannot");
+      return unfit(why, "has lists of several sizes, which an array of Postgres cannot");
     bool has_nulls = false;
     for (const Value* one : flat) has_nulls = has_nulls || one->is_none();
     if (flat.empty()) shape.clear();
@@ -280,7 +280,7 @@ bool value_field(const WireType& wire, const Value& value, std::string& out, std
     case Tag::kArray:
     case Tag::kNone:
     case Tag::kError:
-    case Tag::kPending: return refuse(why, "does not fit the column");
+    case Tag::kPending: return unfit(why, "does not fit the column");
   }
   return false;
 }
@@ -291,7 +291,7 @@ bool append_checked(const EncodedColumn& column, const Batch& batch, std::size_t
                     std::string& why) {
   const Column& cells = batch.columns[column.column];
   if (!cells.is_value(row)) {
-    if (column.not_null) return refuse(why, "is None, and the column is NOT NULL");
+    if (column.not_null) return unfit(why, "is None, and the column is NOT NULL");
     append_be<std::int32_t>(-1, out);
     return true;
   }

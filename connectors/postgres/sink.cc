@@ -18,8 +18,8 @@ constexpr std::size_t kFlushBytes = 256 * 1024;
 constexpr std::size_t kKeptBytesMax = 256U << 20;  // of a commit, to write it again
 constexpr std::int64_t kOpenPatienceNs = 10'000'000'000;
 constexpr std::int64_t kReconnectPatienceNs = 300'000'000'000;
-constexpr std::int64_t kPauseNs = 100'000'000;
-constexpr std::int64_t kPauseMaxNs = 10'000'000'000;
+constexpr std::int64_t kRetryNs = 100'000'000;
+constexpr std::int64_t kRetryMaxNs = 10'000'000'000;
 constexpr int kAttemptsMax = 8;  // of one commit
 constexpr const char* kMarkerTable = "thalweg_commits";
 constexpr const char* kStageUpserts = "pg_temp.thalweg_upserts";
@@ -120,7 +120,7 @@ PostgresSink::PostgresSink(WriteSettings settings, const Schema& schema)
 
 Result<void> PostgresSink::connect_patiently(std::int64_t patience_ns) {
   const std::int64_t deadline = env_->clock->monotonic_ns() + patience_ns;
-  std::int64_t rest = kPauseNs;
+  std::int64_t rest = kRetryNs;
   while (true) {
     auto opened = Connection::open(settings_.access, *env_);
     if (opened) {
@@ -130,7 +130,7 @@ Result<void> PostgresSink::connect_patiently(std::int64_t patience_ns) {
     if (!is_transient(opened.error()) || env_->clock->monotonic_ns() + rest > deadline)
       return fail(std::move(opened).error());
     pause(rest);
-    rest = std::min(rest * 2, kPauseMaxNs);
+    rest = std::min(rest * 2, kRetryMaxNs);
   }
 }
 
@@ -492,12 +492,12 @@ Result<bool> PostgresSink::has_happened(std::uint64_t commit) {
 }
 
 Result<void> PostgresSink::write_again(std::uint64_t commit, Error why) {
-  std::int64_t rest = kPauseNs;
+  std::int64_t rest = kRetryNs;
   for (int attempt = 1; is_transient(why) && kept_all_; ++attempt) {
     if (attempt > kAttemptsMax) return fail(std::move(why).with_note(fmt::format("after {} attempts", kAttemptsMax)));
     std::fprintf(stderr, "%s: %s; trying again\n", name_.c_str(), why.message.c_str());
     pause(rest);
-    rest = std::min(rest * 2, kPauseMaxNs);
+    rest = std::min(rest * 2, kRetryMaxNs);
     const auto attempted = [&]() -> Result<void> {
       connection_.reset();
       TRY(connect_patiently(kReconnectPatienceNs));

@@ -12,9 +12,9 @@ namespace thalweg::postgres {
 
 namespace {
 
-constexpr std::size_t kPieceBytes = 1U << 20;
+constexpr std::size_t kReadBytes = 1U << 20;
 constexpr std::size_t kCopyHeaderBytes = 19;
-constexpr std::int64_t kSliceNs = 100'000'000;
+constexpr std::int64_t kWaitNs = 100'000'000;
 constexpr std::uint64_t kPagesMin = 64;            // of a part; smaller tables are read by one connection
 constexpr std::uint64_t kRowsOfPart = 1ULL << 40;  // generated keys of parts do not meet
 constexpr std::uint32_t kRowsPerPieceMax = 1U << 20;
@@ -52,16 +52,16 @@ Result<bool> copy_out(Connection& connection, const std::string& sql, const std:
     switch (TRY(connection.take_copy(message))) {
       case Connection::Got::kEnd: return hand_over();
       case Connection::Got::kNothingYet:
-        if (!context.wait(kSliceNs, connection.socket())) return false;
+        if (!context.wait(kWaitNs, connection.socket())) return false;
         continue;
       case Connection::Got::kMessage: break;
     }
     if (std::exchange(header, false)) message.remove_prefix(std::min(kCopyHeaderBytes, message.size()));
     if (message.size() < 2 || load_be<std::int16_t>(message.data()) < 0) continue;  // the trailer
-    if (bytes.empty()) bytes.reserve(kPieceBytes + message.size());
+    if (bytes.empty()) bytes.reserve(kReadBytes + message.size());
     bytes += message;
     ++rows;
-    if ((bytes.size() >= kPieceBytes || rows - first >= kRowsPerPieceMax) && !hand_over()) return false;
+    if ((bytes.size() >= kReadBytes || rows - first >= kRowsPerPieceMax) && !hand_over()) return false;
   }
 }
 

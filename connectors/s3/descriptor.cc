@@ -63,7 +63,8 @@ class ObjectSource final : public Source {
   const std::shared_ptr<StopFlag> stop_;
 };
 
-Result<std::unique_ptr<Source>> make_reader(const plan::Source& source, Env& env, const ConnectorServices& services) {
+Result<std::unique_ptr<Source>> make_s3_source(const plan::Source& source, Env& env,
+                                               const ConnectorServices& services) {
   constexpr int kAttempts = 8;
   auto stop = std::make_shared<StopFlag>();
   Bucket bucket = TRY(open_bucket(source.connector, source.args, env, services.egress, stop, kAttempts));
@@ -79,8 +80,8 @@ Result<std::unique_ptr<Source>> make_reader(const plan::Source& source, Env& env
   return std::make_unique<ObjectSource>(std::move(inner), std::move(stop));
 }
 
-plan::SourceField fixed_field(std::string name, Kind kind,
-                              plan::SourceField::From from = plan::SourceField::From::kPayload) {
+plan::SourceField object_field(std::string name, Kind kind,
+                               plan::SourceField::From from = plan::SourceField::From::kPayload) {
   return {.name = name, .external_name = name, .type = Type(kind), .from = from};
 }
 
@@ -92,10 +93,10 @@ Result<plan::SourceShape> describe(const std::string& connector, const Setting& 
   plan::SourceShape shape;
   shape.append_only = files.is_static;
   if (files.with_metadata)
-    shape.extra.push_back(fixed_field("_metadata", Kind::kJson, plan::SourceField::From::kMetadata));
+    shape.extra.push_back(object_field("_metadata", Kind::kJson, plan::SourceField::From::kMetadata));
   if (files.format == FileFormat::kOnlyMetadata) return shape;
   if (!takes_schema(files.format)) {
-    shape.fields.push_back(fixed_field("data", files.format == FileFormat::kBinary ? Kind::kBytes : Kind::kStr));
+    shape.fields.push_back(object_field("data", files.format == FileFormat::kBinary ? Kind::kBytes : Kind::kStr));
     return shape;
   }
   if (!schema.empty()) return shape;
@@ -121,8 +122,8 @@ Result<void> probe(const std::string& connector, const Setting& args, Env& env) 
   return {};
 }
 
-ConnectorDescriptor reader(std::string name, std::string doc, std::string example,
-                           std::vector<std::string> aliases = {}) {
+ConnectorDescriptor s3_reader(std::string name, std::string doc, std::string example,
+                              std::vector<std::string> aliases = {}) {
   ConnectorDescriptor out;
   out.spec = {.name = name,
               .role = ConnectorSpec::Role::kSource,
@@ -130,7 +131,7 @@ ConnectorDescriptor reader(std::string name, std::string doc, std::string exampl
               .example = std::move(example),
               .aliases = std::move(aliases),
               .options = s3::read_options(name)};
-  out.make_served_source = make_reader;
+  out.make_served_source = make_s3_source;
   out.delivery = Delivery::kExactlyOnce;
   out.describe = [name](const Setting& args, const std::vector<plan::SourceField>& schema, Env& env) {
     return describe(name, args, schema, env);
@@ -143,18 +144,18 @@ ConnectorDescriptor reader(std::string name, std::string doc, std::string exampl
 
 std::vector<ConnectorDescriptor> s3_connectors() {
   std::vector<ConnectorDescriptor> out;
-  out.push_back(reader("io.s3.read", "Objects of a bucket in any of the formats, once or as they change.",
-                       "!io.s3.read {path: orders/, format: json, schema: $schema, aws_s3_settings: $bucket}"));
-  out.push_back(reader("io.s3_csv.read", "`io.s3.read` of delimited text.",
-                       "!io.s3_csv.read {path: orders/, schema: $schema, aws_s3_settings: $bucket}"));
-  out.push_back(reader("io.minio.read", "Objects of a MinIO server, as `io.s3.read`.",
-                       "!io.minio.read {path: orders/, format: json, schema: $schema, minio_settings: $bucket}"));
+  out.push_back(s3_reader("io.s3.read", "Objects of a bucket in any of the formats, once or as they change.",
+                          "!io.s3.read {path: orders/, format: json, schema: $schema, aws_s3_settings: $bucket}"));
+  out.push_back(s3_reader("io.s3_csv.read", "`io.s3.read` of delimited text.",
+                          "!io.s3_csv.read {path: orders/, schema: $schema, aws_s3_settings: $bucket}"));
+  out.push_back(s3_reader("io.minio.read", "Objects of a MinIO server, as `io.s3.read`.",
+                          "!io.minio.read {path: orders/, format: json, schema: $schema, minio_settings: $bucket}"));
+  out.push_back(s3_reader(
+      "io.s3.read_from_digital_ocean", "Objects of DigitalOcean's Spaces, as `io.s3.read`.",
+      "!io.s3.read_from_digital_ocean {path: orders/, format: json, schema: $schema, do_s3_settings: $bucket}"));
   out.push_back(
-      reader("io.s3.read_from_digital_ocean", "Objects of DigitalOcean's Spaces, as `io.s3.read`.",
-             "!io.s3.read_from_digital_ocean {path: orders/, format: json, schema: $schema, do_s3_settings: $bucket}"));
-  out.push_back(
-      reader("io.s3.read_from_wasabi", "Objects of Wasabi, as `io.s3.read`.",
-             "!io.s3.read_from_wasabi {path: orders/, format: json, schema: $schema, wasabi_s3_settings: $bucket}"));
+      s3_reader("io.s3.read_from_wasabi", "Objects of Wasabi, as `io.s3.read`.",
+                "!io.s3.read_from_wasabi {path: orders/, format: json, schema: $schema, wasabi_s3_settings: $bucket}"));
   return out;
 }
 

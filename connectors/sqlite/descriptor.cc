@@ -14,8 +14,6 @@ namespace {
 
 using config::OptionSpec;
 using config::OptionType;
-using sqlite::ReadSettings;
-using sqlite::WriteSettings;
 
 std::vector<OptionSpec> common_options(const char* bad_rows) {
   return {
@@ -37,9 +35,9 @@ Result<void> take_bad_rows(const SettingReader& read, BadRowPolicy::Action& acti
   return {};
 }
 
-Result<ReadSettings> read_settings(const Setting& args) {
+Result<sqlite::ReadSettings> read_settings(const Setting& args) {
   const SettingReader read(args);
-  ReadSettings s;
+  sqlite::ReadSettings s;
   s.path = read.text("path");
   s.table = read.text("table_name");
   s.is_static = read.text("mode", "streaming") == "static";
@@ -62,9 +60,9 @@ Result<std::vector<std::uint32_t>> columns_of(const SettingReader& read, const c
   return columns;
 }
 
-Result<WriteSettings> write_settings(const Setting& args, const Schema& schema, const std::string& name) {
+Result<sqlite::WriteSettings> write_settings(const Setting& args, const Schema& schema, const std::string& name) {
   const SettingReader read(args);
-  WriteSettings s;
+  sqlite::WriteSettings s;
   s.path = read.text("path");
   s.table = read.text("table_name");
   s.name = name;
@@ -96,8 +94,9 @@ Result<WriteSettings> write_settings(const Setting& args, const Schema& schema, 
   return s;
 }
 
-Result<plan::SourceShape> describe_reader(const Setting& args, const std::vector<plan::SourceField>& schema, Env&) {
-  const ReadSettings settings = TRY(read_settings(args));
+Result<plan::SourceShape> describe_sqlite_table(const Setting& args, const std::vector<plan::SourceField>& schema,
+                                                Env&) {
+  const sqlite::ReadSettings settings = TRY(read_settings(args));
   plan::SourceShape shape;
   shape.fields = schema;
   shape.append_only = settings.is_static;
@@ -122,7 +121,7 @@ Result<plan::SourceShape> describe_reader(const Setting& args, const std::vector
   return shape;
 }
 
-ConnectorDescriptor reader() {
+ConnectorDescriptor sqlite_reader() {
   ConnectorDescriptor out;
   out.spec = {.name = "io.sqlite.read",
               .role = config::ConnectorSpec::Role::kSource,
@@ -145,20 +144,19 @@ ConnectorDescriptor reader() {
   options.push_back({.name = "autocommit_duration_ms",
                      .type = OptionType::kInt,
                      .doc = "accepted for compatibility; a reading of the table is one transaction"});
-  options.push_back(
-      {.name = "max_backlog_size",
-       .type = OptionType::kInt,
-       .doc =
-           "at most so many records are read and not yet visible: the reader waits (but a transaction is never split)",
-       .min = 1});
+  options.push_back({.name = "max_backlog_size",
+                     .type = OptionType::kInt,
+                     .doc = "at most so many records are read and not yet visible: the reader waits (but a "
+                            "transaction is never split)",
+                     .min = 1});
   options.push_back({.name = "debug_data", .type = OptionType::kAny, .doc = "accepted for compatibility; not used"});
   out.delivery = Delivery::kExactlyOnce;
   out.make_source = [](const plan::Source& source, Env&) -> Result<std::unique_ptr<Source>> {
     return std::make_unique<sqlite::SqliteSource>(source, TRY(read_settings(source.args)));
   };
-  out.describe = describe_reader;
+  out.describe = describe_sqlite_table;
   out.probe = [](const Setting& args, Env&) -> Result<void> {
-    const ReadSettings settings = TRY(read_settings(args));
+    const sqlite::ReadSettings settings = TRY(read_settings(args));
     const auto database = TRY(sqlite::Database::open(settings.path, sqlite::Database::Mode::kRead));
     if (!TRY(sqlite::describe_table(database, settings.table)))
       return fail(Code::kNotFound, fmt::format("the database '{}' has no table `{}`", settings.path, settings.table));
@@ -167,7 +165,7 @@ ConnectorDescriptor reader() {
   return out;
 }
 
-ConnectorDescriptor writer() {
+ConnectorDescriptor sqlite_writer() {
   ConnectorDescriptor out;
   out.spec = {.name = "io.sqlite.write",
               .role = config::ConnectorSpec::Role::kSink,
@@ -224,8 +222,8 @@ ConnectorDescriptor writer() {
 
 std::vector<ConnectorDescriptor> sqlite_connectors() {
   std::vector<ConnectorDescriptor> out;
-  out.push_back(reader());
-  out.push_back(writer());
+  out.push_back(sqlite_reader());
+  out.push_back(sqlite_writer());
   return out;
 }
 

@@ -43,7 +43,7 @@ constexpr const char* kEnvironment =
     ".TP\n.B THALWEG_TOKEN\nthe token of client commands\n.TP\n.B THALWEG_CONFIG\nthe configuration file of serve\n"
     ".TP\n.B THALWEG_WORKERS\nworker threads of run, if \\-\\-workers does not say\n"
     ".TP\n.B NO_COLOR\nno colours in the terminal\n";
-constexpr const char* kFiles =
+constexpr const char* kManFiles =
     ".SH FILES\n.TP\n.I /etc/thalweg/thalweg.yaml\nthe configuration of serve\n"
     ".TP\n.I .env\nNAME=VALUE lines in the working directory, as if they were in the environment, which wins\n";
 
@@ -58,7 +58,7 @@ int run_command(const ManArgs&) {
   for (const CommandDoc& command : command_docs()) print_command(command);
   std::fputs(kExitCodes, stdout);
   std::fputs(kEnvironment, stdout);
-  std::fputs(kFiles, stdout);
+  std::fputs(kManFiles, stdout);
   return kExitOk;
 }
 

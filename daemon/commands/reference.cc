@@ -136,7 +136,7 @@ void print_component(const Component& component) {
   }
 }
 
-void append_component(const Component& component, JsonWriter& json) {
+void append_entry(const Component& component, JsonWriter& json) {
   json.begin_object().field("name", component.name).field("kind", lang::kind_text(component.kind));
   json.field("doc", component.doc).field("example", component.example).key("aliases").begin_array();
   for (const std::string& alias : component.aliases) json.text(alias);
@@ -245,7 +245,7 @@ int run_command(const DocsArgs& args) {
     std::string out;
     JsonWriter json(out);
     json.begin_array();
-    if (component != nullptr) append_component(*component, json);
+    if (component != nullptr) append_entry(*component, json);
     if (function != nullptr) append_function(*function, json);
     json.end_array();
     std::printf("%s\n", out.c_str());

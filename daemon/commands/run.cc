@@ -25,7 +25,7 @@ namespace thalweg::daemon {
 namespace {
 
 constexpr std::int64_t kTickNs = 100'000'000;
-constexpr std::uint32_t kWorkersMax = 256;
+constexpr std::uint32_t kRunWorkersMax = 256;
 constexpr std::uint64_t kRecordingBytesMax = 1 << 20;
 
 // One `thalweg run`, from its files to its exit code.
@@ -243,7 +243,8 @@ class RunCommand {
       std::string text = env_.variable(name).value_or("");
       std::uint32_t value = 0;
       auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-      if (error == std::errc() && end == text.data() + text.size() && value >= 1 && value <= kWorkersMax) return value;
+      if (error == std::errc() && end == text.data() + text.size() && value >= 1 && value <= kRunWorkersMax)
+        return value;
       if (!text.empty()) complain(std::string(name) + "=" + text + " is no number of workers; it is left out");
     }
     return 0;

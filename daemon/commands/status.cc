@@ -16,7 +16,7 @@ std::string number_of(const json& object, const char* name) {
   return object.contains(name) && object[name].is_number() ? object[name].dump() : "";
 }
 
-std::string text_of(const json& object, const char* name) {
+std::string member_text(const json& object, const char* name) {
   return object.contains(name) && object[name].is_string() ? object[name].get<std::string>() : "";
 }
 
@@ -39,32 +39,32 @@ std::string records_behind(const json& object) {
 std::string pipelines_text(const json& pipelines) {
   TextTable table({"NAME", "STATE", "READY", "FRONTIER", "LAG", "ROWS IN", "ROWS OUT", "ERRORS", "RESTARTS"});
   for (const json& one : pipelines)
-    table.add({text_of(one, "name"), text_of(one, "state"), one.value("ready", false) ? "yes" : "no", frontier_of(one),
-               lag_of(one), number_of(one, "rows_in"), number_of(one, "rows_out"), number_of(one, "errors"),
-               number_of(one, "restarts")});
+    table.add({member_text(one, "name"), member_text(one, "state"), one.value("ready", false) ? "yes" : "no",
+               frontier_of(one), lag_of(one), number_of(one, "rows_in"), number_of(one, "rows_out"),
+               number_of(one, "errors"), number_of(one, "restarts")});
   return table.text();
 }
 
 std::string connectors_text(const json& connectors) {
   TextTable table({"CONNECTOR", "KIND", "ROWS", "BYTES", "LAG", "ERRORS", "LAST ERROR"});
   for (const json& one : connectors)
-    table.add({text_of(one, "name"), text_of(one, "connector"), number_of(one, "rows"), number_of(one, "bytes"),
-               records_behind(one), number_of(one, "errors"), text_of(one, "last_error")});
+    table.add({member_text(one, "name"), member_text(one, "connector"), number_of(one, "rows"), number_of(one, "bytes"),
+               records_behind(one), number_of(one, "errors"), member_text(one, "last_error")});
   std::string out = table.text();
   TextTable partitions({"PARTITION", "CONNECTOR", "NEXT", "END", "LAG"});
   bool any = false;
   for (const json& one : connectors)
     for (const json& part : one.value("partitions", json::array())) {
       any = true;
-      partitions.add({text_of(part, "partition"), text_of(one, "name"), number_of(part, "next"), number_of(part, "end"),
-                      number_of(part, "lag")});
+      partitions.add({member_text(part, "partition"), member_text(one, "name"), number_of(part, "next"),
+                      number_of(part, "end"), number_of(part, "lag")});
     }
   return any ? out + "\n" + partitions.text() : out;
 }
 
 std::string tables_text(const json& tables) {
   TextTable table({"TABLE", "ROWS", "FRONTIER"});
-  for (const json& one : tables) table.add({text_of(one, "name"), number_of(one, "num_rows"), frontier_of(one)});
+  for (const json& one : tables) table.add({member_text(one, "name"), number_of(one, "num_rows"), frontier_of(one)});
   return table.text();
 }
 
@@ -88,7 +88,7 @@ int show_pipeline(Client& client, const std::string& name, bool as_json) {
     return one->value("failed", false) ? kExitFailed : kExitOk;
   }
   std::fputs(pipelines_text(json::array({*one})).c_str(), stdout);
-  if (one->contains("failure")) std::printf("\nfailure: %s\n", text_of(*one, "failure").c_str());
+  if (one->contains("failure")) std::printf("\nfailure: %s\n", member_text(*one, "failure").c_str());
   if (runs) {
     std::printf("\n%s", connectors_text((*one)["connectors"]).c_str());
     std::printf("\n%s", tables_text((*one)["tables"]).c_str());
@@ -125,15 +125,15 @@ int run_command(const TopArgs& args) {
     TextTable table({"NAME", "STATE", "LAG", "BEHIND", "ROWS/S", "ROWS IN", "ROWS OUT", "COMMITS", "ERRORS"});
     for (json& one : *all) {
       std::uint64_t rows = one.value("rows_in", std::uint64_t{0});
-      auto last = before.find(text_of(one, "name"));
+      auto last = before.find(member_text(one, "name"));
       std::string rate = "";
       if (last != before.end() && rows >= last->second) {
         double per_second = static_cast<double>(rows - last->second) / args.interval_s;
         one["rows_per_second"] = per_second;
         rate = short_count(per_second);
       }
-      before[text_of(one, "name")] = rows;
-      table.add({text_of(one, "name"), text_of(one, "state"), lag_of(one), number_of(one, "lag_records"), rate,
+      before[member_text(one, "name")] = rows;
+      table.add({member_text(one, "name"), member_text(one, "state"), lag_of(one), number_of(one, "lag_records"), rate,
                  number_of(one, "rows_in"), number_of(one, "rows_out"), number_of(one, "commits"),
                  number_of(one, "errors")});
     }

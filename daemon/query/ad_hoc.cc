@@ -13,7 +13,7 @@ namespace thalweg::daemon {
 namespace {
 
 constexpr std::string_view kAnswer = "answer";
-constexpr std::int64_t kTickNs = 5'000'000;
+constexpr std::int64_t kLookNs = 5'000'000;
 constexpr int kSnapshotTries = 5;
 
 // The rows of a table as they were; the columns that the plan reads.
@@ -167,7 +167,7 @@ Checked<void> wait_within(Run& run, const QueryLimits& limits, std::uint64_t inp
     return std::unexpected(std::move(problem));
   };
   for (bool done = false; !done;) {
-    done = run.wait(kTickNs);
+    done = run.wait(kLookNs);
     std::uint64_t bytes = input_bytes;
     for (const OperatorStatus& status : run.operators()) bytes += status.state.bytes;
     if (bytes > limits.state_bytes)

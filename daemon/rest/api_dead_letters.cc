@@ -13,7 +13,6 @@
 namespace thalweg::daemon {
 namespace {
 
-using Json = nlohmann::json;
 using Letters = durable::DeadLetters;
 
 constexpr std::uint64_t kLimitMax = 1000;
@@ -63,13 +62,13 @@ struct Wanted {
 };
 
 Checked<Wanted> read_wanted(const std::string& text, bool takes_payload) {
-  Json body = Json::parse(text, nullptr, false);
+  nlohmann::json body = nlohmann::json::parse(text, nullptr, false);
   if (!body.is_object())
     return refuse(400, "invalid_body", "the body is a JSON object: {\"ids\": [..]} or {\"all\": true}");
   Wanted out;
   for (const auto& [name, value] : body.items()) {
     if (name == "ids" && value.is_array()) {
-      for (const Json& id : value) {
+      for (const nlohmann::json& id : value) {
         if (!id.is_number_unsigned()) return refuse(400, "invalid_body", "`ids` are whole numbers");
         out.ids.push_back(id.get<std::uint64_t>());
       }

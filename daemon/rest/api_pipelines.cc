@@ -78,7 +78,7 @@ void append_pipeline(const PipelineStatus& status, bool whole, JsonWriter& json)
   json.end_object();
 }
 
-std::string_view kind_text(ErrorKind kind) {
+std::string_view error_kind(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::kValue: return "value";
     case ErrorKind::kSkipped: return "skipped";
@@ -88,7 +88,7 @@ std::string_view kind_text(ErrorKind kind) {
 }
 
 void append_error(const ServedPipeline& pipeline, const DataError& error, JsonWriter& json) {
-  json.begin_object().field("time", error.commit).field("kind", kind_text(error.kind)).field("message", error.message);
+  json.begin_object().field("time", error.commit).field("kind", error_kind(error.kind)).field("message", error.message);
   if (error.node.value < pipeline.plan->nodes.size()) {
     const plan::Node& node = pipeline.plan->node(error.node);
     json.field("operator", node.label.empty() ? plan::operator_name(node.params) : std::string_view(node.label));

@@ -10,8 +10,6 @@
 namespace thalweg::daemon {
 namespace {
 
-using Json = nlohmann::json;
-
 constexpr std::uint64_t kQueryRowsMax = 100'000;
 
 struct Posted {
@@ -19,24 +17,24 @@ struct Posted {
   SqlQuery query;
 };
 
-Checked<std::optional<Frontier>> frontier_of(const Json& value) {
+Checked<std::optional<Frontier>> frontier_asked(const nlohmann::json& value) {
   if (value.is_null()) return std::nullopt;
   if (value.is_number_unsigned()) return Frontier{value.get<std::uint64_t>(), false};
   if (value.is_object() && value.size() == 1) {
     if (value.contains("done") && value["done"] == true) return Frontier{0, true};
-    if (value.contains("at")) return frontier_of(value["at"]);
+    if (value.contains("at")) return frontier_asked(value["at"]);
   }
   if (value.is_string()) {
     const auto& text = value.get_ref<const std::string&>();
     if (text == "done") return Frontier{0, true};
-    Json number = Json::parse(text, nullptr, false);
+    nlohmann::json number = nlohmann::json::parse(text, nullptr, false);
     if (number.is_number_unsigned()) return Frontier{number.get<std::uint64_t>(), false};
   }
   return refuse(400, "invalid_body", "`at` is a frontier: a whole number or \"done\"");
 }
 
 Checked<Posted> read_body(const std::string& text) {
-  Json body = Json::parse(text, nullptr, false);
+  nlohmann::json body = nlohmann::json::parse(text, nullptr, false);
   if (!body.is_object())
     return refuse(400, "invalid_body", "the body is a JSON object: {\"pipeline\", \"sql\", \"at\"}");
   Posted out;
@@ -46,7 +44,7 @@ Checked<Posted> read_body(const std::string& text) {
     } else if (name == "sql" && value.is_string()) {
       out.query.sql = value.get<std::string>();
     } else if (name == "at") {
-      auto at = frontier_of(value);
+      auto at = frontier_asked(value);
       if (!at) return std::unexpected(at.error());
       out.query.at = *at;
     } else if (name == "limit" && value.is_number_unsigned() && value <= kQueryRowsMax && value > 0) {

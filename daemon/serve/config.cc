@@ -172,9 +172,10 @@ class Converter {
 };
 
 // From decoded settings to the struct.
-class Reader {
+class ConfigReader {
  public:
-  Reader(LoadedConfig& out, const Env& env, std::string folder) : out_(out), env_(env), folder_(std::move(folder)) {}
+  ConfigReader(LoadedConfig& out, const Env& env, std::string folder)
+      : out_(out), env_(env), folder_(std::move(folder)) {}
 
   void read(const Setting& given) {
     Setting all = decode(given, config_specs(), "the configuration");
@@ -453,7 +454,7 @@ LoadedConfig load_config(const std::string& path, const Env& env) {
   }
   std::size_t slash = path.rfind('/');
   std::string folder = slash == std::string::npos ? "" : slash == 0 ? "/" : path.substr(0, slash);
-  if (root->is_mapping()) Reader(out, env, folder).read(Converter(env, out.diagnostics).convert(*root));
+  if (root->is_mapping()) ConfigReader(out, env, folder).read(Converter(env, out.diagnostics).convert(*root));
   return out;
 }
 

@@ -9,7 +9,7 @@ namespace thalweg::daemon {
 namespace {
 
 constexpr std::size_t kOutcomesMax = 200;
-constexpr std::uint64_t kFileBytesMax = 8ULL << 20;
+constexpr std::uint64_t kPipelineBytesMax = 8ULL << 20;
 constexpr std::string_view kEndings[] = {".yaml", ".yml"};
 
 std::string key_of_file(const std::string& name) { return name.substr(0, name.rfind('.')); }
@@ -291,7 +291,7 @@ Outcome Daemon::reload_file(const Pipeline& pipeline, const ChangeOptions& optio
       std::lock_guard lock(pipeline->mutex);
       definition = pipeline->definition;
     }
-    auto text = read_text(definition.path, kFileBytesMax, *env_.disk);
+    auto text = read_text(definition.path, kPipelineBytesMax, *env_.disk);
     if (text) {
       definition.text = std::move(*text);
       return change(*pipeline, std::move(definition), options);
@@ -355,7 +355,7 @@ std::vector<Outcome> Daemon::reload_everything(const ChangeOptions& options) {
     if (auto mark = mark_of(path); mark && !options.dry_run) marks_[path] = *mark;
     if (options.dry_run && !find_managed(key)) {
       Outcome outcome = begin(key, options);
-      auto text = read_text(path, kFileBytesMax, *env_.disk);
+      auto text = read_text(path, kPipelineBytesMax, *env_.disk);
       if (text && maker_.prepare({key, path, *text}, outcome)) outcome.result = Outcome::Result::kPlanned;
       outcome.added.push_back({key, "a new pipeline"});
       out.push_back(finish(std::move(outcome)));

@@ -15,7 +15,7 @@ using ast::Entry;
 using ast::Node;
 using lang::Diagnostics;
 
-constexpr std::uint32_t kWorkersMax = 64;
+constexpr std::uint32_t kTestWorkersMax = 64;
 constexpr double kTimeoutMaxS = 3600;
 
 std::optional<std::string> read_text(const Node& node, std::string_view what, Diagnostics& problems) {
@@ -70,10 +70,10 @@ void read_env(const Node& node, TestCase& test) {
 void read_workers(const Node& node, TestCase& test) {
   auto add = [&](const Node& item) {
     auto count = read_number<std::uint32_t>(item);
-    if (count && *count >= 1 && *count <= kWorkersMax)
+    if (count && *count >= 1 && *count <= kTestWorkersMax)
       test.workers.push_back(*count);
     else
-      test.problems.error(item.whole_span(), "`workers` are numbers from 1 to " + std::to_string(kWorkersMax));
+      test.problems.error(item.whole_span(), "`workers` are numbers from 1 to " + std::to_string(kTestWorkersMax));
   };
   test.workers.clear();
   if (node.is_sequence()) {

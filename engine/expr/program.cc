@@ -24,8 +24,9 @@ struct Block;
 // One step computes one register of its block. `import` is a register of the enclosing block, for the rows of this one.
 struct Step {
   enum class Kind : std::uint8_t { kImport, kColumn, kKey, kLiteral, kCall, kLazy } kind = Kind::kLiteral;
-  int node = 0;     // which expression; for reporting an error once
-  ExprKind form{};  // kLazy
+  int node = 0;              // which expression; for reporting an error once
+  bool from_secret = false;  // messages do not name values
+  ExprKind form{};           // kLazy
   Type type;
   SourceSpan span;
   std::uint32_t column = 0;  // kColumn; kImport: register of the parent
@@ -80,6 +81,7 @@ class StepErrors final : public CellErrors {
   StepErrors(RunContext& context, const Step& step, const Frame& frame, bool broadcast)
       : context_(context), step_(step), frame_(frame), broadcast_(broadcast) {}
   void report(std::size_t row, std::string_view message) override {
+    if (step_.from_secret) message = "this value comes from a secret; what is wrong with it is not shown";
     if (!broadcast_) return report_row(row, message);
     for (std::size_t i = 0; i < frame_.rows; ++i) report_row(i, message);
   }
@@ -150,8 +152,10 @@ Result<std::shared_ptr<const void>> prepare(const KernelInfo& kernel, const Expr
   std::vector<const Value*> constants;
   for (const ExprPtr& arg : call.args) constants.push_back(arg->kind == ExprKind::kLiteral ? &arg->literal : nullptr);
   auto prepared = kernel.prepare(constants);
-  if (!prepared) return fail(std::move(prepared).error().at(call.span));
-  return prepared;
+  if (prepared) return prepared;
+  if (holds_secret(call))
+    return fail(Code::kInvalidPipeline, fmt::format("`{}` does not take this secret", call.function), call.span);
+  return fail(std::move(prepared).error().at(call.span));
 }
 
 std::vector<Type> types_of(const std::vector<ExprPtr>& args) {
@@ -202,7 +206,7 @@ class Folder {
     AnyError errors;
     Column out = call_kernel(*kernel, args, types_of(copy.args), copy.type, 1, prepared.get(), errors);
     if (errors.any || out.tag(0) == CellTag::kError) return std::make_shared<const Expr>(std::move(copy));
-    return plan::literal(out.value(copy.type, 0), copy.type, copy.span);
+    return plan::literal(out.value(copy.type, 0), copy.type, copy.span, holds_secret(copy));
   }
   std::unordered_map<const Expr*, ExprPtr> done_;
 };
@@ -320,6 +324,7 @@ class Compiler {
   Result<Step> make_call(int node, Step step, Block& block) {
     const ExprPtr expr = nodes_[node].expr;
     step.kind = Step::Kind::kCall;
+    step.from_secret = holds_secret(*expr);
     step.arg_types = types_of(expr->args);
     if (expr->user) {
       step.user = expr->user;

@@ -1,5 +1,7 @@
 #include "engine/plan/expr.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "engine/base/ensure.h"
@@ -48,12 +50,16 @@ std::string list_text(const std::vector<ExprPtr>& args) {
   std::string text = "(";
   for (std::size_t i = 0; i < args.size(); ++i) {
     if (i > 0) text += ", ";
-    text += to_text(*args[i]);
+    text += identity(*args[i]);
   }
   return text + ")";
 }
 
-std::string literal_text(const Expr& expr) {
+// Around the value of a secret in an identity. What is quoted or named has no such bytes.
+constexpr char kSecretBegins = '\x01';
+constexpr char kSecretEnds = '\x02';
+
+std::string plain_literal_text(const Expr& expr) {
   const Value& v = expr.literal;
   std::string text;
   switch (v.tag()) {
@@ -65,6 +71,10 @@ std::string literal_text(const Expr& expr) {
     case Value::Tag::kTuple: return v.to_text();
     default: return fmt::format("{}'{}'", kind_name(expr.type.kind()), v.to_text());
   }
+}
+
+std::string literal_text(const Expr& expr) {
+  return expr.secret ? kSecretBegins + plain_literal_text(expr) + kSecretEnds : plain_literal_text(expr);
 }
 
 std::string_view form_name(ExprKind kind) {
@@ -89,8 +99,10 @@ ExprPtr column(std::uint32_t index, Type type, SourceSpan span) {
   return make({.kind = ExprKind::kColumn, .type = std::move(type), .span = span, .column = index});
 }
 ExprPtr key(SourceSpan span) { return make({.kind = ExprKind::kKey, .type = Kind::kPointer, .span = span}); }
-ExprPtr literal(Value value, Type type, SourceSpan span) {
-  return make({.kind = ExprKind::kLiteral, .type = std::move(type), .span = span, .literal = std::move(value)});
+ExprPtr literal(Value value, Type type, SourceSpan span, bool secret) {
+  Expr expr{.kind = ExprKind::kLiteral, .type = std::move(type), .span = span, .literal = std::move(value)};
+  expr.secret = secret;
+  return make(std::move(expr));
 }
 ExprPtr call(std::string function, std::vector<ExprPtr> args, Type result, SourceSpan span) {
   return make({.kind = ExprKind::kCall,
@@ -115,9 +127,9 @@ ExprPtr coerce(ExprPtr expr, const Type& type) {
   const Type& from = expr->type;
   if (from == type) return expr;
   if (expr->kind == ExprKind::kLiteral) {
-    if (expr->literal.is_none() && type.admits_none()) return literal(Value::none(), type, expr->span);
+    if (expr->literal.is_none() && type.admits_none()) return literal(Value::none(), type, expr->span, expr->secret);
     if (type.is(Kind::kFloat) && expr->literal.tag() == Value::Tag::kInt)
-      return literal(Value::of(static_cast<double>(expr->literal.as_int())), type, expr->span);
+      return literal(Value::of(static_cast<double>(expr->literal.as_int())), type, expr->span, expr->secret);
   }
   bool lies_alike = from.phys() == type.phys() && !from.is(Kind::kNone) &&
                     !(type.is(Kind::kAny) && !from.is_encoded()) &&
@@ -127,7 +139,7 @@ ExprPtr coerce(ExprPtr expr, const Type& type) {
   return call("cast", {std::move(expr)}, type, span);
 }
 
-std::string to_text(const Expr& expr) {
+std::string identity(const Expr& expr) {
   switch (expr.kind) {
     case ExprKind::kColumn: return fmt::format("#{}", expr.column);
     case ExprKind::kKey: return "id";
@@ -145,6 +157,20 @@ std::string to_text(const Expr& expr) {
     case ExprKind::kFillError: return std::string(form_name(expr.kind)) + list_text(expr.args);
   }
   UNREACHABLE();
+}
+
+std::string without_secrets(std::string text) {
+  for (std::size_t begin = text.find(kSecretBegins); begin != std::string::npos; begin = text.find(kSecretBegins)) {
+    const std::size_t end = text.find(kSecretEnds, begin);
+    text.replace(begin, end == std::string::npos ? end : end + 1 - begin, "***");
+  }
+  return text;
+}
+
+std::string to_text(const Expr& expr) { return without_secrets(identity(expr)); }
+
+bool holds_secret(const Expr& expr) {
+  return expr.secret || std::ranges::any_of(expr.args, [](const ExprPtr& arg) { return holds_secret(*arg); });
 }
 
 ExprPtr remap_columns(const ExprPtr& expr, const std::vector<std::uint32_t>& map) {

@@ -41,7 +41,7 @@ std::vector<Key> fingerprints(const Plan& plan, Secrets secrets) {
   std::vector<Key> out;
   out.reserve(plan.nodes.size());
   for (const Node& node : plan.nodes) {
-    std::string text = node_text(node);
+    std::string text = node_identity(node);
     if (const auto* source = std::get_if<Source>(&node.params); source && with_secrets)
       append_secrets(source->args, text);
     if (const auto* output = std::get_if<Output>(&node.params); output && with_secrets)

@@ -23,5 +23,7 @@ enum class Secrets : std::uint8_t { kCount, kLeftOut };
 [[nodiscard]] Key fingerprint(const Plan& plan);
 // Operator, arguments and columns on one line, without inputs and names.
 [[nodiscard]] std::string node_text(const Node& node);
+// The same with the secrets of its expressions: equal texts compute the same. Never shown.
+[[nodiscard]] std::string node_identity(const Node& node);
 
 }  // namespace thalweg::plan

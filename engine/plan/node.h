@@ -59,6 +59,7 @@ struct StaticRow {
 struct StaticRows {
   std::shared_ptr<const std::vector<StaticRow>> rows;
   bool as_stream = false;  // its times are commits of their own; else all of it is in the first commit
+  bool secret = false;     // a secret is among its cells: plans do not show them
 };
 
 // The error log as a table; schema: see language.md 8. With `operators`, only their errors.

@@ -71,7 +71,7 @@ class Arguments {
   Arguments& columns(std::string_view name, const Columns& list) {
     return list.empty() ? *this : text(name, columns_text(list));
   }
-  Arguments& expr(std::string_view name, const ExprPtr& e) { return e ? text(name, to_text(*e)) : *this; }
+  Arguments& expr(std::string_view name, const ExprPtr& e) { return e ? text(name, identity(*e)) : *this; }
   Arguments& value(std::string_view name, const Value& v) { return v.is_none() ? *this : text(name, value_text(v)); }
   [[nodiscard]] std::string finish() const { return out_; }
 
@@ -199,7 +199,7 @@ std::string arguments(const StaticRows& p) {
   std::vector<std::string> shown;
   for (std::size_t i = 0; i < std::min(count, kRowsShown); ++i) {
     std::vector<std::string> cells;
-    for (const Value& cell : (*p.rows)[i].cells) cells.push_back(value_text(cell));
+    for (const Value& cell : (*p.rows)[i].cells) cells.push_back(p.secret ? "***" : value_text(cell));
     shown.push_back(join_list(cells));
   }
   return args.text("first", join_list(shown)).finish();
@@ -212,16 +212,16 @@ std::string arguments(const ErrorLog& p) {
 }
 std::string arguments(const Project& p) {
   std::vector<std::string> exprs;
-  for (const ExprPtr& e : p.exprs) exprs.push_back(to_text(*e));
+  for (const ExprPtr& e : p.exprs) exprs.push_back(identity(*e));
   return join_list(exprs);
 }
 std::string arguments(const Remember& p) {
   std::vector<std::string> exprs;
-  for (const ExprPtr& e : p.exprs) exprs.push_back(to_text(*e));
+  for (const ExprPtr& e : p.exprs) exprs.push_back(identity(*e));
   return join_list(exprs);
 }
-std::string arguments(const Filter& p) { return to_text(*p.condition); }
-std::string arguments(const Rekey& p) { return to_text(*p.key); }
+std::string arguments(const Filter& p) { return identity(*p.condition); }
+std::string arguments(const Rekey& p) { return identity(*p.key); }
 std::string arguments(const Flatten& p) {
   return Arguments().column("column", p.column).flag("origin_id", p.origin_id).finish();
 }
@@ -488,7 +488,7 @@ void print_nodes(const Plan& plan, const std::string& indent, std::string& out) 
   for (const Node& node : plan.nodes) {
     std::string inputs;
     for (NodeId input : node.inputs) inputs += fmt::format("{}n{}", inputs.empty() ? "" : ", ", input.value);
-    std::string args = std::visit([](const auto& p) { return arguments(p); }, node.params);
+    std::string args = without_secrets(std::visit([](const auto& p) { return arguments(p); }, node.params));
     std::string columns;
     for (const ColumnSpec& column : node.schema.columns)
       columns += fmt::format("{}{}: {}", columns.empty() ? "" : ", ", column.name, column.type.to_text());
@@ -513,12 +513,14 @@ std::string_view operator_name(const Params& params) {
   return std::visit([](const auto& p) { return name_of(p); }, params);
 }
 
-std::string node_text(const Node& node) {
+std::string node_identity(const Node& node) {
   std::string text(operator_name(node.params));
   text += "(" + std::visit([](const auto& p) { return arguments(p); }, node.params) + ") -> (";
   for (const ColumnSpec& column : node.schema.columns) text += column.name + ": " + column.type.to_text() + ", ";
   return text + ")" + (node.append_only ? " append_only" : "");
 }
+
+std::string node_text(const Node& node) { return without_secrets(node_identity(node)); }
 
 std::string to_text(const Plan& plan) {
   std::string out;

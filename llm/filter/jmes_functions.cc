@@ -14,7 +14,7 @@ using nlohmann::json;
 
 namespace {
 
-using Args = std::vector<json>;
+using JmesArgs = std::vector<json>;
 constexpr std::size_t kAny = 1000;
 
 // What a function wants of its arguments, one letter each: n number, s text, a list, o object, N list of numbers,
@@ -121,7 +121,7 @@ Result<json> by_expression(const std::string& name, const json& list, const Jmes
   return *it->second;
 }
 
-json on_text(const std::string& name, const Args& args) {
+json on_text(const std::string& name, const JmesArgs& args) {
   const json& of = args[0];
   if (name == "contains") {
     if (of.is_array()) return std::ranges::find(of, args[1]) != of.end();
@@ -188,7 +188,7 @@ std::optional<JmesArity> jmes_arity(std::string_view function) {
   return row->arity;
 }
 
-Result<json> call_jmes(const std::string& function, Args args, const JmesNode* by) {
+Result<json> call_jmes(const std::string& function, JmesArgs args, const JmesNode* by) {
   const Row& row = *find_row(function);
   for (std::size_t i = 0; i < args.size(); ++i) {
     const char want = row.wants[std::min(i, row.wants.size() - 1)];

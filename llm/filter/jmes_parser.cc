@@ -12,14 +12,14 @@ namespace {
 constexpr std::size_t kTextMax = 64 * 1024;
 constexpr int kDepthMax = 100;
 
-struct Token {
+struct JmesToken {
   enum class Kind : std::uint8_t { kEnd, kName, kQuotedName, kNumber, kLiteral, kSign } kind = Kind::kEnd;
   std::string text;
   nlohmann::json literal;
   std::int64_t number = 0;
   std::size_t at = 0;
 };
-using TokenKind = Token::Kind;
+using TokenKind = JmesToken::Kind;
 
 bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -28,21 +28,21 @@ class Lexer {
  public:
   explicit Lexer(std::string_view text) : text_(text) {}
 
-  Result<std::vector<Token>> run() {
-    std::vector<Token> out;
+  Result<std::vector<JmesToken>> run() {
+    std::vector<JmesToken> out;
     for (;;) {
       while (at_ < text_.size() &&
              (text_[at_] == ' ' || text_[at_] == '\t' || text_[at_] == '\n' || text_[at_] == '\r'))
         ++at_;
-      Token token = TRY(next());
+      JmesToken token = TRY(next());
       out.push_back(std::move(token));
       if (out.back().kind == TokenKind::kEnd) return out;
     }
   }
 
  private:
-  Result<Token> next() {
-    Token token;
+  Result<JmesToken> next() {
+    JmesToken token;
     token.at = at_;
     if (at_ == text_.size()) return token;
     const char c = text_[at_];
@@ -68,7 +68,7 @@ class Lexer {
     ++at_;
     return token;
   }
-  Result<Token> number(Token& token) {
+  Result<JmesToken> number(JmesToken& token) {
     token.kind = TokenKind::kNumber;
     const std::size_t begin = at_++;
     while (at_ < text_.size() && is_digit(text_[at_])) ++at_;
@@ -98,7 +98,7 @@ class Lexer {
     }
     return out;
   }
-  Result<Token> quoted(Token& token) {
+  Result<JmesToken> quoted(JmesToken& token) {
     token.kind = TokenKind::kQuotedName;
     const std::string inner = TRY(until('"'));
     const auto json = nlohmann::json::parse('"' + inner + '"', nullptr, false);
@@ -106,12 +106,12 @@ class Lexer {
     token.text = json.get<std::string>();
     return std::move(token);
   }
-  Result<Token> raw(Token& token) {
+  Result<JmesToken> raw(JmesToken& token) {
     token.kind = TokenKind::kLiteral;
     token.literal = without_escape(TRY(until('\'')), '\'');
     return std::move(token);
   }
-  Result<Token> literal(Token& token) {
+  Result<JmesToken> literal(JmesToken& token) {
     token.kind = TokenKind::kLiteral;
     const std::string inner = without_escape(TRY(until('`')), '`');
     token.literal = nlohmann::json::parse(inner, nullptr, false);
@@ -132,7 +132,7 @@ JmesNodePtr make(JmesKind kind, std::vector<JmesNodePtr> kids = {}, std::string 
 }
 
 // How tightly what follows holds on to what is before it.
-int binding(const Token& token) {
+int binding(const JmesToken& token) {
   if (token.kind != TokenKind::kSign) return 0;
   const std::string& sign = token.text;
   if (sign == "|") return 1;
@@ -150,7 +150,7 @@ constexpr int kProjectionStop = 10;
 
 class Parser {
  public:
-  explicit Parser(std::vector<Token> tokens) : tokens_(std::move(tokens)) {}
+  explicit Parser(std::vector<JmesToken> tokens) : tokens_(std::move(tokens)) {}
 
   Result<JmesNodePtr> run() {
     JmesNodePtr root = TRY(expression(0));
@@ -159,7 +159,7 @@ class Parser {
   }
 
  private:
-  [[nodiscard]] const Token& here() const { return tokens_[at_]; }
+  [[nodiscard]] const JmesToken& here() const { return tokens_[at_]; }
   [[nodiscard]] bool is(std::string_view sign) const { return here().kind == TokenKind::kSign && here().text == sign; }
   bool take(std::string_view sign) {
     if (!is(sign)) return false;
@@ -184,7 +184,7 @@ class Parser {
   }
 
   Result<JmesNodePtr> prefix() {
-    const Token token = here();
+    const JmesToken token = here();
     switch (token.kind) {
       case TokenKind::kEnd: return wrong("");
       case TokenKind::kName:
@@ -351,7 +351,7 @@ class Parser {
     return node;
   }
 
-  const std::vector<Token> tokens_;
+  const std::vector<JmesToken> tokens_;
   std::size_t at_ = 0;
   int depth_ = 0;
 };

@@ -249,7 +249,7 @@ Result<Value> cited(std::span<const Value> args) {
   return dumped_json({{"answer", std::move(kept)}, {"citations", std::move(citations)}});
 }
 
-Result<Value> parsed(std::span<const Value> args) {
+Result<Value> parsed_answer(std::span<const Value> args) {
   auto found = json_in(text_or(args[0], ""));
   if (!found) return fail(Code::kBadData, "there is no JSON in the answer");
   return dumped_json(*found);
@@ -273,7 +273,7 @@ std::expected<plan::UserFunctionPtr, plan::FunctionError> make_operator(const pl
                                                                         std::string text) {
   const std::string_view kind = std::string_view(spec.kind).substr(std::string_view("llm.op.").size());
   if (kind == "cited") return value_function(std::move(text), cited);
-  if (kind == "parsed") return value_function(std::move(text), parsed);
+  if (kind == "parsed") return value_function(std::move(text), parsed_answer);
   if (spec.functions.empty() || !spec.functions[0].second) return wrong("a chat model is missing", "llm");
   const SettingReader read(spec.options);
   const std::string instructions = read.text("instructions");

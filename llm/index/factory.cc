@@ -120,7 +120,7 @@ class Factory final : public plan::IndexFactory {
   std::vector<IndexKind> leaves_;
 };
 
-std::unexpected<plan::FunctionError> wrong(std::string message, std::string option) {
+std::unexpected<plan::FunctionError> wrong_index(std::string message, std::string option) {
   plan::FunctionError out;
   out.message = std::move(message);
   out.option = std::move(option);
@@ -137,12 +137,12 @@ std::expected<Hnsw::Options, plan::FunctionError> read_vectors(const SettingRead
     const std::int64_t given = options.integer(name, 0);
     if (given == 0) return {};
     if (given < least || given > most)
-      return wrong(fmt::format("`{}` is between {} and {}, or 0 for the usual value", name, least, most), name);
+      return wrong_index(fmt::format("`{}` is between {} and {}, or 0 for the usual value", name, least, most), name);
     to = static_cast<std::size_t>(given);
     return {};
   };
   const std::int64_t dimensions = options.integer("dimensions", 0);
-  if (dimensions < 0 || dimensions > 65536) return wrong("`dimensions` is between 1 and 65536", "dimensions");
+  if (dimensions < 0 || dimensions > 65536) return wrong_index("`dimensions` is between 1 and 65536", "dimensions");
   out.dimensions = static_cast<std::size_t>(dimensions);
   for (const auto& got : {number("connectivity", 2, 256, out.shape.connectivity),
                           number("expansion_add", 1, 65536, out.shape.expansion_add),
@@ -163,8 +163,8 @@ std::expected<Recipe, plan::FunctionError> read(const plan::IndexSpec& spec, std
   if (spec.kind == "hybrid") {
     out.kind = IndexKind::kHybrid;
     out.k = options.number("k", 60);
-    if (!(out.k >= 0)) return wrong("`k` is not negative", "k");
-    if (spec.parts.size() < 2) return wrong("a hybrid index is made of two or more", "retriever_factories");
+    if (!(out.k >= 0)) return wrong_index("`k` is not negative", "k");
+    if (spec.parts.size() < 2) return wrong_index("a hybrid index is made of two or more", "retriever_factories");
     out.cells = 0;
     text += fmt::format("(k={}", out.k);
     for (const plan::IndexSpec& part : spec.parts) {
@@ -184,7 +184,7 @@ std::expected<Recipe, plan::FunctionError> read(const plan::IndexSpec& spec, std
     if (!out.language.empty() && !Words::knows(out.language)) {
       std::string names;
       for (const std::string& name : Words::languages()) names += (names.empty() ? "" : ", ") + name;
-      return wrong(fmt::format("no stemmer knows `{}`; there are {}", out.language, names), "language");
+      return wrong_index(fmt::format("no stemmer knows `{}`; there are {}", out.language, names), "language");
     }
     if (!out.language.empty()) text += "(" + out.language + ")";
   } else if (spec.kind == "knn" || spec.kind == "hnsw") {

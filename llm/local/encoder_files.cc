@@ -13,8 +13,6 @@ namespace thalweg::llm {
 
 namespace {
 
-using Json = nlohmann::json;
-
 // Names of weights by family; `{}` is the number of a layer.
 struct Names {
   std::string_view layer, query, key, value, mixed, after_attention, widen, narrow, after_inner;
@@ -26,8 +24,8 @@ constexpr Names kDistil = {"transformer.layer.{}.", "attention.q_lin", "attentio
                            "attention.out_lin",     "sa_layer_norm",   "ffn.lin1",        "ffn.lin2",
                            "output_layer_norm"};
 
-Result<Json> read_json(const std::string& path) {
-  Json out = Json::parse(TRY(read_model_file(path)), nullptr, false);
+Result<nlohmann::json> read_json(const std::string& path) {
+  nlohmann::json out = nlohmann::json::parse(TRY(read_model_file(path)), nullptr, false);
   if (!out.is_object() && !out.is_array()) return fail(Code::kBadData, path + " is no JSON");
   return out;
 }
@@ -37,7 +35,7 @@ class Reader {
   explicit Reader(std::string folder) : folder_(std::move(folder)) {}
 
   Result<EncoderWeights> read() {
-    const Json config = TRY(read_json(folder_ + "/config.json"));
+    const nlohmann::json config = TRY(read_json(folder_ + "/config.json"));
     files_ = TRY(Safetensors::open(folder_ + "/model.safetensors"));
     TRY(read_shape(config));
     for (const char* prefix : {"", "bert.", "roberta.", "distilbert.", "model."})
@@ -54,7 +52,7 @@ class Reader {
     return fail(Code::kInvalidArgument, folder_ + ": " + what);
   }
 
-  Result<void> read_shape(const Json& config) {
+  Result<void> read_shape(const nlohmann::json& config) {
     const std::string type = config.value("model_type", "");
     is_distil_ = type == "distilbert";
     const bool is_roberta = type == "roberta" || type == "xlm-roberta" || type == "camembert";
@@ -164,14 +162,14 @@ class Reader {
 
   Result<void> read_sentence_files() {
     if (std::filesystem::exists(folder_ + "/sentence_bert_config.json")) {
-      const Json config = TRY(read_json(folder_ + "/sentence_bert_config.json"));
+      const nlohmann::json config = TRY(read_json(folder_ + "/sentence_bert_config.json"));
       const auto it = config.find("max_seq_length");
       if (it != config.end() && it->is_number_unsigned() && it->get<std::size_t>() > 0)
         out_.tokens_max = std::min(out_.tokens_max, it->get<std::size_t>());
     }
     if (std::filesystem::exists(folder_ + "/modules.json")) {
-      const Json modules = TRY(read_json(folder_ + "/modules.json"));
-      for (const Json& module : modules) {
+      const nlohmann::json modules = TRY(read_json(folder_ + "/modules.json"));
+      for (const nlohmann::json& module : modules) {
         const std::string type = module.is_object() ? module.value("type", "") : "";
         if (type.ends_with(".Normalize")) out_.normalizes = true;
         if (type.ends_with(".Dense")) return unknown("a layer behind the pooling (`Dense`) is not known");
@@ -179,7 +177,7 @@ class Reader {
     }
     const std::string pooling = folder_ + "/1_Pooling/config.json";
     if (!std::filesystem::exists(pooling)) return {};
-    const Json config = TRY(read_json(pooling));
+    const nlohmann::json config = TRY(read_json(pooling));
     const auto is = [&](const char* name) { return config.value(name, false); };
     if (is("pooling_mode_cls_token"))
       out_.pooling = Encoder::Pooling::kFirst;
@@ -203,7 +201,7 @@ class Reader {
 Result<EncoderWeights> read_encoder(const std::string& folder) {
   try {  // values of other types than these files have
     return Reader(folder).read();
-  } catch (const Json::exception&) {
+  } catch (const nlohmann::json::exception&) {
     return fail(Code::kBadData, folder + ": a value in its JSON files is of another type than models have");
   }
 }

@@ -19,7 +19,6 @@ namespace thalweg::llm {
 
 namespace {
 
-using Json = nlohmann::json;
 using functions::Refusal;
 using Vector = std::vector<float>;
 
@@ -53,7 +52,7 @@ Result<std::shared_ptr<const LocalModel>> shared_model(const std::string& folder
   return fresh;
 }
 
-std::string value_line(const Json& value) { return "{\"value\":" + value.dump() + "}"; }
+std::string value_line(const nlohmann::json& value) { return "{\"value\":" + value.dump() + "}"; }
 
 // Loads the model with the first call (U1) and keeps it.
 class LocalTransport : public functions::Transport {
@@ -64,14 +63,14 @@ class LocalTransport : public functions::Transport {
                                                             std::int64_t /*timeout_ms*/) override {
     const auto loaded = model();
     if (!loaded) return std::unexpected(Refusal{loaded.error().message, false, 0});
-    std::vector<Json> rows;
-    for (const std::string& line : lines) rows.push_back(Json::parse(line, nullptr, false));
+    std::vector<nlohmann::json> rows;
+    for (const std::string& line : lines) rows.push_back(nlohmann::json::parse(line, nullptr, false));
     return answer(**loaded, rows);
   }
 
  protected:
-  [[nodiscard]] virtual std::expected<std::vector<std::string>, Refusal> answer(const LocalModel& model,
-                                                                                const std::vector<Json>& rows) = 0;
+  [[nodiscard]] virtual std::expected<std::vector<std::string>, Refusal> answer(
+      const LocalModel& model, const std::vector<nlohmann::json>& rows) = 0;
 
  private:
   Result<std::shared_ptr<const LocalModel>> model() {
@@ -85,16 +84,16 @@ class LocalTransport : public functions::Transport {
 };
 
 // Text `index` of a question; nothing if it is none.
-std::optional<std::string> text_at(const Json& row, std::size_t index) {
+std::optional<std::string> text_at(const nlohmann::json& row, std::size_t index) {
   if (!row.is_array() || row.size() <= index) return std::nullopt;
-  const Json& cell = row[index];
+  const nlohmann::json& cell = row[index];
   if (cell.is_string()) return cell.get<std::string>();
   // A document of a store: {"text": …, "metadata": …}.
   if (cell.is_object() && cell.contains("text") && cell["text"].is_string()) return cell["text"].get<std::string>();
   return std::nullopt;
 }
 
-void to_length_one(Vector& vector) {
+void normalize_to_one(Vector& vector) {
   double sum = 0;
   for (const float number : vector) sum += static_cast<double>(number) * number;
   if (sum > 0)
@@ -107,15 +106,15 @@ class EmbedTransport final : public LocalTransport {
 
  protected:
   std::expected<std::vector<std::string>, Refusal> answer(const LocalModel& model,
-                                                          const std::vector<Json>& rows) override {
+                                                          const std::vector<nlohmann::json>& rows) override {
     std::vector<std::string> texts, out;
-    for (const Json& row : rows) {
+    for (const nlohmann::json& row : rows) {
       auto text = text_at(row, 0);
       if (!text) return std::unexpected(Refusal{"what is embedded is a text", false, 0});
       texts.push_back(std::move(*text));
     }
     for (Vector& vector : model.embed(texts)) {
-      if (normalize_) to_length_one(vector);
+      if (normalize_) normalize_to_one(vector);
       out.push_back(value_line(vector));
     }
     return out;
@@ -132,9 +131,9 @@ class ScoreTransport final : public LocalTransport {
 
  protected:
   std::expected<std::vector<std::string>, Refusal> answer(const LocalModel& model,
-                                                          const std::vector<Json>& rows) override {
+                                                          const std::vector<nlohmann::json>& rows) override {
     std::vector<std::string> documents, queries, out;
-    for (const Json& row : rows) {
+    for (const nlohmann::json& row : rows) {
       auto document = text_at(row, 0), query = text_at(row, 1);
       if (!document || !query)
         return std::unexpected(Refusal{"a reranker is asked with a document and a query", false, 0});
@@ -144,8 +143,8 @@ class ScoreTransport final : public LocalTransport {
     if (!cross_) {
       std::vector<Vector> a = model.embed(documents), b = model.embed(queries);
       for (std::size_t i = 0; i < a.size(); ++i) {
-        to_length_one(a[i]);
-        to_length_one(b[i]);
+        normalize_to_one(a[i]);
+        normalize_to_one(b[i]);
         double sum = 0;
         for (std::size_t d = 0; d < a[i].size(); ++d) sum += static_cast<double>(a[i][d]) * b[i][d];
         out.push_back(value_line(sum));

@@ -13,7 +13,6 @@ namespace thalweg::llm {
 
 namespace {
 
-using Json = nlohmann::json;
 using expr::code_point_at;
 
 utf8proc_category_t category(char32_t c) {
@@ -181,9 +180,9 @@ class CharacterMap {
   std::string texts_;
 };
 
-Result<TextStep> replacement(const Json& step) {
+Result<TextStep> replacement(const nlohmann::json& step) {
   const std::string with = step.value("content", "");
-  const Json pattern = step.value("pattern", Json());
+  const nlohmann::json pattern = step.value("pattern", nlohmann::json());
   if (pattern.is_object() && pattern.contains("String"))
     return TextStep([what = pattern["String"].get<std::string>(), with](const std::string& text) {
       return replaced(text, what, with);
@@ -197,17 +196,17 @@ Result<TextStep> replacement(const Json& step) {
   });
 }
 
-Result<void> append_steps(const Json& step, std::vector<TextStep>& out) {
+Result<void> append_steps(const nlohmann::json& step, std::vector<TextStep>& out) {
   if (step.is_null()) return {};
   const std::string type = step.is_object() ? step.value("type", "") : "";
   const auto form = [&](int options) {
     out.emplace_back([options](const std::string& t) { return mapped(t, options); });
   };
   if (type == "Sequence") {
-    for (const Json& one : step.value("normalizers", Json::array())) TRY(append_steps(one, out));
+    for (const nlohmann::json& one : step.value("normalizers", nlohmann::json::array())) TRY(append_steps(one, out));
   } else if (type == "BertNormalizer") {
     const bool lower = step.value("lowercase", true);
-    const Json accents = step.value("strip_accents", Json());
+    const nlohmann::json accents = step.value("strip_accents", nlohmann::json());
     out.push_back(bert_form(step.value("clean_text", true), step.value("handle_chinese_chars", true),
                             accents.is_boolean() ? accents.get<bool>() : lower, lower));
   } else if (type == "NFC") {
@@ -273,7 +272,7 @@ TextStep bert_form(bool clean, bool chinese_apart, bool strip_accents, bool lowe
   };
 }
 
-Result<std::vector<TextStep>> normal_form(const Json& normalizer) {
+Result<std::vector<TextStep>> normal_form(const nlohmann::json& normalizer) {
   std::vector<TextStep> out;
   TRY(append_steps(normalizer, out));
   return out;

@@ -11,7 +11,6 @@ namespace thalweg::llm {
 
 namespace {
 
-using Json = nlohmann::json;
 using expr::code_point_at;
 
 // What becomes of the places where a text is cut.
@@ -90,7 +89,7 @@ std::string in_byte_letters(const std::string& text) {
   return out;
 }
 
-Result<Behavior> behavior_of(const Json& step) {
+Result<Behavior> behavior_of(const nlohmann::json& step) {
   const std::string name = step.value("behavior", "Isolated");
   if (name == "Removed") return Behavior::kRemoved;
   if (name == "Isolated") return Behavior::kIsolated;
@@ -131,9 +130,9 @@ void cut_by_regex(const std::string& piece, const RE2& regex, bool invert, Behav
   }
 }
 
-Result<CutStep> split_step(const Json& step) {
+Result<CutStep> split_step(const nlohmann::json& step) {
   const Behavior behavior = TRY(behavior_of(step));
-  const Json pattern = step.value("pattern", Json());
+  const nlohmann::json pattern = step.value("pattern", nlohmann::json());
   const bool literal = pattern.is_object() && pattern.contains("String");
   const std::string text = literal               ? RE2::QuoteMeta(pattern["String"].get<std::string>())
                            : pattern.is_object() ? pattern.value("Regex", "")
@@ -168,11 +167,11 @@ CutStep metaspace(const std::string& mark, const std::string& scheme, bool split
   };
 }
 
-Result<void> append_cuts(const Json& step, std::vector<CutStep>& out) {
+Result<void> append_cuts(const nlohmann::json& step, std::vector<CutStep>& out) {
   if (step.is_null()) return {};
   const std::string type = step.is_object() ? step.value("type", "") : "";
   if (type == "Sequence") {
-    for (const Json& one : step.value("pretokenizers", Json::array())) TRY(append_cuts(one, out));
+    for (const nlohmann::json& one : step.value("pretokenizers", nlohmann::json::array())) TRY(append_cuts(one, out));
   } else if (type == "BertPreTokenizer") {
     out.push_back(bert_cut());
   } else if (type == "Whitespace") {
@@ -237,7 +236,7 @@ CutStep bert_cut() {
   });
 }
 
-Result<std::vector<CutStep>> cut_steps(const Json& pre_tokenizer) {
+Result<std::vector<CutStep>> cut_steps(const nlohmann::json& pre_tokenizer) {
   std::vector<CutStep> out;
   TRY(append_cuts(pre_tokenizer, out));
   return out;

@@ -16,8 +16,6 @@ namespace thalweg::llm {
 
 namespace {
 
-using Json = nlohmann::json;
-
 constexpr std::size_t kHeaderMax = std::size_t{100} << 20;
 
 std::size_t width_of(const std::string& kind) {
@@ -64,7 +62,7 @@ Result<Safetensors> Safetensors::open(const std::string& path) {
   std::uint64_t header_size = 0;
   std::memcpy(&header_size, all.data(), sizeof header_size);
   if (header_size > kHeaderMax || header_size > size - 8) return broken("its header is longer than it");
-  const Json header = Json::parse(all.substr(8, header_size), nullptr, false);
+  const nlohmann::json header = nlohmann::json::parse(all.substr(8, header_size), nullptr, false);
   if (!header.is_object()) return broken("its header is no JSON object");
   out.data_ = all.substr(8 + header_size);
   for (const auto& [name, about] : header.items()) {
@@ -76,13 +74,13 @@ Result<Safetensors> Safetensors::open(const std::string& path) {
       return broken("what it says of `" + name + "` is incomplete");
     entry.kind = about["dtype"].get<std::string>();
     entry.count = 1;
-    for (const Json& extent : about["shape"]) {
+    for (const nlohmann::json& extent : about["shape"]) {
       if (!extent.is_number_unsigned()) return broken("the shape of `" + name + "` is none");
       entry.shape.push_back(extent.get<std::size_t>());
       if (__builtin_mul_overflow(entry.count, entry.shape.back(), &entry.count))
         return broken("`" + name + "` is huge");
     }
-    const Json& offsets = about["data_offsets"];
+    const nlohmann::json& offsets = about["data_offsets"];
     if (!offsets[0].is_number_unsigned() || !offsets[1].is_number_unsigned()) return broken("its offsets are none");
     entry.begin = offsets[0].get<std::size_t>();
     entry.end = offsets[1].get<std::size_t>();

@@ -11,8 +11,6 @@ namespace thalweg::llm {
 
 namespace {
 
-using Json = nlohmann::json;
-
 constexpr std::size_t kTokensMax = 8192;
 std::string table_of(const Safetensors& file) { return file.first_of({"embeddings", "embedding.weight"}); }
 
@@ -37,7 +35,7 @@ Result<std::shared_ptr<const StaticModel>> StaticModel::load(const std::string& 
     return fail(Code::kInvalidArgument,
                 folder + ": tables with a mapping of tokens (quantised vocabularies) are not known");
   if (!std::filesystem::exists(folder + "/config.json")) return out;
-  const Json config = Json::parse(TRY(read_model_file(folder + "/config.json")), nullptr, false);
+  const nlohmann::json config = nlohmann::json::parse(TRY(read_model_file(folder + "/config.json")), nullptr, false);
   const auto it = config.is_object() ? config.find("normalize") : config.end();
   out->normalizes_ = it != config.end() && it->is_boolean() && it->get<bool>();
   return out;

@@ -9,8 +9,6 @@ namespace thalweg::llm {
 
 namespace {
 
-using Json = nlohmann::json;
-
 std::size_t marks_of(const auto& parts) {
   return static_cast<std::size_t>(std::ranges::count_if(parts, [](const auto& part) { return !part.is_text; }));
 }
@@ -34,22 +32,22 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::load(const std::string& fold
 
 Result<std::shared_ptr<const Tokenizer>> Tokenizer::from_json(const std::string& text) {
   std::shared_ptr<Tokenizer> out(new Tokenizer());
-  const Json json = Json::parse(text, nullptr, false);
+  const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
   if (!json.is_object()) return fail(Code::kBadData, "it is no JSON object");
   try {  // values of other types than these files have
     TRY(out->read(json));
-  } catch (const Json::exception&) {
+  } catch (const nlohmann::json::exception&) {
     return fail(Code::kBadData, "a value of another type than a tokenizer.json has");
   }
   return out;
 }
 
-Result<void> Tokenizer::read(const Json& json) {
-  normal_form_ = TRY(normal_form(json.value("normalizer", Json())));
-  cuts_ = TRY(cut_steps(json.value("pre_tokenizer", Json())));
-  const Json model = json.value("model", Json());
+Result<void> Tokenizer::read(const nlohmann::json& json) {
+  normal_form_ = TRY(normal_form(json.value("normalizer", nlohmann::json())));
+  cuts_ = TRY(cut_steps(json.value("pre_tokenizer", nlohmann::json())));
+  const nlohmann::json model = json.value("model", nlohmann::json());
   model_ = TRY(word_model(model, vocabulary_));
-  for (const Json& added : json.value("added_tokens", Json::array()))
+  for (const nlohmann::json& added : json.value("added_tokens", nlohmann::json::array()))
     vocabulary_.emplace(added.value("content", ""), added.value("id", Token{0}));
   if (model.contains("unk_token") && model["unk_token"].is_string()) {
     const auto it = vocabulary_.find(model["unk_token"].get<std::string>());
@@ -58,14 +56,14 @@ Result<void> Tokenizer::read(const Json& json) {
   if (model.contains("unk_id") && model["unk_id"].is_number_unsigned()) unknown_ = model["unk_id"].get<Token>();
   single_ = {{true, 0, 0, 0}};
   pair_ = {{true, 0, 0, 0}, {true, 0, 1, 1}};
-  return read_marks(json.value("post_processor", Json()));
+  return read_marks(json.value("post_processor", nlohmann::json()));
 }
 
-Result<void> Tokenizer::read_marks(const Json& post) {
+Result<void> Tokenizer::read_marks(const nlohmann::json& post) {
   if (post.is_null()) return {};
   const std::string type = post.value("type", "");
   if (type == "Sequence") {
-    for (const Json& one : post.value("processors", Json::array())) TRY(read_marks(one));
+    for (const nlohmann::json& one : post.value("processors", nlohmann::json::array())) TRY(read_marks(one));
   } else if (type == "BertProcessing") {
     mark_as_bert(post["cls"][1].get<Token>(), post["sep"][1].get<Token>());
   } else if (type == "RobertaProcessing") {
@@ -74,11 +72,11 @@ Result<void> Tokenizer::read_marks(const Json& post) {
     single_ = {open, first, close};
     pair_ = {open, first, close, close, second, close};
   } else if (type == "TemplateProcessing") {
-    const auto read_template = [&](const Json& items, std::vector<Part>& to) -> Result<void> {
+    const auto read_template = [&](const nlohmann::json& items, std::vector<Part>& to) -> Result<void> {
       to.clear();
-      for (const Json& item : items) {
+      for (const nlohmann::json& item : items) {
         const bool is_text = item.contains("Sequence");
-        const Json& about = is_text ? item["Sequence"] : item["SpecialToken"];
+        const nlohmann::json& about = is_text ? item["Sequence"] : item["SpecialToken"];
         const std::string id = about.value("id", "");
         const auto segment = static_cast<std::uint8_t>(about.value("type_id", 0) & 0xFF);
         if (is_text) {
@@ -91,8 +89,8 @@ Result<void> Tokenizer::read_marks(const Json& post) {
       }
       return {};
     };
-    TRY(read_template(post.value("single", Json::array()), single_));
-    TRY(read_template(post.value("pair", Json::array()), pair_));
+    TRY(read_template(post.value("single", nlohmann::json::array()), single_));
+    TRY(read_template(post.value("pair", nlohmann::json::array()), pair_));
   } else if (type != "ByteLevel") {
     return fail(Code::kInvalidArgument, "the post-processor `" + type + "`");
   }
@@ -117,7 +115,8 @@ Result<void> Tokenizer::read_vocabulary_file(const std::string& folder, const st
   }
   bool lower_case = true;
   if (std::filesystem::exists(folder + "/tokenizer_config.json")) {
-    const Json config = Json::parse(TRY(read_model_file(folder + "/tokenizer_config.json")), nullptr, false);
+    const nlohmann::json config =
+        nlohmann::json::parse(TRY(read_model_file(folder + "/tokenizer_config.json")), nullptr, false);
     if (config.is_object() && config.contains("do_lower_case") && config["do_lower_case"].is_boolean())
       lower_case = config["do_lower_case"].get<bool>();
   }

@@ -13,7 +13,6 @@ namespace thalweg::llm {
 
 namespace {
 
-using Json = nlohmann::json;
 using expr::code_point_at;
 
 std::optional<Token> find(const Vocabulary& vocabulary, std::string_view text) {
@@ -76,7 +75,7 @@ class Merges final : public WordModel {
  public:
   explicit Merges(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {}
 
-  Result<void> read(const Json& model) {
+  Result<void> read(const nlohmann::json& model) {
     prefix_ = text_of(model, "continuing_subword_prefix");
     suffix_ = text_of(model, "end_of_word_suffix");
     byte_fallback_ = model.value("byte_fallback", false);
@@ -84,7 +83,7 @@ class Merges final : public WordModel {
     const std::string unknown = text_of(model, "unk_token");
     if (!unknown.empty()) unknown_ = find(vocabulary_, unknown);
     std::uint32_t rank = 0;
-    for (const Json& merge : model.value("merges", Json::array())) {
+    for (const nlohmann::json& merge : model.value("merges", nlohmann::json::array())) {
       std::string left, right;
       if (merge.is_array() && merge.size() == 2) {
         left = merge[0].get<std::string>();
@@ -147,7 +146,7 @@ class Merges final : public WordModel {
     Token to;
     bool operator>(const Found& other) const { return rank != other.rank ? rank > other.rank : at > other.at; }
   };
-  static std::string text_of(const Json& model, const char* name) {
+  static std::string text_of(const nlohmann::json& model, const char* name) {
     return model.contains(name) && model[name].is_string() ? model[name].get<std::string>() : "";
   }
   std::vector<Part> letters(const std::string& piece) const {
@@ -186,8 +185,8 @@ class Unigram final : public WordModel {
  public:
   explicit Unigram(const Vocabulary& vocabulary) : vocabulary_(vocabulary) {}
 
-  Result<void> read(const Json& model) {
-    for (const Json& entry : model["vocab"]) {
+  Result<void> read(const nlohmann::json& model) {
+    for (const nlohmann::json& entry : model["vocab"]) {
       scores_.push_back(entry[1].get<double>());
       least_ = std::min(least_, scores_.back());
       longest_ = std::max(longest_, entry[0].get_ref<const std::string&>().size());
@@ -251,10 +250,10 @@ class Unigram final : public WordModel {
 };
 
 // A list of [text, score], or an object of numbers by text.
-Result<void> read_vocabulary(const Json& vocab, Vocabulary& out) {
+Result<void> read_vocabulary(const nlohmann::json& vocab, Vocabulary& out) {
   const auto wrong = [] { return fail(Code::kBadData, "its vocabulary"); };
   if (vocab.is_array()) {
-    for (const Json& entry : vocab) {
+    for (const nlohmann::json& entry : vocab) {
       if (!entry.is_array() || entry.size() != 2 || !entry[0].is_string() || !entry[1].is_number()) return wrong();
       out.emplace(entry[0].get<std::string>(), static_cast<Token>(out.size()));
     }
@@ -270,7 +269,7 @@ Result<void> read_vocabulary(const Json& vocab, Vocabulary& out) {
 }
 
 template <class Model>
-Result<std::unique_ptr<const WordModel>> made(const Json& model, const Vocabulary& vocabulary) {
+Result<std::unique_ptr<const WordModel>> made(const nlohmann::json& model, const Vocabulary& vocabulary) {
   auto out = std::make_unique<Model>(vocabulary);
   TRY(out->read(model));
   return out;
@@ -285,7 +284,7 @@ Result<std::unique_ptr<const WordModel>> word_piece(const Vocabulary& vocabulary
   return std::make_unique<const WordPiece>(vocabulary, *token, std::move(prefix), letters_max);
 }
 
-Result<std::unique_ptr<const WordModel>> word_model(const Json& model, Vocabulary& vocabulary) {
+Result<std::unique_ptr<const WordModel>> word_model(const nlohmann::json& model, Vocabulary& vocabulary) {
   if (!model.is_object() || !model.contains("vocab")) return fail(Code::kBadData, "its model, which is missing");
   TRY(read_vocabulary(model["vocab"], vocabulary));
   std::string type = model.value("type", "");

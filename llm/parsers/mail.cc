@@ -12,7 +12,7 @@ namespace thalweg::llm {
 
 namespace {
 
-constexpr int kDepthMax = 20;
+constexpr int kMailDepthMax = 20;
 constexpr std::size_t kPartsMax = 1000;
 
 std::string lower(std::string_view text) {
@@ -168,10 +168,10 @@ std::string parameter(const std::string& field, std::string_view name) {
   return {};
 }
 
-class Reader {
+class MailReader {
  public:
   void read(const Head& head, std::string_view body, int depth) {
-    if (depth > kDepthMax || ++parts_ > kPartsMax) return;
+    if (depth > kMailDepthMax || ++parts_ > kPartsMax) return;
     const std::string type = head.find("content-type");
     const std::string kind = lower(trimmed(std::string_view(type).substr(0, type.find(';'))));
     if (kind.starts_with("multipart/")) return read_parts(parameter(type, "boundary"), kind, body, depth);
@@ -269,9 +269,9 @@ Result<ParsedParts> parse_mail(std::string_view bytes) {
   const auto head = take_head(body);
   if (!head) return fail(Code::kBadData, "the e-mail has no head");
   thread_local int depth = 0;  // of mails in mails
-  if (depth >= kDepthMax) return fail(Code::kTooLarge, "mails in mails, too deep");
+  if (depth >= kMailDepthMax) return fail(Code::kTooLarge, "mails in mails, too deep");
   ++depth;
-  Reader reader;
+  MailReader reader;
   reader.read(*head, body, 0);
   --depth;
   return reader.take(*head);

@@ -9,7 +9,7 @@ namespace thalweg::llm {
 namespace {
 
 constexpr std::size_t kEntriesMax = 20'000;
-constexpr std::uint64_t kFileMax = 64ULL << 20;
+constexpr std::uint64_t kUnpackedMax = 64ULL << 20;
 constexpr std::size_t kEndBytes = 22, kDirectoryBytes = 46, kLocalBytes = 30;
 
 std::uint64_t number(std::string_view bytes, std::size_t at, std::size_t size) {
@@ -62,7 +62,7 @@ Result<std::string> Zip::read(std::string_view name) {
   const std::uint64_t begin = it->at + kLocalBytes + number(bytes_, it->at + 26, 2) + number(bytes_, it->at + 28, 2);
   if (begin + it->packed > bytes_.size()) return broken();
   const std::string_view packed = bytes_.substr(begin, it->packed);
-  if (it->size > kFileMax || it->size > left_) return fail(Code::kTooLarge, "the document unpacks to too much");
+  if (it->size > kUnpackedMax || it->size > left_) return fail(Code::kTooLarge, "the document unpacks to too much");
   left_ -= it->size;
   if (it->method == 0) return packed.size() == it->size ? Result<std::string>(std::string(packed)) : broken();
   if (it->method != 8) return fail(Code::kBadData, "the document is packed in a way that is not known");

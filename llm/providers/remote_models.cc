@@ -332,9 +332,9 @@ class RerankTransport final : public functions::Transport {
 
 enum class Keep : std::uint8_t { kAll, kStart, kEnd };
 
-class EmbedTransport final : public functions::Transport {
+class RemoteEmbedTransport final : public functions::Transport {
  public:
-  EmbedTransport(Model model, Wire::Options options, Keep keep, bool normalize)
+  RemoteEmbedTransport(Model model, Wire::Options options, Keep keep, bool normalize)
       : model_(std::move(model)), wire_(model_, std::move(options)), keep_(keep), normalize_(normalize) {}
 
   std::expected<std::vector<std::string>, Refusal> exchange(const std::vector<std::string>& lines,
@@ -473,7 +473,7 @@ std::expected<plan::UserFunctionPtr, plan::FunctionError> make_embedder(
   const std::string keep = read.text("truncation_keep_strategy", spec.kind == "llm.embedder.openai" ? "start" : "");
   const Keep kept = keep == "start" ? Keep::kStart : keep == "end" ? Keep::kEnd : Keep::kAll;
   auto transport =
-      std::make_unique<EmbedTransport>(std::move(model), std::move(wire), kept, read.flag("normalize", false));
+      std::make_unique<RemoteEmbedTransport>(std::move(model), std::move(wire), kept, read.flag("normalize", false));
   return functions::make_remote(spec, options, std::move(transport), std::move(text));
 }
 

@@ -77,6 +77,11 @@ ObjectPtr build_sql(Builder& builder, const Call& call) {
   QueryTables tables(builder, call);
   if (!text || !tables.complete()) return error_object();
   Located query = builder.follow(call.at("query"));
+  if (holds_secret(*call.object("query"))) {
+    builder.error(call.span_of("query"), "a secret cannot be part of a query's text")
+        .note("give it to a column by `!with_columns` and compare with that");
+    return error_object();
+  }
   const ast::Node* node = query.node;
   // Text that the file spells otherwise (interpolated, from the environment) is one place.
   bool as_written = node != nullptr && node->is_scalar() && node->text == *text;

@@ -8,12 +8,7 @@ namespace thalweg::sql {
 
 namespace {
 
-void columns_of(const plan::Expr& expr, std::set<std::uint32_t>& out) {
-  if (expr.kind == plan::ExprKind::kColumn) out.insert(expr.column);
-  for (const ExprPtr& arg : expr.args) columns_of(*arg, out);
-}
-
-std::set<std::uint32_t> columns_of(const ExprPtr& expr) {
+std::set<std::uint32_t> column_set(const ExprPtr& expr) {
   std::set<std::uint32_t> out;
   columns_of(*expr, out);
   return out;
@@ -223,7 +218,7 @@ Result<Stage> Planner::join_leaves(const Context& ctx, const FromPart& part, std
   auto take_ready = [&](const Stage& stage) {
     std::vector<ExprPtr> ready;
     std::erase_if(conditions, [&](const ExprPtr& condition) {
-      std::set<std::uint32_t> columns = columns_of(condition);
+      std::set<std::uint32_t> columns = column_set(condition);
       if (columns.empty() || !all_in(columns, stage.where)) return false;
       ready.push_back(condition);
       return true;
@@ -246,7 +241,7 @@ Result<Stage> Planner::join_leaves(const Context& ctx, const FromPart& part, std
       for (std::size_t i = 0; i < conditions.size(); ++i) {
         std::optional<Sides> sides = as_equality(*conditions[i]);
         if (!sides) continue;
-        std::set<std::uint32_t> a = columns_of(sides->left), b = columns_of(sides->right);
+        std::set<std::uint32_t> a = column_set(sides->left), b = column_set(sides->right);
         if (a.empty() || b.empty()) continue;
         if (all_in(b, joined.where) && all_in(a, next.where))
           std::swap(sides->left, sides->right);
@@ -314,7 +309,7 @@ OuterCondition sort_conditions(const std::vector<ExprPtr>& on, std::uint32_t shi
     };
     std::optional<Sides> sides = as_equality(*condition);
     if (sides) {
-      int a = side_of(columns_of(sides->left)), b = side_of(columns_of(sides->right));
+      int a = side_of(column_set(sides->left)), b = side_of(column_set(sides->right));
       if (a == 2 && b == 1) {
         std::swap(sides->left, sides->right);
         std::swap(a, b);
@@ -325,7 +320,7 @@ OuterCondition sort_conditions(const std::vector<ExprPtr>& on, std::uint32_t shi
         continue;
       }
     }
-    int side = side_of(columns_of(condition));
+    int side = side_of(column_set(condition));
     (side == 3 ? sorted.both : side == 2 ? sorted.right : sorted.left).push_back(condition);
   }
   return sorted;
@@ -349,7 +344,7 @@ Result<FromPart> Planner::join_outer(const Context& ctx, JoinKind kind, FromPart
   below.insert(below.end(), left.conditions.begin(), left.conditions.end());
   below.insert(below.end(), right.conditions.begin(), right.conditions.end());
   for (const ExprPtr& condition : below)
-    for (std::uint32_t column : columns_of(condition))
+    for (std::uint32_t column : column_set(condition))
       if (const Virtual* other = ctx.find_virtual(column))
         return error(other->kind == Virtual::Kind::kSubquery
                          ? "a subquery in ON of an outer join, or below one, is not supported"

@@ -11,11 +11,6 @@ using plan::ExprKind;
 
 namespace {
 
-void columns_of(const plan::Expr& expr, std::set<std::uint32_t>& out) {
-  if (expr.kind == ExprKind::kColumn) out.insert(expr.column);
-  for (const ExprPtr& arg : expr.args) columns_of(*arg, out);
-}
-
 bool has_virtual(const plan::Expr& expr) {
   if (expr.kind == ExprKind::kColumn) return expr.column >= kVirtual;
   return std::any_of(expr.args.begin(), expr.args.end(), [](const ExprPtr& arg) { return has_virtual(*arg); });

@@ -23,11 +23,6 @@ bool is_positive(const Value& value) {
   return value.tag() == Value::Tag::kFloat ? value.as_float() > 0 : value.as_int() > 0;
 }
 
-void columns_of(const plan::Expr& expr, std::set<std::uint32_t>& out) {
-  if (expr.kind == ExprKind::kColumn) out.insert(expr.column);
-  for (const ExprPtr& arg : expr.args) columns_of(*arg, out);
-}
-
 }  // namespace
 
 // ---------------------------------------------------------------- table functions

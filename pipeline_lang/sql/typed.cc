@@ -14,7 +14,7 @@ namespace {
 using plan::Expr;
 using plan::ExprKind;
 
-std::unexpected<Error> wrong(std::string message, SourceSpan span) {
+std::unexpected<Error> wrong_type(std::string message, SourceSpan span) {
   return fail(Code::kInvalidPipeline, std::move(message), span);
 }
 
@@ -96,6 +96,11 @@ ExprPtr bool_literal(bool value, SourceSpan span) { return plan::literal(Value::
 ExprPtr int_literal(std::int64_t value, SourceSpan span) { return plan::literal(Value::of(value), Kind::kInt, span); }
 
 // A column that can only be None is as good as the literal.
+void columns_of(const Expr& expr, std::set<std::uint32_t>& out) {
+  if (expr.kind == ExprKind::kColumn) out.insert(expr.column);
+  for (const ExprPtr& arg : expr.args) columns_of(*arg, out);
+}
+
 bool is_null_literal(const Expr& expr) {
   return expr.type.is(Kind::kNone) || (expr.kind == ExprKind::kLiteral && expr.literal.is_none());
 }
@@ -132,14 +137,14 @@ Result<ExprPtr> convert(const ExprPtr& expr, const Type& type, SourceSpan span) 
   if (from == plain || plain.is(Kind::kNone)) return expr;
   if (expr->kind == ExprKind::kLiteral && from.is(Kind::kStr)) {
     if (auto value = value_from_text(expr->literal.as_text(), plain)) return plan::literal(*value, plain, expr->span);
-    return wrong("the text '" + expr->literal.as_text().substr(0, 60) + "' does not read as " + quoted(plain),
-                 expr->span);
+    return wrong_type("the text '" + expr->literal.as_text().substr(0, 60) + "' does not read as " + quoted(plain),
+                      expr->span);
   }
   if (expr->kind == ExprKind::kLiteral && from.is(Kind::kInt) && plain.is(Kind::kFloat))
     return plan::literal(Value::of(static_cast<double>(expr->literal.as_int())), plain, expr->span);
   if (from.is(Kind::kBool) && plain.is_number()) return cast_call(expr, plain, span);
   if (is_subtype(from, plain)) return plan::coerce(expr, admits_none(expr) ? plain.as_optional() : plain);
-  return wrong("expected " + quoted(plain) + ", found " + quoted(from), span);
+  return wrong_type("expected " + quoted(plain) + ", found " + quoted(from), span);
 }
 
 Result<Type> unify(std::vector<ExprPtr>& exprs, std::string_view what, SourceSpan span) {
@@ -157,9 +162,9 @@ Result<Type> unify(std::vector<ExprPtr>& exprs, std::string_view what, SourceSpa
     if (!wider && common->is(Kind::kBool) && plain.is_number()) wider = plain;
     if (!wider && plain.is(Kind::kBool) && common->is_number()) wider = common;
     if (!wider || (wider->is(Kind::kAny) && !common->is(Kind::kAny) && !plain.is(Kind::kAny)))
-      return wrong(std::string(what) + ": " + quoted(*common) + " and " + quoted(plain) +
-                       " have no common type; CAST one of them",
-                   expr->span.known() ? expr->span : span);
+      return wrong_type(std::string(what) + ": " + quoted(*common) + " and " + quoted(plain) +
+                            " have no common type; CAST one of them",
+                        expr->span.known() ? expr->span : span);
     common = wider;
   }
   if (!common) common = Type(Kind::kInt);  // nothing but NULLs
@@ -217,7 +222,7 @@ Result<ExprPtr> negate(ExprPtr a, SourceSpan span) {
 Result<ExprPtr> compare_sql(std::string_view op, ExprPtr a, ExprPtr b, SourceSpan span) {
   std::optional<Operands> both = TRY(common_operands(a, b, span));
   if (!both)
-    return wrong("cannot compare " + quoted(a->type) + " with " + quoted(b->type) + "; CAST one of them", span);
+    return wrong_type("cannot compare " + quoted(a->type) + " with " + quoted(b->type) + "; CAST one of them", span);
   if (is_null_literal(*both->a) || is_null_literal(*both->b)) return null_literal(Kind::kBool, span);
   if (op == "=" || op == "<>") {
     // eq and ne accept None and answer; require takes the answer back.
@@ -248,7 +253,7 @@ Result<ExprPtr> same_value(ExprPtr a, ExprPtr b, SourceSpan span) {
   if (is_null_literal(*b)) return is_null(a, span);
   std::optional<Operands> both = TRY(common_operands(a, b, span));
   if (!both)
-    return wrong("cannot compare " + quoted(a->type) + " with " + quoted(b->type) + "; CAST one of them", span);
+    return wrong_type("cannot compare " + quoted(a->type) + " with " + quoted(b->type) + "; CAST one of them", span);
   Type wide = admits_none(both->a) || admits_none(both->b) ? both->type.as_optional() : both->type;
   return plan::call("eq", {plan::coerce(both->a, wide), plan::coerce(both->b, wide)}, Kind::kBool, span);
 }
@@ -286,7 +291,7 @@ Result<ExprPtr> as_condition(ExprPtr expr, std::string_view what, SourceSpan spa
   if (is_null_literal(*expr)) return null_literal(Kind::kBool, span);
   if (expr->type.is(Kind::kBool)) return expr;
   if (expr->type.is_number()) return compare_sql("<>", expr, int_literal(0, span), span);
-  return wrong(std::string(what) + " must be a condition, it is " + quoted(expr->type), span);
+  return wrong_type(std::string(what) + " must be a condition, it is " + quoted(expr->type), span);
 }
 
 ExprPtr truth(const ExprPtr& condition) {

@@ -6,7 +6,9 @@
 // until it is known which of the three are asked for.
 #pragma once
 
+#include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +24,7 @@ using plan::ExprPtr;
 [[nodiscard]] ExprPtr bool_literal(bool value, SourceSpan span = {});
 [[nodiscard]] ExprPtr int_literal(std::int64_t value, SourceSpan span = {});
 [[nodiscard]] bool is_null_literal(const plan::Expr& expr);
+void columns_of(const plan::Expr& expr, std::set<std::uint32_t>& out);
 
 // `result` becomes optional if an argument is.
 [[nodiscard]] ExprPtr lifted(std::string function, std::vector<ExprPtr> args, Type result, SourceSpan span);

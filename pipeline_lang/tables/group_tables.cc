@@ -58,6 +58,10 @@ std::optional<ExprInput> reducer_call(const Lowering& lower, const Instance& ins
     const auto input = expr_input(lower.builder(), call.at(spec.name));
     if (!input) return std::nullopt;
     std::string text = input->text;
+    if (input->secret) {
+      lower.wrong(input->span, "a secret is no column and no constant of a reducer");
+      return std::nullopt;
+    }
     if (input->literal) {
       if (input->literal->tag() != Value::Tag::kStr)
         text = input->literal->to_text();
@@ -145,7 +149,7 @@ bool take_reductions(const Lowering& lower, std::string_view name, Reduction& re
         std::find_if(out.begin(), out.end(), [&](const NamedExpr& other) { return other.name == item.name; });
     if (same == out.end()) {
       out.push_back(std::move(item));
-    } else if (by_default || !same->expr || plan::to_text(*same->expr) != plan::to_text(*item.expr)) {
+    } else if (by_default || !same->expr || plan::identity(*same->expr) != plan::identity(*item.expr)) {
       lower.builder()
           .error(item.span, "column `" + item.name + "` is given twice")
           .note("name one of them differently, `as:` in a reducer's arguments");

@@ -86,7 +86,8 @@ bool take_conditions(const Lowering& lower, JoinSides& sides) {
       fine = false;
       continue;
     }
-    if (input->literal && input->literal->tag() == Value::Tag::kStr) {  // a variable that holds a name
+    if (input->literal && !input->secret &&
+        input->literal->tag() == Value::Tag::kStr) {  // a variable that holds a name
       input->text = input->literal->as_text();
       input->literal.reset();
       input->files = nullptr;

@@ -27,12 +27,13 @@ std::vector<DeclaredColumn> declared_columns(const SchemaObject& schema, std::ve
 }
 
 ObjectPtr static_table(const Lowering& lower, Schema schema, std::vector<plan::StaticRow> rows, bool as_stream,
-                       std::vector<std::string> primary_key) {
+                       std::vector<std::string> primary_key, bool secret = false) {
   bool append_only = true;
   for (const auto& row : rows) append_only = append_only && row.diff > 0;
   plan::StaticRows params;
   params.rows = std::make_shared<const std::vector<plan::StaticRow>>(std::move(rows));
   params.as_stream = as_stream;
+  params.secret = secret;
   Table out = lower.builder().add(std::move(params), {}, std::move(schema), lower.options(append_only));
   out.primary_key = std::move(primary_key);
   return lower.result(std::move(out));
@@ -71,7 +72,8 @@ ObjectPtr build_markdown(Builder& builder, const Call& call) {
     return error_object();
   }
   const bool as_stream = table->has_time || options.stream;
-  return static_table(lower, table->schema, static_rows(*table), as_stream, options.primary_key);
+  return static_table(lower, table->schema, static_rows(*table), as_stream, options.primary_key,
+                      holds_secret(*call.object("table")));
 }
 
 // ---------------------------------------------------------------- rows as YAML data
@@ -247,7 +249,8 @@ ObjectPtr build_rows(Builder& builder, const Call& call) {
     cells.push_back(std::move(made));
   }
   if (!fine) return error_object();
-  return static_table(lower, std::move(out), std::move(cells), false, std::move(primary_key));
+  return static_table(lower, std::move(out), std::move(cells), false, std::move(primary_key),
+                      holds_secret(*call.object("rows")));
 }
 
 ObjectPtr build_empty(Builder& builder, const Call& call) {

@@ -69,7 +69,7 @@ std::optional<std::vector<NamedExpr>> Lowering::expressions(std::string_view nam
     NamedExpr item{node.name, node.name.empty() ? node.value.span() : node.name_span, nullptr};
     if (item.name.empty()) {
       // A list item from a variable is the name that the variable holds.
-      if (input->literal && input->literal->tag() == Value::Tag::kStr) {
+      if (input->literal && !input->secret && input->literal->tag() == Value::Tag::kStr) {
         input->text = "`" + input->literal->as_text() + "`";
         input->literal.reset();
         input->files = nullptr;

@@ -45,7 +45,7 @@ ObjectPtr build_rename(Builder& builder, const Call& call) {
     const auto input = expr_input(builder, node.value);
     if (!input) return error_object();
     std::string old = input->text;
-    if (input->literal && input->literal->tag() == Value::Tag::kStr)
+    if (input->literal && !input->secret && input->literal->tag() == Value::Tag::kStr)
       old = input->literal->as_text();
     else if (const auto column = as_column_name(*input))
       old = column->name;

@@ -277,6 +277,41 @@ TEST_CASE("secrets come from the environment and stay secret") {
   CHECK(first_output(result).args.find("postgres_settings")->find("user")->secret);
 }
 
+TEST_CASE("a secret in an expression is used and never shown") {
+  Compiled compile;
+  compile.environment = {{"PW", "geheim"}, {"OTHER", "anders"}};
+  const std::string source = "$src: !io.csv.read {path: a.csv, schema: !schema {word: str}}\n$pw: !secret.env PW\n";
+  const auto result = compile(source +
+                              "a: !select {table: $src, columns: {x: word + $pw, y: !secret.env PW, z: '[word, $pw]'}}\n"
+                              "b: !select {table: $src, columns: {x: word + $pw, y: !secret.env OTHER, z: '[word, $pw]'}}\n"
+                              "c: !table_from_rows {rows: [{name: $pw}]}\n");
+  INFO(messages(result));
+  REQUIRE(result.ok());
+  const std::string shown = plan::to_text(result.plan);
+  INFO(shown);
+  CHECK(shown.find("geheim") == std::string::npos);
+  CHECK(shown.find("anders") == std::string::npos);
+  CHECK(shown.find("add(#0, ***)") != std::string::npos);
+  // What differs in a secret is not the same table.
+  const auto of = [&](std::string_view name) {
+    for (const auto& table : result.exports)
+      if (table.name == name) return table.node.value;
+    return 0U;
+  };
+  CHECK(of("a") != of("b"));
+  for (const char* wrong :
+       {"x: 'to_int($pw, wrong: 1)'", "x: \"word.regexp_matches($bad)\"", "x: '${pw} + 1'", "x: $pw.foo"}) {
+    compile.environment["BAD"] = "(geheim";
+    const auto refused = compile(source + "$bad: !secret.env BAD\na: !select\n  table: $src\n  columns:\n    " + wrong + "\n");
+    INFO(wrong << messages(refused));
+    CHECK_FALSE(refused.ok());
+    CHECK(messages(refused).find("geheim") == std::string::npos);
+  }
+  const auto query = compile(source + "q: !sql {query: \"select * from t where word = '${pw}'\", tables: {t: $src}}\n");
+  CHECK_FALSE(query.ok());
+  CHECK(messages(query).find("geheim") == std::string::npos);
+}
+
 TEST_CASE("the error table is a table of the file and an export") {
   Compiled compile;
   const auto result = compile("error_table: errors\nout: !io.csv.write {table: $errors, path: e.csv}\n");

@@ -133,12 +133,13 @@ def fuzz(seconds, jobs):
 
 def plan_lane(options):
     """Build directory, meson options and targets of the chosen lane."""
-    warnings = ["-Dwerror=true"] if options.warnings_as_errors else []
+    meson = ["-Dwerror=true"] if options.warnings_as_errors else []
+    meson.append("-Dbundle=true")
     if options.sanitize == "address":
-        return "build-address", ["-Db_sanitize=address,undefined", "-Doptimization=1", *warnings]
+        return "build-address", ["-Db_sanitize=address,undefined", "-Doptimization=1", *meson]
     if options.sanitize == "thread":
-        return "build-thread", ["-Db_sanitize=thread", "-Doptimization=1", *warnings]
-    return ("build-ci" if warnings else "build"), warnings
+        return "build-thread", ["-Db_sanitize=thread", "-Doptimization=1", *meson]
+    return ("build-ci" if options.warnings_as_errors else "build"), meson
 
 
 def finish(outcomes, started):

@@ -3,7 +3,9 @@
 Both come from LLVM 19, because Debian's default clang refuses -std=c++23; `packaging/install --style` installs them.
 """
 
+import json
 import os
+import re
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -43,11 +45,29 @@ def unformatted():
         return [(name, text) for name, text in pool.map(check, sources()) if text]
 
 
+def commands_by_file(build):
+    """A folder with compile commands of single files: a build may compile several at once, in a file of its own that
+    includes them."""
+    commands = []
+    for entry in json.loads((build / "compile_commands.json").read_text()):
+        path = Path(entry["directory"], entry["file"])
+        inside = re.findall(r'#include ?"?<?([^">]+)', path.read_text()) if "-unity" in path.name else []
+        commands += [dict(entry, file=str(Path(path.parent, one).resolve()),
+                          command=entry["command"].replace(entry["file"], str(Path(path.parent, one).resolve())))
+                     for one in inside] or [entry]
+    folder = build / "by_file"
+    folder.mkdir(exist_ok=True)
+    (folder / "compile_commands.json").write_text(json.dumps(commands))
+    return folder
+
+
 def tidied(build, names):
     """(file, warnings) of clang-tidy for each of `names`; "" where it has none."""
+    commands = commands_by_file(build)
+
     def check(name):
         # The build's flags are GCC's; clang knows not all of them.
-        command = ["clang-tidy-19", "--quiet", "--extra-arg=-Wno-unknown-warning-option", "-p", str(build), name]
+        command = ["clang-tidy-19", "--quiet", "--extra-arg=-Wno-unknown-warning-option", "-p", str(commands), name]
         done = subprocess.run(command, cwd=ROOT, text=True, capture_output=True)
         text = done.stdout.strip()
         return name, text if text or done.returncode == 0 else done.stderr.strip()

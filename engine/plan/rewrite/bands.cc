@@ -162,7 +162,7 @@ ExprPtr at_most(const ExprPtr& a, const ExprPtr& b) {
   return special(ExprKind::kCoalesce, {holds, literal(Value::of(false), Type(Kind::kBool))}, Type(Kind::kBool));
 }
 
-bool is_point(const Range& range) { return to_text(*range.lower) == to_text(*range.upper); }
+bool is_point(const Range& range) { return identity(*range.lower) == identity(*range.upper); }
 
 // Both ends where the range can be trusted, all of time where not: then the filter is asked about every pair. Ranges
 // that end before they begin meet nothing that is a point, but may well pass two comparisons with a range.

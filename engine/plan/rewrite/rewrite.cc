@@ -64,7 +64,7 @@ std::vector<NodeId> merge_equal_nodes(Plan& plan) {
     bool shared = may_be_shared(node) && !watched[old.value];
     std::string text;
     if (shared) {
-      text = node_text(node) + (node.reports_errors ? "" : " quiet");
+      text = node_identity(node) + (node.reports_errors ? "" : " quiet");
       for (NodeId input : node.inputs) text += ' ' + std::to_string(input.value);
       auto [at, fresh] = first_of.try_emplace(text, NodeId{static_cast<std::uint32_t>(plan.nodes.size())});
       if (!fresh) {
