@@ -358,7 +358,7 @@ std::optional<Command> chosen_client(const CLI::App& app, Parsed& parsed) {
   return std::nullopt;
 }
 
-std::variant<Command, int> chosen(const CLI::App& app, Parsed& parsed) {
+std::variant<Command, int> chosen_of(const CLI::App& app, Parsed& parsed) {
   Overrides overrides = split_sets(parsed.sets);
   parsed.json = parsed.json || parsed.format == "json";
   if (app.got_subcommand("run")) {
@@ -439,7 +439,7 @@ std::variant<Command, int> parse_args(int argc, const char* const* argv) {
   } catch (const CLI::ParseError& error) {
     return app->exit(error) == 0 ? kExitOk : kExitUsage;
   }
-  return chosen(*app, parsed);
+  return chosen_of(*app, parsed);
 }
 
 std::vector<CommandDoc> command_docs() {

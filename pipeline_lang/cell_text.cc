@@ -240,7 +240,7 @@ bool collect_array(const Literal& literal, std::size_t depth, std::vector<std::i
                      [&](const Literal& item) { return collect_array(item, depth + 1, shape, words); });
 }
 
-std::optional<Value> array_of(const Literal& literal, const Type& type) {
+std::optional<Value> array_literal(const Literal& literal, const Type& type) {
   NdArray array;
   std::vector<std::string> words;
   if (literal.kind != Literal::Kind::kSequence || !collect_array(literal, 0, array.shape, words)) return std::nullopt;
@@ -327,7 +327,7 @@ std::optional<Value> scalar_of(std::string_view text, const Type& type) {
   return std::nullopt;
 }
 
-std::optional<Value> value_of(const Literal& literal, const Type& type) {
+std::optional<Value> literal_value(const Literal& literal, const Type& type) {
   if (type.is(Kind::kJson)) {
     if (type.admits_none() && literal.kind == Literal::Kind::kWord && literal.text == "None") return Value::none();
     auto json = json_of(literal);
@@ -339,7 +339,7 @@ std::optional<Value> value_of(const Literal& literal, const Type& type) {
     return Value::none();
   }
   if (literal.kind == Literal::Kind::kWord && literal.text == "Error") return Value::error();
-  if (type.is(Kind::kArray)) return array_of(literal, type);
+  if (type.is(Kind::kArray)) return array_literal(literal, type);
   if (type.is(Kind::kTuple) || type.is(Kind::kList) ||
       (type.is(Kind::kAny) && literal.kind == Literal::Kind::kSequence)) {
     if (literal.kind != Literal::Kind::kSequence) return std::nullopt;
@@ -349,7 +349,7 @@ std::optional<Value> value_of(const Literal& literal, const Type& type) {
       const Type element = type.is(Kind::kTuple)  ? type.args()[i]
                            : type.is(Kind::kList) ? type.element()
                                                   : Type(Kind::kAny);
-      auto value = value_of(literal.items[i], element);
+      auto value = literal_value(literal.items[i], element);
       if (!value) return std::nullopt;
       elements.push_back(std::move(*value));
     }
@@ -434,7 +434,7 @@ Result<Value> value_from_cell(std::string_view cell, const Type& type) {
     const auto inner = unquoted(cell);
     const auto literal = LiteralReader(inner ? std::string_view(*inner) : cell).read_all();
     if (literal)
-      if (auto value = value_of(*literal, type)) return std::move(*value);
+      if (auto value = literal_value(*literal, type)) return std::move(*value);
     if (type.is(Kind::kAny)) return Value::str(std::string(cell));
     return bad(cell, type);
   }

@@ -6,13 +6,13 @@ namespace thalweg::lang {
 namespace {
 
 // `[a, b + 1]` as a YAML list: the text of a list expression.
-std::optional<std::string> list_text(const ast::Node& node) {
+std::optional<std::string> sequence_text(const ast::Node& node) {
   std::string out = "[";
   for (const ast::NodePtr& item : node.items) {
     if (out.size() > 1) out += ", ";
     if (!item->tag.empty()) return std::nullopt;
     if (item->is_sequence()) {
-      auto inner = list_text(*item);
+      auto inner = sequence_text(*item);
       if (!inner) return std::nullopt;
       out += *inner;
     } else if (item->is_scalar()) {
@@ -48,7 +48,7 @@ std::optional<ExprInput> expr_input(Builder& builder, Located where) {
   input.span = node.span;
   input.files = &builder.files();
   if (node.is_sequence()) {
-    if (auto text = list_text(node)) {
+    if (auto text = sequence_text(node)) {
       input.text = std::move(*text);
       input.files = nullptr;
       return input;

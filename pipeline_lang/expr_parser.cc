@@ -461,7 +461,7 @@ class Parser {
   int depth_ = 0;
 };
 
-std::string list_text(const Syntax& syntax, std::size_t from) {
+std::string syntax_list(const Syntax& syntax, std::size_t from) {
   std::string out;
   for (std::size_t i = from; i < syntax.children.size(); ++i) {
     if (i > from) out += ", ";
@@ -487,16 +487,16 @@ std::string to_text(const Syntax& syntax) {
     case SyntaxKind::kName: return syntax.quoted ? "`" + syntax.text + "`" : syntax.text;
     case SyntaxKind::kVariable: return "$" + syntax.text;
     case SyntaxKind::kMember: return child(0) + "." + syntax.text;
-    case SyntaxKind::kCall: return child(0) + "(" + list_text(syntax, 1) + ")";
+    case SyntaxKind::kCall: return child(0) + "(" + syntax_list(syntax, 1) + ")";
     case SyntaxKind::kIndex: return child(0) + "[" + child(1) + "]";
     case SyntaxKind::kUnary: return "(" + syntax.text + " " + child(0) + ")";
     case SyntaxKind::kBinary:
     case SyntaxKind::kCompare: return "(" + child(0) + " " + syntax.text + " " + child(1) + ")";
     case SyntaxKind::kIsNone: return "(" + child(0) + (syntax.negated ? " is not None)" : " is None)");
     case SyntaxKind::kIfElse: return "(" + child(1) + " if " + child(0) + " else " + child(2) + ")";
-    case SyntaxKind::kList: return "[" + list_text(syntax, 0) + "]";
-    case SyntaxKind::kTuple: return "tuple(" + list_text(syntax, 0) + ")";
-    case SyntaxKind::kObject: return "{" + list_text(syntax, 0) + "}";
+    case SyntaxKind::kList: return "[" + syntax_list(syntax, 0) + "]";
+    case SyntaxKind::kTuple: return "tuple(" + syntax_list(syntax, 0) + ")";
+    case SyntaxKind::kObject: return "{" + syntax_list(syntax, 0) + "}";
     case SyntaxKind::kType: return "<" + syntax.text + ">";
     case SyntaxKind::kStar: return "*";
   }

@@ -13,7 +13,7 @@ namespace {
 constexpr std::string_view kOwnArgs[] = {"args", "returns",   "deterministic", "propagate_none",
                                          "path", "directory", "ca_file"};
 
-std::string name_of(const Call& call) {
+std::string function_name(const Call& call) {
   std::string name = call.label();
   if (!name.empty() && (name.front() == '$' || name.front() == '!')) name.erase(0, 1);
   return name;
@@ -107,7 +107,7 @@ ObjectPtr build_function(Builder& b, const Call& call, std::string kind, bool de
   auto& evaluator = static_cast<Evaluator&>(b);
   plan::FunctionSpec spec;
   spec.kind = std::move(kind);
-  spec.name = name_of(call);
+  spec.name = function_name(call);
   bool fine = read_args(b, call, spec);
   spec.returns = Kind::kAny;
   if (call.has("returns")) {

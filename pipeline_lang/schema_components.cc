@@ -47,7 +47,7 @@ const std::vector<ArgSpec>& column_args() {
   return kArgs;
 }
 
-plan::SourceField::From source_of(std::string_view text) {
+plan::SourceField::From schema_source(std::string_view text) {
   if (text == "key") return plan::SourceField::From::kKey;
   if (text == "time") return plan::SourceField::From::kTime;
   if (text == "partition") return plan::SourceField::From::kPartition;
@@ -214,7 +214,7 @@ class ColumnReader {
       return false;
     }
     if (const auto match = config::match_choice(written, spec.choices)) {
-      column.field.from = source_of(*match);
+      column.field.from = schema_source(*match);
       return true;
     }
     for (std::string_view engine : {"NewId", "PSEUDO", "Computed", "Pointer"})

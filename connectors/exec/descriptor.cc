@@ -91,7 +91,7 @@ Result<std::unique_ptr<Source>> make_reader(const plan::Source& source, Env&) {
   return std::make_unique<ExecSource>(source, std::move(s));
 }
 
-ConnectorDescriptor reader() {
+ConnectorDescriptor exec_reader() {
   ConnectorDescriptor out;
   out.spec = {.name = "io.exec.read",
               .role = config::ConnectorSpec::Role::kSource,
@@ -156,7 +156,7 @@ ConnectorDescriptor reader() {
   return out;
 }
 
-ConnectorDescriptor writer() {
+ConnectorDescriptor exec_writer() {
   ConnectorDescriptor out;
   out.spec = {.name = "io.exec.write",
               .role = config::ConnectorSpec::Role::kSink,
@@ -192,8 +192,8 @@ ConnectorDescriptor writer() {
 
 std::vector<ConnectorDescriptor> exec_connectors() {
   std::vector<ConnectorDescriptor> out;
-  out.push_back(reader());
-  out.push_back(writer());
+  out.push_back(exec_reader());
+  out.push_back(exec_writer());
   return out;
 }
 

@@ -63,7 +63,8 @@ Result<void> probe_sink(const Setting& args, Env& env) {
   return {};
 }
 
-ConnectorDescriptor reader(std::string name, std::string doc, std::string example, std::vector<std::string> aliases) {
+ConnectorDescriptor file_reader(std::string name, std::string doc, std::string example,
+                                std::vector<std::string> aliases) {
   ConnectorDescriptor out;
   out.spec = {.name = name,
               .role = ConnectorSpec::Role::kSource,
@@ -81,7 +82,8 @@ ConnectorDescriptor reader(std::string name, std::string doc, std::string exampl
   return out;
 }
 
-ConnectorDescriptor writer(std::string name, std::string doc, std::string example, std::vector<std::string> aliases) {
+ConnectorDescriptor file_writer(std::string name, std::string doc, std::string example,
+                                std::vector<std::string> aliases) {
   ConnectorDescriptor out;
   out.spec = {.name = name,
               .role = ConnectorSpec::Role::kSink,
@@ -107,19 +109,19 @@ ConnectorDescriptor writer(std::string name, std::string doc, std::string exampl
 
 std::vector<ConnectorDescriptor> file_connectors() {
   std::vector<ConnectorDescriptor> out;
-  out.push_back(reader("io.fs.read", "Files in any of the formats, once or as they change.",
-                       "!io.fs.read {path: ./logs/, format: json, schema: $schema}", {"io.filesystem.read"}));
-  out.push_back(reader("io.csv.read", "Delimited text with a header.", "!io.csv.read {path: ./orders.csv}", {}));
-  out.push_back(reader("io.jsonlines.read", "A JSON object per line.", "!io.jsonlines.read {path: ./events.jsonl}",
-                       {"io.json_lines.read"}));
-  out.push_back(
-      reader("io.plaintext.read", "A row per line, in the column `data`.", "!io.plaintext.read {path: ./log.txt}", {}));
-  out.push_back(writer("io.fs.write", "Changes or a snapshot as csv or JSON lines.",
-                       "!io.fs.write {table: $counts, path: ./counts.jsonl}", {"io.filesystem.write"}));
-  out.push_back(writer("io.csv.write", "Changes or a snapshot as csv.",
-                       "!io.csv.write {table: $counts, path: ./counts.csv}", {}));
-  out.push_back(writer("io.jsonlines.write", "Changes or a snapshot as JSON lines.",
-                       "!io.jsonlines.write {table: $counts, path: ./counts.jsonl}", {"io.json_lines.write"}));
+  out.push_back(file_reader("io.fs.read", "Files in any of the formats, once or as they change.",
+                            "!io.fs.read {path: ./logs/, format: json, schema: $schema}", {"io.filesystem.read"}));
+  out.push_back(file_reader("io.csv.read", "Delimited text with a header.", "!io.csv.read {path: ./orders.csv}", {}));
+  out.push_back(file_reader("io.jsonlines.read", "A JSON object per line.", "!io.jsonlines.read {path: ./events.jsonl}",
+                            {"io.json_lines.read"}));
+  out.push_back(file_reader("io.plaintext.read", "A row per line, in the column `data`.",
+                            "!io.plaintext.read {path: ./log.txt}", {}));
+  out.push_back(file_writer("io.fs.write", "Changes or a snapshot as csv or JSON lines.",
+                            "!io.fs.write {table: $counts, path: ./counts.jsonl}", {"io.filesystem.write"}));
+  out.push_back(file_writer("io.csv.write", "Changes or a snapshot as csv.",
+                            "!io.csv.write {table: $counts, path: ./counts.csv}", {}));
+  out.push_back(file_writer("io.jsonlines.write", "Changes or a snapshot as JSON lines.",
+                            "!io.jsonlines.write {table: $counts, path: ./counts.jsonl}", {"io.json_lines.write"}));
   return out;
 }
 

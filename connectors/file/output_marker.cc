@@ -11,7 +11,7 @@ namespace {
 constexpr std::uint64_t kBytesMax = 64U << 10;  // then the file of marks is begun anew
 constexpr std::uint64_t kReadBytesMax = 16U << 20;
 
-std::string encode(const OutputMark& mark) {
+std::string encode_marker(const OutputMark& mark) {
   std::string body;
   bytes::put_number(body, mark.commit);
   bytes::put_number(body, mark.length);
@@ -49,12 +49,12 @@ Result<std::unique_ptr<OutputMarker>> OutputMarker::open(Disk& disk, std::string
   while (auto mark = take_mark(left)) out->last_ = std::move(mark);
   if (!out->last_) return out;
   // Durable before anybody acts on it, and without what is torn.
-  TRY(replace_file(disk, out->path_, encode(*out->last_)));
+  TRY(replace_file(disk, out->path_, encode_marker(*out->last_)));
   return out;
 }
 
 Result<void> OutputMarker::put(OutputMark mark) {
-  std::string bytes = encode(mark);
+  std::string bytes = encode_marker(mark);
   if (!file_ || bytes_ > kBytesMax) {
     file_.reset();
     TRY(replace_file(disk_, path_, bytes));

@@ -521,14 +521,14 @@ std::string AvroReader::read(std::string_view bytes, RowWriter& rows) const {
 
 namespace {
 
-void append_number(std::int64_t number, std::string& out) {
+void append_varint(std::int64_t number, std::string& out) {
   auto bits = (static_cast<std::uint64_t>(number) << 1) ^ static_cast<std::uint64_t>(number >> 63);
   for (; bits >= 0x80; bits >>= 7) out += static_cast<char>((bits & 0x7F) | 0x80);
   out += static_cast<char>(bits);
 }
 
 void append_text(std::string_view text, std::string& out) {
-  append_number(static_cast<std::int64_t>(text.size()), out);
+  append_varint(static_cast<std::int64_t>(text.size()), out);
   out += text;
 }
 
@@ -567,13 +567,13 @@ std::int64_t floor_micros(std::int64_t ns) { return ns / 1000 - (ns % 1000 < 0 ?
 
 void append_value(const Type& type, const Value& value, std::string& out) {
   if (type.optional()) {
-    append_number(value.is_none() ? 0 : 1, out);
+    append_varint(value.is_none() ? 0 : 1, out);
     if (value.is_none()) return;
   }
   switch (type.kind()) {
     case Kind::kBool: out += value.as_bool() ? '\1' : '\0'; return;
     case Kind::kInt:
-    case Kind::kDuration: return append_number(value.as_int(), out);
+    case Kind::kDuration: return append_varint(value.as_int(), out);
     case Kind::kFloat:
       return append_double(value.tag() == Value::Tag::kInt ? static_cast<double>(value.as_int()) : value.as_float(),
                            out);
@@ -581,12 +581,12 @@ void append_value(const Type& type, const Value& value, std::string& out) {
     case Kind::kStr:
     case Kind::kJson: return append_text(value.as_text(), out);
     case Kind::kDateTimeUtc:
-    case Kind::kDateTimeNaive: return append_number(floor_micros(value.as_int()), out);
+    case Kind::kDateTimeNaive: return append_varint(floor_micros(value.as_int()), out);
     case Kind::kList: {
       const auto& elements = value.as_tuple();
-      if (!elements.empty()) append_number(static_cast<std::int64_t>(elements.size()), out);
+      if (!elements.empty()) append_varint(static_cast<std::int64_t>(elements.size()), out);
       for (const Value& element : elements) append_value(type.element(), element, out);
-      append_number(0, out);
+      append_varint(0, out);
       return;
     }
     case Kind::kNone: return;
@@ -641,11 +641,11 @@ void AvroWriter::row(const Batch& batch, std::size_t row, std::uint64_t time, st
     const bool some = column.is_value(row);
     // The usual types without a detour over values.
     if (some && (type.is(Kind::kStr) || type.is(Kind::kInt) || type.is(Kind::kFloat))) {
-      if (type.optional()) append_number(1, out);
+      if (type.optional()) append_varint(1, out);
       if (type.is(Kind::kStr))
         append_text(column.views()[row].view(), out);
       else if (type.is(Kind::kInt))
-        append_number(column.i64()[row], out);
+        append_varint(column.i64()[row], out);
       else
         append_double(column.f64()[row], out);
       continue;
@@ -653,8 +653,8 @@ void AvroWriter::row(const Batch& batch, std::size_t row, std::uint64_t time, st
     append_value(type, column.value(type, row), out);
   }
   if (!with_change_) return;
-  append_number(batch.diff(row), out);
-  append_number(static_cast<std::int64_t>(time), out);
+  append_varint(batch.diff(row), out);
+  append_varint(static_cast<std::int64_t>(time), out);
 }
 
 }  // namespace thalweg

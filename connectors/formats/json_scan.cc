@@ -11,7 +11,7 @@ int hex_value(char c) {
   return -1;
 }
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_json_digit(char c) { return c >= '0' && c <= '9'; }
 
 // Four hex digits that skip_escape has seen.
 std::uint32_t hex4(const char* p) {
@@ -138,23 +138,23 @@ bool unescape(std::string_view content, std::string& out) {
 
 NumberEnd skip_number(const char* p) {
   if (*p == '-') ++p;
-  if (!is_digit(*p)) return {};
+  if (!is_json_digit(*p)) return {};
   if (*p == '0')
     ++p;
   else
-    while (is_digit(*p)) ++p;
+    while (is_json_digit(*p)) ++p;
   bool is_integer = true;
   if (*p == '.') {
     is_integer = false;
-    if (!is_digit(*++p)) return {};
-    while (is_digit(*p)) ++p;
+    if (!is_json_digit(*++p)) return {};
+    while (is_json_digit(*p)) ++p;
   }
   if (*p == 'e' || *p == 'E') {
     is_integer = false;
     ++p;
     if (*p == '+' || *p == '-') ++p;
-    if (!is_digit(*p)) return {};
-    while (is_digit(*p)) ++p;
+    if (!is_json_digit(*p)) return {};
+    while (is_json_digit(*p)) ++p;
   }
   return {p, is_integer};
 }

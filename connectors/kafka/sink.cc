@@ -126,7 +126,7 @@ Result<void> KafkaSink::make_client(Settings client) {
   bytes_max_ = settings_.message_bytes_max;
   if (settings_.topic.empty()) return {};
   const auto taken = client_->message_bytes_max(
-      settings_.topic, static_cast<int>(std::min<std::int64_t>(settings_.timeout_ns / kMs, kAskMs)));
+      settings_.topic, static_cast<int>(std::min<std::int64_t>(settings_.timeout_ns / kNsPerMs, kAskMs)));
   if (!taken || *taken >= bytes_max_ + kFraming) return {};
   bytes_max_ = *taken > kFraming ? *taken - kFraming : 0;
   limit_ = "`max.message.bytes` of the topic";

@@ -7,7 +7,7 @@ namespace thalweg::net {
 
 namespace {
 
-std::string lower(std::string_view text) {
+std::string lower_name(std::string_view text) {
   std::string out(text);
   std::ranges::transform(out, out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
   return out;
@@ -34,7 +34,7 @@ Result<Url> parse_url(std::string_view text) {
     if (static_cast<unsigned char>(c) <= ' ' || c == 0x7F) return wrong("it has a blank or a control character");
   const std::size_t scheme_end = text.find("://");
   if (scheme_end == std::string_view::npos) return wrong("it begins with http:// or https://");
-  const std::string scheme = lower(text.substr(0, scheme_end));
+  const std::string scheme = lower_name(text.substr(0, scheme_end));
   if (scheme != "http" && scheme != "https") return wrong("it begins with http:// or https://");
   Url out;
   out.tls = scheme == "https";

@@ -80,7 +80,7 @@ ConnectorDescriptor postgres_reader() {
   return out;
 }
 
-ConnectorDescriptor writer(std::string name, std::string doc, std::string example, bool snapshot) {
+ConnectorDescriptor postgres_writer(std::string name, std::string doc, std::string example, bool snapshot) {
   ConnectorDescriptor out;
   out.spec = {.name = std::move(name),
               .role = config::ConnectorSpec::Role::kSink,
@@ -110,13 +110,14 @@ ConnectorDescriptor writer(std::string name, std::string doc, std::string exampl
 std::vector<ConnectorDescriptor> postgres_connectors() {
   std::vector<ConnectorDescriptor> out;
   out.push_back(postgres_reader());
-  out.push_back(writer("io.postgres.write",
-                       "Changes, or the table as it is now, in a table of Postgres. A commit is one transaction.",
-                       "!io.postgres.write {table: $counts, postgres_settings: $db, table_name: counts}", false));
-  out.push_back(writer("io.postgres.write_snapshot", "The table as it is now in a table of Postgres.",
-                       "!io.postgres.write_snapshot {table: $counts, postgres_settings: $db, table_name: counts, "
-                       "primary_key: [word]}",
-                       true));
+  out.push_back(postgres_writer(
+      "io.postgres.write", "Changes, or the table as it is now, in a table of Postgres. A commit is one transaction.",
+      "!io.postgres.write {table: $counts, postgres_settings: $db, table_name: counts}", false));
+  out.push_back(
+      postgres_writer("io.postgres.write_snapshot", "The table as it is now in a table of Postgres.",
+                      "!io.postgres.write_snapshot {table: $counts, postgres_settings: $db, table_name: counts, "
+                      "primary_key: [word]}",
+                      true));
   return out;
 }
 

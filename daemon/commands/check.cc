@@ -12,7 +12,7 @@ namespace thalweg::daemon {
 namespace {
 
 // Arrays of diagnostics, one per file, as one array.
-void append_array(std::string_view array, std::string& out) {
+void append_list(std::string_view array, std::string& out) {
   std::size_t begin = array.find('[');
   std::size_t end = array.rfind(']');
   if (begin == std::string_view::npos || end == std::string_view::npos) return;
@@ -84,7 +84,7 @@ int run_command(const CheckArgs& args) {
     valid = valid && compiled.ok();
     if (args.probe && compiled.ok()) reached = probe_all(compiled, args.json ? &probes_json : nullptr, env) && reached;
     if (args.json) {
-      append_array(lang::render_json(compiled.diagnostics, *compiled.files), json);
+      append_list(lang::render_json(compiled.diagnostics, *compiled.files), json);
       continue;
     }
     print_diagnostics(compiled.diagnostics, *compiled.files);

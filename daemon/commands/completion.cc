@@ -17,7 +17,7 @@ std::string words(const std::vector<CommandDoc>& commands, const std::string& pr
   return out;
 }
 
-std::string joined(const std::vector<std::string>& options) {
+std::string joined_words(const std::vector<std::string>& options) {
   std::string out;
   for (const std::string& option : options) out += (out.empty() ? "" : " ") + option;
   return out;
@@ -36,8 +36,8 @@ std::string bash_script(const std::vector<CommandDoc>& commands) {
       "    case $command in\n";
   for (const CommandDoc& command : commands)
     if (command.name.find(' ') == std::string::npos)
-      out +=
-          "      " + command.name + ") COMPREPLY=($(compgen -W \"" + joined(command.options) + "\" -- \"$cur\")) ;;\n";
+      out += "      " + command.name + ") COMPREPLY=($(compgen -W \"" + joined_words(command.options) +
+             "\" -- \"$cur\")) ;;\n";
   return out +
          "    esac\n"
          "    return\n"
@@ -75,8 +75,8 @@ std::string zsh_script(const std::vector<CommandDoc>& commands) {
       "  case $words[2] in\n";
   for (const CommandDoc& command : commands)
     if (command.name.find(' ') == std::string::npos)
-      out +=
-          "    " + command.name + ") [[ $PREFIX == -* ]] && compadd -- " + joined(command.options) + " || _files ;;\n";
+      out += "    " + command.name + ") [[ $PREFIX == -* ]] && compadd -- " + joined_words(command.options) +
+             " || _files ;;\n";
   return out +
          "  esac\n"
          "}\n"

@@ -25,19 +25,19 @@ std::string rendered(const GraphView& graph, ExplainFormat format) {
   return {};
 }
 
-std::string text_of(const nlohmann::json& object, const char* name) { return object.value(name, std::string()); }
+std::string explained(const nlohmann::json& object, const char* name) { return object.value(name, std::string()); }
 
 // The answer of a server as the graph it was made from; what an operator has done stands in its label.
 GraphView graph_of(const nlohmann::json& answer) {
   GraphView out;
-  out.pipeline = text_of(answer, "pipeline");
+  out.pipeline = explained(answer, "pipeline");
   for (const nlohmann::json& node : answer["operators"]) {
     GraphNode& one = out.nodes.emplace_back();
     one.id = node.value("id", 0U);
-    one.op = text_of(node, "operator");
-    one.label = text_of(node, "label");
-    one.connector = text_of(node, "connector");
-    one.state = text_of(node, "holds");
+    one.op = explained(node, "operator");
+    one.label = explained(node, "label");
+    one.connector = explained(node, "connector");
+    one.state = explained(node, "holds");
     const nlohmann::json live = node.value("live", nlohmann::json::object());
     auto number = [&](const char* name) { return live.value(name, std::uint64_t{0}); };
     one.label += " (" + std::to_string(number("rows_in")) + " in, " + std::to_string(number("rows_out")) + " out, " +
@@ -46,7 +46,7 @@ GraphView graph_of(const nlohmann::json& answer) {
   }
   for (const nlohmann::json& edge : answer["edges"])
     out.edges.push_back(
-        {edge.value("from", 0U), edge.value("to", 0U), edge.value("port", 0U), text_of(edge, "exchange")});
+        {edge.value("from", 0U), edge.value("to", 0U), edge.value("port", 0U), explained(edge, "exchange")});
   return out;
 }
 

@@ -5,7 +5,7 @@
 namespace thalweg::daemon {
 namespace {
 
-unsigned status_of(const Outcome& outcome) {
+unsigned status_code_of(const Outcome& outcome) {
   if (outcome.code == "no_such_pipeline") return 404;
   if (outcome.code == "invalid_pipeline") return 422;
   if (outcome.code == "invalid_name") return 400;
@@ -22,7 +22,7 @@ net::HttpResponse outcome_response(const Outcome& outcome) {
     return json_response(std::move(body));
   }
   net::HttpResponse response;
-  response.status = status_of(outcome);
+  response.status = status_code_of(outcome);
   response.headers.add("Content-Type", "application/problem+json");
   response.headers.add("Cache-Control", "no-store");
   JsonWriter json(response.body);

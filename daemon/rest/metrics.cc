@@ -56,7 +56,7 @@ struct PipelineNumbers {
   RunTimings timings;
 };
 
-std::string label_of(const plan::Plan& plan, NodeId id) {
+std::string metric_label(const plan::Plan& plan, NodeId id) {
   if (id.value >= plan.nodes.size()) return "unknown";
   const plan::Node& node = plan.node(id);
   // Two operators of one label are told apart by the line of their series, so the id stays in the label's value.
@@ -80,7 +80,7 @@ void operator_family(const std::vector<PipelineNumbers>& all, std::string_view n
   text.family(name, type, help);
   for (const PipelineNumbers& numbers : all)
     for (const OperatorStatus& status : numbers.operators)
-      text.sample({{"pipeline", numbers.name}, {"operator", label_of(*numbers.pipeline->plan, status.node)}},
+      text.sample({{"pipeline", numbers.name}, {"operator", metric_label(*numbers.pipeline->plan, status.node)}},
                   pick(status));
 }
 

@@ -104,7 +104,7 @@ const std::vector<OptionSpec>& price_specs() {
 }
 
 // `1048576`, `512MiB`, `4 GB`, `1.5g`.
-std::optional<std::uint64_t> bytes_of(const Setting& given) {
+std::optional<std::uint64_t> config_bytes(const Setting& given) {
   constexpr double kBytesMax = 1e15;
   if (const std::int64_t* bytes = given.as_int()) {
     if (*bytes < 0 || static_cast<double>(*bytes) > kBytesMax) return std::nullopt;
@@ -253,7 +253,7 @@ class ConfigReader {
       out_.diagnostics.error(allowed->span, policy.error().message);
   }
   void read_memory_limit(const Setting& limit) {
-    if (auto bytes = bytes_of(limit))
+    if (auto bytes = config_bytes(limit))
       out_.config.memory_limit = *bytes;
     else
       out_.diagnostics.error(limit.span, "`memory_limit` is a number of bytes, or one with a unit: 512MiB, 4GB");

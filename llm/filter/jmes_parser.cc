@@ -22,7 +22,7 @@ struct JmesToken {
 using TokenKind = JmesToken::Kind;
 
 bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_jmes_digit(char c) { return c >= '0' && c <= '9'; }
 
 class Lexer {
  public:
@@ -48,10 +48,10 @@ class Lexer {
     const char c = text_[at_];
     if (is_name_start(c)) {
       token.kind = TokenKind::kName;
-      while (at_ < text_.size() && (is_name_start(text_[at_]) || is_digit(text_[at_]))) token.text += text_[at_++];
+      while (at_ < text_.size() && (is_name_start(text_[at_]) || is_jmes_digit(text_[at_]))) token.text += text_[at_++];
       return token;
     }
-    if (is_digit(c) || (c == '-' && at_ + 1 < text_.size() && is_digit(text_[at_ + 1]))) return number(token);
+    if (is_jmes_digit(c) || (c == '-' && at_ + 1 < text_.size() && is_jmes_digit(text_[at_ + 1]))) return number(token);
     if (c == '"') return quoted(token);
     if (c == '\'') return raw(token);
     if (c == '`') return literal(token);
@@ -71,10 +71,10 @@ class Lexer {
   Result<JmesToken> number(JmesToken& token) {
     token.kind = TokenKind::kNumber;
     const std::size_t begin = at_++;
-    while (at_ < text_.size() && is_digit(text_[at_])) ++at_;
-    if (at_ + 1 < text_.size() && text_[at_] == '.' && is_digit(text_[at_ + 1])) {
+    while (at_ < text_.size() && is_jmes_digit(text_[at_])) ++at_;
+    if (at_ + 1 < text_.size() && text_[at_] == '.' && is_jmes_digit(text_[at_ + 1])) {
       ++at_;
-      while (at_ < text_.size() && is_digit(text_[at_])) ++at_;
+      while (at_ < text_.size() && is_jmes_digit(text_[at_])) ++at_;
     }
     const std::string_view digits = text_.substr(begin, at_ - begin);
     token.literal = nlohmann::json::parse(digits, nullptr, false);

@@ -16,12 +16,12 @@ constexpr double kK1 = 1.2, kB = 0.75;
 constexpr std::size_t kDeadMin = 1024;
 constexpr std::uint32_t kExcluded = 0x80000000;
 
-std::string_view text_of(const plan::IndexCell& cell, StrView& hold) {
+std::string_view field_text(const plan::IndexCell& cell, StrView& hold) {
   hold = cell.column->views()[cell.row];
   return hold.view();
 }
 
-std::uint32_t hash_of(std::string_view word) {
+std::uint32_t term_hash(std::string_view word) {
   return static_cast<std::uint32_t>(XXH3_64bits(word.data(), word.size()) >> 32);
 }
 
@@ -38,7 +38,8 @@ Bm25::Place& Bm25::place_of(std::string_view word, std::uint32_t hash) {
 void Bm25::fill_places(std::size_t places) {
   places_.assign(places, {});
   for (TermId id = 0; id < terms_.size(); ++id)
-    if (!terms_[id].word.empty()) place_of(terms_[id].word, hash_of(terms_[id].word)) = {hash_of(terms_[id].word), id};
+    if (!terms_[id].word.empty())
+      place_of(terms_[id].word, term_hash(terms_[id].word)) = {term_hash(terms_[id].word), id};
 }
 
 Bm25::TermId Bm25::id_of(std::string_view word, std::uint32_t hash) {
@@ -68,8 +69,8 @@ Result<void> Bm25::add(std::uint32_t slot, std::span<const plan::IndexCell> cell
   row_text_.clear();
   row_words_.clear();
   // Memory is waited for once, not once for each word: what the next steps need is on its way when they come.
-  words_.each(text_of(cells[0], hold), [&](std::string_view word) {
-    const std::uint32_t hash = hash_of(word);
+  words_.each(field_text(cells[0], hold), [&](std::string_view word) {
+    const std::uint32_t hash = term_hash(word);
     if (!places_.empty()) __builtin_prefetch(&places_[hash & (places_.size() - 1)]);
     row_words_.push_back({hash, static_cast<std::uint32_t>(row_text_.size()), static_cast<std::uint32_t>(word.size())});
     row_text_ += word;
@@ -129,7 +130,7 @@ Result<void> Bm25::restore(std::uint32_t slot, std::string_view saved) {
       for (const TermId term : doc.terms) terms_[term].count = 0;
       return fail(Code::kBadData, "a saved row of an index is broken");
     }
-    const TermId id = id_of(saved.substr(0, *size), hash_of(saved.substr(0, *size)));
+    const TermId id = id_of(saved.substr(0, *size), term_hash(saved.substr(0, *size)));
     saved.remove_prefix(*size);
     doc.length += *count;
     if (terms_[id].count == 0) doc.terms.push_back(id);
@@ -182,7 +183,7 @@ void Bm25::sweep() {
 
 void Bm25::want(std::string_view text, Need need, std::vector<Wanted>& out, bool& impossible) {
   words_.each(text, [&](std::string_view word) {
-    const TermId term = places_.empty() ? kDead : place_of(word, hash_of(word)).term;
+    const TermId term = places_.empty() ? kDead : place_of(word, term_hash(word)).term;
     if (term == kDead) {
       impossible = impossible || need == Need::kMust;
       return;
@@ -226,7 +227,7 @@ Result<std::vector<plan::IndexHit>> Bm25::search(std::span<const plan::IndexCell
                                                  const plan::IndexScope& scope) {
   bool impossible = false;
   StrView hold;
-  const std::vector<Wanted> words = wanted(text_of(query[0], hold), impossible);
+  const std::vector<Wanted> words = wanted(field_text(query[0], hold), impossible);
   if (impossible || live_ == 0 || limit == 0) return std::vector<plan::IndexHit>{};
   score_of_doc_.resize(docs_.size());
   musts_of_doc_.resize(docs_.size());

@@ -22,7 +22,7 @@ std::string lower(std::string_view text) {
   return out;
 }
 
-std::string_view trimmed(std::string_view text) {
+std::string_view trimmed_line(std::string_view text) {
   constexpr std::string_view kBlanks = " \t\r\n";
   const std::size_t begin = text.find_first_not_of(kBlanks);
   return begin == std::string_view::npos ? std::string_view()
@@ -100,7 +100,7 @@ std::string decoded_words(std::string_view text) {
     const std::size_t end = kind == std::string_view::npos ? kind : text.find("?=", kind + 1);
     if (end == std::string_view::npos) break;
     const std::string_view before = text.substr(0, begin);
-    if (!after_word || !trimmed(before).empty()) out += before;  // blanks between two words are none
+    if (!after_word || !trimmed_line(before).empty()) out += before;  // blanks between two words are none
     const std::string_view content = text.substr(kind + 1, end - kind - 1);
     const bool base64 = lower(text.substr(charset + 1, kind - charset - 1)) == "b";
     out += as_utf8(base64 ? from_base64(content) : from_quoted_printable(content, true),
@@ -136,13 +136,13 @@ std::optional<Head> take_head(std::string_view& text) {
     }
     if (line.front() == ' ' || line.front() == '\t') {
       if (out.fields.empty()) return std::nullopt;
-      out.fields.back().second += " " + std::string(trimmed(line));
+      out.fields.back().second += " " + std::string(trimmed_line(line));
       continue;
     }
     const std::size_t colon = line.find(':');
     if (colon == std::string_view::npos || colon == 0 || line.substr(0, colon).find(' ') != std::string_view::npos)
       return std::nullopt;
-    out.fields.emplace_back(lower(line.substr(0, colon)), std::string(trimmed(line.substr(colon + 1))));
+    out.fields.emplace_back(lower(line.substr(0, colon)), std::string(trimmed_line(line.substr(colon + 1))));
   }
   text = rest;
   return out;
@@ -163,7 +163,8 @@ std::string parameter(const std::string& field, std::string_view name) {
       return field.substr(value + 1, end == std::string::npos ? end : end - value - 1);
     }
     const std::size_t end = field.find(';', value);
-    return std::string(trimmed(std::string_view(field).substr(value, end == std::string::npos ? end : end - value)));
+    return std::string(
+        trimmed_line(std::string_view(field).substr(value, end == std::string::npos ? end : end - value)));
   }
   return {};
 }
@@ -173,10 +174,10 @@ class MailReader {
   void read(const Head& head, std::string_view body, int depth) {
     if (depth > kMailDepthMax || ++parts_ > kPartsMax) return;
     const std::string type = head.find("content-type");
-    const std::string kind = lower(trimmed(std::string_view(type).substr(0, type.find(';'))));
+    const std::string kind = lower(trimmed_line(std::string_view(type).substr(0, type.find(';'))));
     if (kind.starts_with("multipart/")) return read_parts(parameter(type, "boundary"), kind, body, depth);
     std::string content(body);
-    const std::string encoding = lower(trimmed(head.find("content-transfer-encoding")));
+    const std::string encoding = lower(trimmed_line(head.find("content-transfer-encoding")));
     if (encoding == "base64") content = from_base64(body);
     if (encoding == "quoted-printable") content = from_quoted_printable(body, false);
     std::string name = decoded_words(parameter(head.find("content-disposition"), "filename"));
@@ -212,7 +213,7 @@ class MailReader {
       top += std::string(1, static_cast<char>(name[0] - 'a' + 'A')) + (name + 1) + ": " + value + "\n";
     }
     if (!unread_.empty()) metadata["unread_attachments"] = unread_;
-    std::string body(trimmed(trimmed(text_).empty() ? html_ : text_));
+    std::string body(trimmed_line(trimmed_line(text_).empty() ? html_ : text_));
     std::erase(body, '\r');
     ParsedParts out(1);
     out[0].text = top + "\n" + body;

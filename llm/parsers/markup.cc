@@ -23,7 +23,7 @@ constexpr Entity kEntities[] = {
     {"ntilde", "ñ"}, {"oacute", "ó"}, {"iacute", "í"}, {"uacute", "ú"}, {"laquo", "«"},  {"raquo", "»"},
 };
 
-std::string in_lower_case(std::string_view text) {
+std::string lower_tag(std::string_view text) {
   std::string out(text);
   std::ranges::transform(out, out.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
   return out;
@@ -120,7 +120,7 @@ void MarkupReader::read(std::string_view text) const {
     }
     tag.name = text.substr(name_begin, name_end - name_begin);
     if (html)
-      tag.name = in_lower_case(tag.name);
+      tag.name = lower_tag(tag.name);
     else
       tag.name.erase(0, tag.name.rfind(':') + 1);
     tag.inside = text.substr(open + 1, close - open - 1);
@@ -129,7 +129,7 @@ void MarkupReader::read(std::string_view text) const {
     at = close + 1;
     if (html && !tag.closing && (tag.name == "script" || tag.name == "style")) {
       const std::string end_tag = "</" + tag.name;
-      const std::size_t end = in_lower_case(text.substr(at)).find(end_tag);
+      const std::size_t end = lower_tag(text.substr(at)).find(end_tag);
       at = end == std::string::npos ? text.size() : at + end;
     }
   }

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t kScansMax = 200;  // pages of a document that are read from their pictures
 
-bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n\f") == std::string_view::npos; }
+bool is_pdf_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n\f") == std::string_view::npos; }
 
 Result<std::string> text_of_scan(std::string_view bytes, std::size_t page) {
   constexpr std::size_t kPictureMax = 256U << 20;
@@ -36,10 +36,10 @@ Result<ParsedParts> parse_pdf(std::string_view bytes) {
     ParsedPart part;
     part.text = text.substr(begin, end - begin);
     bool scanned = false;
-    if (is_blank(part.text) && scans < kScansMax) {
+    if (is_pdf_blank(part.text) && scans < kScansMax) {
       ++scans;
       auto seen = text_of_scan(bytes, out.size() + 1);
-      scanned = seen.has_value() && !is_blank(*seen);
+      scanned = seen.has_value() && !is_pdf_blank(*seen);
       if (scanned) part.text = std::move(*seen);
       if (!seen && seen.error().code == Code::kUnavailable) scans = kScansMax;  // nor would the next be read
     }

@@ -389,7 +389,7 @@ class RemoteEmbedTransport final : public functions::Transport {
   const bool normalize_;
 };
 
-std::expected<std::vector<std::pair<std::string, std::string>>, plan::FunctionError> headers_of(
+std::expected<std::vector<std::pair<std::string, std::string>>, plan::FunctionError> header_options(
     const plan::FunctionSpec& spec) {
   std::vector<std::pair<std::string, std::string>> out;
   const SettingReader read(spec.options);
@@ -412,7 +412,7 @@ std::expected<Wire::Options, plan::FunctionError> wire_options(const plan::Funct
                                                                std::size_t connections,
                                                                std::shared_ptr<const net::AddressPolicy> egress) {
   Wire::Options out;
-  out.headers = TRY_OPTION(headers_of(spec));
+  out.headers = TRY_OPTION(header_options(spec));
   out.pool.idle_max = connections;
   out.pool.policy = std::move(egress);
   if (model.service == Service::kBedrock)

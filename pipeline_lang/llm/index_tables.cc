@@ -365,7 +365,7 @@ ObjectPtr build_query(Builder& builder, const Call& call, bool live) {
 
 // ---------------------------------------------------------------- rows
 
-ArgSpec with_fallback(ArgSpec spec, std::string fallback) {
+ArgSpec with_index_fallback(ArgSpec spec, std::string fallback) {
   spec.fallback = std::move(fallback);
   return spec;
 }
@@ -396,7 +396,7 @@ void add(Components& out, std::string name, std::vector<std::string> aliases, st
 
 void add_indexes(Components& out, bool inner) {
   const std::string end = inner ? "" : "Factory";
-  const auto metric = with_fallback(
+  const auto metric = with_index_fallback(
       arg("metric", ArgKind::kText, false, "`COS`, `L2SQ` or `IP`: cos(a, b) - 1, -|a - b|², a·b - 1 are the scores"),
       "COS");
   std::vector<ArgSpec> exact = knn_args(inner);
@@ -408,14 +408,15 @@ void add_indexes(Components& out, bool inner) {
       "!indexing.BruteForceKnn" + end + " {embedder: $embedder}");
   std::vector<ArgSpec> graph = knn_args(inner);
   graph.push_back(metric);
-  graph.push_back(with_fallback(
+  graph.push_back(with_index_fallback(
       arg("connectivity", ArgKind::kInt, false, "links of a row; twice as many in the layer of all rows"), "16"));
-  graph.push_back(with_fallback(arg("expansion_add", ArgKind::kInt, false, "rows that are looked at to link one",
-                                    {"expansion_construction", "ef_construction"}),
-                                "128"));
-  graph.push_back(with_fallback(arg("expansion_search", ArgKind::kInt, false,
-                                    "rows that a search keeps in sight: more find better, and take longer", {"ef"}),
-                                "64"));
+  graph.push_back(with_index_fallback(arg("expansion_add", ArgKind::kInt, false, "rows that are looked at to link one",
+                                          {"expansion_construction", "ef_construction"}),
+                                      "128"));
+  graph.push_back(
+      with_index_fallback(arg("expansion_search", ArgKind::kInt, false,
+                              "rows that a search keeps in sight: more find better, and take longer", {"ef"}),
+                          "64"));
   graph.push_back(arg("backend_name", ArgKind::kText, false, "accepted"));
   const std::string usearch = inner ? "USearchKnn" : "UsearchKnnFactory";
   std::vector<std::string> other = {"nearest_neighbors." + usearch, "HnswKnn" + end, "LeannKnn" + end};
@@ -430,7 +431,8 @@ void add_indexes(Components& out, bool inner) {
   for (const char* name : {"n_or", "n_and"})
     lsh.push_back(arg(name, ArgKind::kInt, false, "accepted; this version searches exactly"));
   lsh.push_back(arg("bucket_length", ArgKind::kFloat, false, "accepted"));
-  lsh.push_back(with_fallback(arg("distance_type", ArgKind::kText, false, "`euclidean` or `cosine`"), "euclidean"));
+  lsh.push_back(
+      with_index_fallback(arg("distance_type", ArgKind::kText, false, "`euclidean` or `cosine`"), "euclidean"));
   add(out, "LshKnn" + end, {"nearest_neighbors.LshKnn" + end}, std::move(lsh),
       "The nearest vectors; this version searches exactly.", "!indexing.LshKnn" + end + " {dimensions: 3}");
   std::vector<ArgSpec> words;
@@ -440,7 +442,7 @@ void add_indexes(Components& out, bool inner) {
   }
   words.push_back(arg("ram_budget", ArgKind::kInt, false, "accepted"));
   words.push_back(arg("in_memory_index", ArgKind::kBool, false, "accepted; the index is in memory"));
-  words.push_back(with_fallback(
+  words.push_back(with_index_fallback(
       arg("language", ArgKind::kText, false, "words of one stem are one word: `english`, `german` …"), "none"));
   add(out, "TantivyBM25" + end, {"bm25.TantivyBM25" + end, "BM25" + end}, std::move(words),
       "Full-text search: BM25 over words. A query finds rows with any of its words; `+word` and \"phrases\" are "
@@ -448,7 +450,7 @@ void add_indexes(Components& out, bool inner) {
       "!indexing.TantivyBM25" + end + " {language: english}");
   ArgSpec parts =
       arg("retriever_factories", ArgKind::kAny, true, "a list of two or more indexes", {"inner_indexes", "retrievers"});
-  ArgSpec k = with_fallback(arg("k", ArgKind::kNumber, false, "the constant of the ranks"), "60");
+  ArgSpec k = with_index_fallback(arg("k", ArgKind::kNumber, false, "the constant of the ranks"), "60");
   add(out, "HybridIndex" + end, {"hybrid_index.HybridIndex" + end}, {std::move(parts), std::move(k)},
       "Several indexes as one, by reciprocal rank: a row scores the sum of 1 / (k + rank).",
       "!indexing.HybridIndex" + end + " {retriever_factories: [$bm25, $knn]}");
@@ -471,8 +473,8 @@ void add_index_components(Components& out) {
       arg("data", ArgKind::kTable, false, "the table that the index is over", {"data_table"}),
       arg("data_column", ArgKind::kExpr, false, "what of it the index is over"),
       arg("metadata_column", ArgKind::kExpr, false, "json that filters look at"),
-      with_fallback(arg("number_of_matches", ArgKind::kExpr, false, "how many rows are found", {"k"}), "3"),
-      with_fallback(
+      with_index_fallback(arg("number_of_matches", ArgKind::kExpr, false, "how many rows are found", {"k"}), "3"),
+      with_index_fallback(
           arg("collapse_rows", ArgKind::kBool, false, "one row per query, with lists; else one per row found"), "true"),
       arg("metadata_filter", ArgKind::kExpr, false, "a JMESPath condition on the metadata, or None"),
       arg("select", ArgKind::kExprList, false,

@@ -160,7 +160,7 @@ ObjectPtr build_extract(Builder& builder, const Call& call) {
   return lower.result(lower.project(answered, out));
 }
 
-std::vector<ArgSpec> args_of(bool chat) {
+std::vector<ArgSpec> operator_args(bool chat) {
   std::vector<ArgSpec> out = {
       arg("table", ArgKind::kTable, true, "the table"),
       arg("text", ArgKind::kExpr, true, "an expression over the table: the text that the model reads")};
@@ -177,7 +177,7 @@ std::vector<ArgSpec> args_of(bool chat) {
 
 void add_operator_components(Components& out) {
   const ArgSpec as = arg("as", ArgKind::kText, false, "the new column's name");
-  std::vector<ArgSpec> args = args_of(true);
+  std::vector<ArgSpec> args = operator_args(true);
   args.push_back(as);
   out.push_back(table_component(
       kPrefix + "complete", args, "The table with what a chat model answers to each text, in `completion`.",
@@ -187,14 +187,14 @@ void add_operator_components(Components& out) {
                                 "The table with one of the labels for each text, in `label`.",
                                 "!" + kPrefix + "classify {table: $docs, text: text, llm: $llm, labels: [good, bad]}",
                                 build_classify, {"xpacks.llm.classify"}));
-  args = args_of(true);
+  args = operator_args(true);
   args.push_back(arg("schema", ArgKind::kSchema, true, "the columns that are read, with types and descriptions"));
   out.push_back(table_component(kPrefix + "extract", args,
                                 "The table with typed columns that a chat model reads from each text. An answer that "
                                 "does not fit is asked for again, once.",
                                 "!" + kPrefix + "extract {table: $docs, text: text, llm: $llm, schema: {price: float}}",
                                 build_extract, {"xpacks.llm.extract"}));
-  args = args_of(false);
+  args = operator_args(false);
   args.push_back(as);
   out.push_back(table_component(kPrefix + "embed", args, "The table with a vector for each text, in `vector`.",
                                 "!" + kPrefix + "embed {table: $docs, text: title, embedder: $embedder}", build_embed,

@@ -10,6 +10,8 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from bundle_check import check_bundles
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -76,13 +78,16 @@ def tidied(build, names):
 
 
 def check_style(build, since, files_max):
-    """(passed, failed, text) of two cases: the format of all files, and the tidiness of the changed ones. Of more than
-    `files_max` changed files only so many are tidied, and the text says so: ten seconds a file adds up."""
+    """(passed, failed, text) of three cases: the format of all files, the tidiness of the changed ones, and names that
+    files compiled together would share (bundle_check.py). Of more than `files_max` changed files only so many are tidied,
+    and the text says so: ten seconds a file adds up."""
     wrong = unformatted()
     changed = changed_since(since)
     if len(changed) > files_max:
         print(f"clang-tidy: {files_max} of {len(changed)} changed files (--tidy-max)", flush=True)
     untidy = [text for _, text in tidied(build, changed[:files_max]) if text]
     lines = [f"{text}\nclang-format-19 -i {name}" for name, text in wrong] + untidy
-    failed = bool(wrong) + bool(untidy)
-    return 2 - failed, failed, "\n".join(lines)
+    if shared := check_bundles(build):
+        lines.append(shared)
+    failed = bool(wrong) + bool(untidy) + bool(shared)
+    return 3 - failed, failed, "\n".join(lines)
