@@ -281,10 +281,11 @@ TEST_CASE("a secret in an expression is used and never shown") {
   Compiled compile;
   compile.environment = {{"PW", "geheim"}, {"OTHER", "anders"}};
   const std::string source = "$src: !io.csv.read {path: a.csv, schema: !schema {word: str}}\n$pw: !secret.env PW\n";
-  const auto result = compile(source +
-                              "a: !select {table: $src, columns: {x: word + $pw, y: !secret.env PW, z: '[word, $pw]'}}\n"
-                              "b: !select {table: $src, columns: {x: word + $pw, y: !secret.env OTHER, z: '[word, $pw]'}}\n"
-                              "c: !table_from_rows {rows: [{name: $pw}]}\n");
+  const auto result =
+      compile(source +
+              "a: !select {table: $src, columns: {x: word + $pw, y: !secret.env PW, z: '[word, $pw]'}}\n"
+              "b: !select {table: $src, columns: {x: word + $pw, y: !secret.env OTHER, z: '[word, $pw]'}}\n"
+              "c: !table_from_rows {rows: [{name: $pw}]}\n");
   INFO(messages(result));
   REQUIRE(result.ok());
   const std::string shown = plan::to_text(result.plan);
@@ -302,7 +303,8 @@ TEST_CASE("a secret in an expression is used and never shown") {
   for (const char* wrong :
        {"x: 'to_int($pw, wrong: 1)'", "x: \"word.regexp_matches($bad)\"", "x: '${pw} + 1'", "x: $pw.foo"}) {
     compile.environment["BAD"] = "(geheim";
-    const auto refused = compile(source + "$bad: !secret.env BAD\na: !select\n  table: $src\n  columns:\n    " + wrong + "\n");
+    const auto refused =
+        compile(source + "$bad: !secret.env BAD\na: !select\n  table: $src\n  columns:\n    " + wrong + "\n");
     INFO(wrong << messages(refused));
     CHECK_FALSE(refused.ok());
     CHECK(messages(refused).find("geheim") == std::string::npos);
