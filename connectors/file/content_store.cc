@@ -18,6 +18,36 @@ namespace {
 // Of all stores: a thousand small files must not each have the whole allowance.
 std::atomic<std::size_t> raw_bytes_of_process{0};
 
+// Packs contents, and keeps what it needs for that: a context and room made anew for each cost as much as the packing.
+class Packer {
+ public:
+  // Stays as it is until the next call. Nothing: it would not be smaller.
+  std::optional<std::string_view> pack(std::string_view content) {
+    constexpr int kLevel = -3;  // faster than the disk; still less than half of most texts
+    const std::size_t bound = ZSTD_compressBound(content.size());
+    if (room_ < bound) {
+      into_ = std::make_unique_for_overwrite<char[]>(bound);
+      room_ = bound;
+    }
+    const std::size_t n = ZSTD_compressCCtx(context_.get(), into_.get(), room_, content.data(), content.size(), kLevel);
+    if (ZSTD_isError(n) || n >= content.size()) return std::nullopt;
+    return std::string_view(into_.get(), n);
+  }
+
+ private:
+  struct Free {
+    void operator()(ZSTD_CCtx* context) const { ZSTD_freeCCtx(context); }
+  };
+  const std::unique_ptr<ZSTD_CCtx, Free> context_{ZSTD_createCCtx()};
+  std::unique_ptr<char[]> into_;
+  std::size_t room_ = 0;
+};
+
+Packer& packer() {
+  thread_local Packer own;
+  return own;
+}
+
 }  // namespace
 
 ContentStore::ContentStore(ContentStore&& other) noexcept
@@ -69,16 +99,12 @@ void ContentStore::add(const BlockRef& block, std::size_t bytes, std::uint64_t f
 }
 
 void ContentStore::compress_oldest() {
-  constexpr int kLevel = -3;  // faster than the disk; still less than half of most texts
   Part& part = parts_[first_raw_++];
-  std::string out(ZSTD_compressBound(part.bytes), '\0');
-  std::size_t n = ZSTD_compress(out.data(), out.size(), part.content.data(), part.bytes, kLevel);
   raw_bytes_ -= part.bytes;
   raw_bytes_of_process -= part.bytes;
-  if (ZSTD_isError(n) || n >= part.bytes) return;
-  out.resize(n);
-  out.shrink_to_fit();
-  part.content = std::move(out);
+  const auto packed = packer().pack({part.content.data(), part.bytes});
+  if (!packed) return;
+  part.content = std::string(*packed);
   part.compressed = true;
 }
 
@@ -130,15 +156,17 @@ void ContentStore::gone(const Part& part) {
 
 void ContentStore::add_kept(std::string_view content, std::uint64_t first_line,
                             std::shared_ptr<const std::string> metadata) {
-  Part part{.content = std::string(content), .bytes = content.size(), .first_line = first_line};
+  Part part{.bytes = content.size(), .first_line = first_line};
   part.metadata = std::move(metadata);
+  std::string joined;
   // Parts grow geometrically from the end on.
   while (!parts_.empty()) {
     const Part& before = parts_.back();
     bool same =
         before.metadata == part.metadata || (before.metadata && part.metadata && *before.metadata == *part.metadata);
     if (!same || before.bytes + part.bytes > kJoinBytes || before.bytes > 2 * part.bytes) break;
-    part.content = content_of(before) + part.content;
+    joined = content_of(before).append(content);
+    content = joined;
     part.bytes += before.bytes;
     part.first_line = before.first_line;
     gone(before);
@@ -146,29 +174,24 @@ void ContentStore::add_kept(std::string_view content, std::uint64_t first_line,
   }
   part.number = next_number_++;
   // What nothing is joined with any more is packed at once, beside the decoding of what comes after it.
-  if (part.bytes >= kJoinBytes) {
-    part.blob = encode(part);
-    part.content = {};
-  }
+  if (part.bytes >= kJoinBytes)
+    part.blob = encode(part, content);
+  else
+    part.content = content;
   parts_.push_back(std::move(part));
 }
 
-Blob ContentStore::encode(const Part& part) {
+Blob ContentStore::encode(const Part& part, std::string_view content) {
   constexpr std::size_t kCompressFrom = 512;
-  constexpr int kLevel = -3;  // as above
-  std::string packed;
-  if (part.bytes >= kCompressFrom) {
-    packed.resize(ZSTD_compressBound(part.bytes));
-    std::size_t n = ZSTD_compress(packed.data(), packed.size(), part.content.data(), part.bytes, kLevel);
-    packed.resize(ZSTD_isError(n) || n >= part.bytes ? 0 : n);
-  }
+  const auto packed = content.size() >= kCompressFrom ? packer().pack(content) : std::nullopt;
   std::string out;
+  out.reserve(64 + (part.metadata ? part.metadata->size() : 0) + packed.value_or(content).size());
   bytes::put_number<std::uint64_t>(out, part.bytes);
   bytes::put_number(out, part.first_line);
-  bytes::put_number<std::uint8_t>(out, packed.empty() ? 0 : 1);
+  bytes::put_number<std::uint8_t>(out, packed ? 1 : 0);
   bytes::put_number<std::uint8_t>(out, part.metadata ? 1 : 0);
   if (part.metadata) bytes::put_text(out, *part.metadata);
-  out += packed.empty() ? part.content : packed;
+  out += packed.value_or(content);
   return std::make_shared<const std::string>(std::move(out));
 }
 
@@ -225,7 +248,7 @@ std::vector<std::pair<std::uint64_t, Blob>> ContentStore::take_changes() {
   // Numbers rise with the parts; what is new stands behind what was told.
   const std::uint64_t first = std::exchange(first_untold_, next_number_);
   for (auto part = parts_.rbegin(); part != parts_.rend() && part->number >= first; ++part) {
-    if (!part->blob) part->blob = encode(*part);
+    if (!part->blob) part->blob = encode(*part, part->content);
     part->content = {};
     out.emplace_back(part->number, part->blob);
   }

@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -74,7 +75,7 @@ class ContentStore {
   void compress_oldest();
   void forget();
   void add_kept(std::string_view content, std::uint64_t first_line, std::shared_ptr<const std::string> metadata);
-  [[nodiscard]] static Blob encode(const Part& part);
+  [[nodiscard]] static Blob encode(const Part& part, std::string_view content);
   // The bytes as they were added.
   [[nodiscard]] static std::string content_of(const Part& part);
   void gone(const Part& part);

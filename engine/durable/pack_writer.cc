@@ -61,6 +61,11 @@ bool PackWriter::take_over(const Part& part) {
 Result<void> PackWriter::add(const Part& part) {
   if (part.unchanged && take_over(part)) return {};
   PackedPart out{.name = part.name, .bytes = part.bytes(), .chunks = {}};
+  if (part.is_blob) {
+    TRY(place_blob(part, out));
+    parts_.push_back(std::move(out));
+    return {};
+  }
   Result<void> done;
   ChunkCutter cutter([&](std::string_view chunk) {
     if (done) done = place(chunk, out);
@@ -69,6 +74,14 @@ Result<void> PackWriter::add(const Part& part) {
   cutter.finish();
   parts_.push_back(std::move(out));
   return done;
+}
+
+Result<void> PackWriter::place_blob(const Part& part, PackedPart& out) {
+  constexpr std::size_t kChunkBytes = 1U << 20;
+  for (const auto& piece : part.pieces)
+    for (std::size_t at = 0; at < piece->size(); at += kChunkBytes)
+      TRY(place(std::string_view(*piece).substr(at, kChunkBytes), out));
+  return {};
 }
 
 std::uint32_t PackWriter::index_of(std::uint32_t pack) {
@@ -92,8 +105,12 @@ Result<void> PackWriter::place(std::string_view chunk, PackedPart& part) {
 Result<void> PackWriter::write(std::string_view chunk) {
   constexpr std::size_t kWriteBytes = 1U << 20;
   if (!file_) file_ = TRY(disk_.open_write(folder_ + name_ + ".tmp", Disk::WriteMode::kTruncate));
-  joined_ += chunk;
   bytes_ += chunk.size();
+  if (chunk.size() >= kWriteBytes / 4) {  // by itself: it need not be copied first
+    TRY(flush());
+    return file_->append(chunk);
+  }
+  joined_ += chunk;
   return joined_.size() < kWriteBytes ? Result<void>() : flush();
 }
 

@@ -24,6 +24,7 @@ struct Part {
   std::string name;
   std::vector<std::shared_ptr<const std::string>> pieces;
   bool unchanged = false;  // it is what it was in the newest snapshot
+  bool is_blob = false;    // it is never edited: as few chunks as may be, and nobody looks for where to cut
   [[nodiscard]] std::uint64_t bytes() const;
 };
 
@@ -51,6 +52,7 @@ class PackWriter {
   [[nodiscard]] static std::vector<bool> worn_out(const Manifest& before);
   bool take_over(const Part& part);
   Result<void> place(std::string_view chunk, PackedPart& part);
+  Result<void> place_blob(const Part& part, PackedPart& out);
   Result<void> write(std::string_view chunk);
   Result<void> flush();
   std::uint32_t index_of(std::uint32_t pack);

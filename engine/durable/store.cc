@@ -47,8 +47,12 @@ Error refused(const std::string& directory, std::string why) {
 
 // ---------------------------------------------------------------- opening
 
-Result<std::unique_ptr<Store>> Store::open(std::shared_ptr<Disk> disk, std::string directory) {
-  std::unique_ptr<Store> store(new Store(std::move(disk), std::move(directory)));
+Store::~Store() {
+  if (verification_.valid()) verification_.wait();
+}
+
+Result<std::unique_ptr<Store>> Store::open(std::shared_ptr<Disk> disk, std::string directory, Verify verify) {
+  std::unique_ptr<Store> store(new Store(std::move(disk), std::move(directory), verify));
   TRY(store->disk_->make_directories(store->directory_));
   TRY(store->disk_->make_directories(store->path("seg")));
   TRY(store->take_lock());
@@ -107,7 +111,7 @@ Result<void> Store::read_current() {
         number ? read_manifest(*number) : Result<Manifest>(fail(Code::kBadData, fmt::format("{} is damaged", current)));
     // Older ones are looked at only when they are needed.
     Result<void> good = manifest ? Result<void>() : Result<void>(fail(manifest.error()));
-    if (manifest && !snapshot_) good = verify_chunks(*disk_, path("seg/"), *manifest);
+    if (manifest && !snapshot_) good = verify(*manifest);
     if (!good) {
       if (!first_problem) first_problem = good.error().message;
       events_.push_back(fmt::format("a snapshot cannot be used: {}", good.error().message));
@@ -119,6 +123,19 @@ Result<void> Store::read_current() {
   if (!snapshot_) return fail(refused(directory_, first_problem.value_or("CURRENT cannot be read")));
   return {};
 }
+
+// Reading all of a large snapshot before any of it is used would be waiting for the disk alone.
+Result<void> Store::verify(const Manifest& manifest) {
+  constexpr std::uint64_t kBesideFrom = 64ULL << 20;
+  if (verify_ == Verify::kFirst || manifest.info.bytes < kBesideFrom)
+    return verify_chunks(*disk_, path("seg/"), manifest);
+  verification_ = std::async(std::launch::async, [this, own = std::make_shared<const Manifest>(manifest)] {
+                    return verify_chunks(*disk_, path("seg/"), *own);
+                  }).share();
+  return {};
+}
+
+Result<void> Store::verified() const { return verification_.valid() ? verification_.get() : Result<void>(); }
 
 void Store::use(std::size_t kept) {
   used_ = kept_[kept];

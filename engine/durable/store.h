@@ -15,9 +15,12 @@
 //     there without CURRENT, the folder is refused: nothing is guessed, nothing is deleted.
 // D3  The log goes back to the oldest of the snapshots that are kept.
 // D4  What a run that does not end in order leaves behind is found by the next: files that nobody names are removed.
+// D5  A large snapshot may be verified beside its loading: each chunk is verified as it is read in any case, and nobody
+//     may act on what was loaded before verified() says that all of it is good.
 #pragma once
 
 #include <cstdint>
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -37,8 +40,11 @@ class Store {
  public:
   static constexpr int kGenerations = 3;
 
+  enum class Verify : std::uint8_t { kFirst, kBeside };
   // Locks the folder and reads what it holds. kUnavailable: another run has it.
-  static Result<std::unique_ptr<Store>> open(std::shared_ptr<Disk> disk, std::string directory);
+  static Result<std::unique_ptr<Store>> open(std::shared_ptr<Disk> disk, std::string directory,
+                                             Verify verify = Verify::kFirst);
+  ~Store();
 
   // ---- what was found
   [[nodiscard]] bool fresh() const { return fresh_; }
@@ -52,6 +58,8 @@ class Store {
   [[nodiscard]] Result<std::uint64_t> part_bytes(const std::string& name) const;
   // Records of the log after the snapshot.
   [[nodiscard]] std::size_t first_record() const { return first_record_; }
+  // Waits. An error: the snapshot is damaged; opened again and verified first, it is passed over (D2). Any thread.
+  [[nodiscard]] Result<void> verified() const;
   // What was out of order, for the log of events.
   [[nodiscard]] const std::vector<std::string>& events() const { return events_; }
 
@@ -68,11 +76,13 @@ class Store {
   [[nodiscard]] Disk& disk() { return *disk_; }
 
  private:
-  Store(std::shared_ptr<Disk> disk, std::string directory) : disk_(std::move(disk)), directory_(std::move(directory)) {}
+  Store(std::shared_ptr<Disk> disk, std::string directory, Verify verify)
+      : disk_(std::move(disk)), directory_(std::move(directory)), verify_(verify) {}
   [[nodiscard]] std::string path(const std::string& name) const { return directory_ + "/" + name; }
   Result<void> take_lock();
   Result<void> next_generation();
   Result<void> read_current();
+  Result<void> verify(const Manifest& manifest);
   Result<Manifest> read_manifest(std::uint64_t number) const;
   void use(std::size_t kept);
   [[nodiscard]] Result<std::size_t> find_part(const std::string& name) const;
@@ -82,6 +92,8 @@ class Store {
 
   const std::shared_ptr<Disk> disk_;
   const std::string directory_;
+  const Verify verify_;
+  std::shared_future<Result<void>> verification_;  // not valid: it is over
   std::shared_ptr<void> lock_;
   bool fresh_ = false;
   std::uint64_t generation_ = 0;

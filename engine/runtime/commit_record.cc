@@ -128,6 +128,10 @@ std::string encode(const CommitRecord& record) {
   std::string out;
   std::size_t bytes = 256;
   for (const std::string& entries : record.entries) bytes += entries.size();
+  for (const SourceMark& mark : record.marks) {
+    bytes += 64 + mark.position.size();
+    for (const auto& [name, blob] : mark.puts) bytes += 32 + name.size() + (blob ? blob->size() : 0);
+  }
   out.reserve(bytes);
   std::uint8_t flags = 0;
   if (record.is_end) flags |= kEnd;

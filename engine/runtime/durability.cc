@@ -117,10 +117,21 @@ bool decode_output(std::string_view from, SavedOutput& output) {
 
 // ---------------------------------------------------------------- recovery
 
-Result<std::unique_ptr<Durability>> Durability::open(const DurabilityOptions& options,
-                                                     const std::shared_ptr<Env>& env) {
+Result<std::unique_ptr<Durability>> Durability::open(const DurabilityOptions& options, const std::shared_ptr<Env>& env,
+                                                     durable::Store::Verify verify) {
+  if (verify == durable::Store::Verify::kBeside) {
+    auto opened = open_with(options, env, verify);
+    // What is damaged is passed over by those that verify first.
+    if (opened || opened.error().code != Code::kBadData) return opened;
+  }
+  return open_with(options, env, durable::Store::Verify::kFirst);
+}
+
+Result<std::unique_ptr<Durability>> Durability::open_with(const DurabilityOptions& options,
+                                                          const std::shared_ptr<Env>& env,
+                                                          durable::Store::Verify verify) {
   std::unique_ptr<Durability> out(new Durability(options, env));
-  out->store_ = TRY(durable::Store::open(options.disk ? options.disk : env->disk, options.directory));
+  out->store_ = TRY(durable::Store::open(options.disk ? options.disk : env->disk, options.directory, verify));
   TRY(out->store_->disk().make_directories(options.directory + "/sinks"));
   crash_point("recovery.opened");
   TRY(out->load_snapshot());
@@ -345,7 +356,7 @@ std::vector<Part> Durability::source_parts(std::map<std::string, Blob>& blobs) c
   for (const auto& [key, of_source] : blobs_)
     for (const auto& [name, blob] : of_source) {
       std::string part = fmt::format("source/{}/{}", hex_of(key), name);
-      out.push_back({part, {blob}});
+      out.push_back({.name = part, .pieces = {blob}, .is_blob = true});
       blobs.emplace(std::move(part), blob);
     }
   return out;

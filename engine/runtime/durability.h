@@ -48,12 +48,14 @@ class Durability {
   static constexpr std::size_t kWaitingBytesMax = 64U << 20;
   static constexpr std::size_t kRecordedBytesMax = 1000U << 20;
 
-  static Result<std::unique_ptr<Durability>> open(const DurabilityOptions& options, const std::shared_ptr<Env>& env);
+  static Result<std::unique_ptr<Durability>> open(const DurabilityOptions& options, const std::shared_ptr<Env>& env,
+                                                  durable::Store::Verify verify = durable::Store::Verify::kFirst);
   ~Durability();
 
   // ---- recovery
   [[nodiscard]] bool resumes() const { return !store_->fresh(); }  // there was an earlier run
   [[nodiscard]] std::uint64_t generation() const { return store_->generation(); }
+  [[nodiscard]] Result<void> verified() const { return store_->verified(); }
   [[nodiscard]] const std::shared_ptr<const SavedRun>& saved() const { return saved_; }  // null: no snapshot
   [[nodiscard]] Result<SavedOutput> saved_output(const std::string& id) const;
   [[nodiscard]] Result<std::vector<SavedNode>> saved_plan() const;  // of the snapshot
@@ -119,6 +121,8 @@ class Durability {
   };
   explicit Durability(DurabilityOptions options, std::shared_ptr<Env> env)
       : options_(std::move(options)), env_(std::move(env)) {}
+  static Result<std::unique_ptr<Durability>> open_with(const DurabilityOptions& options,
+                                                       const std::shared_ptr<Env>& env, durable::Store::Verify verify);
   Result<void> load_snapshot();
   Result<void> scan_marks();
   void apply(const std::vector<SourceMark>& marks);

@@ -361,8 +361,15 @@ Result<std::unique_ptr<Run>> Run::start(const plan::Plan& plan, const RunOptions
                                         const Env& env) {
   auto own = std::make_shared<Env>(env);
   if (options.durability && own->disk) own->disk = std::make_shared<durable::PatientDisk>(own->disk, own->clock);
-  auto run = std::make_unique<RunImpl>(plan, options, std::move(own));
-  TRY(run->build(connectors));
+  auto run = std::make_unique<RunImpl>(plan, options, own);
+  run->verify_beside();
+  Result<void> built = run->build(connectors);
+  if (!built && run->is_damaged()) {
+    run.reset();  // the folder is free again
+    run = std::make_unique<RunImpl>(plan, options, std::move(own));
+    built = run->build(connectors);
+  }
+  TRY(std::move(built));
   run->start_threads();
   TRY(run->wait_until_recovered());
   return run;

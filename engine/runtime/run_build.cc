@@ -86,7 +86,7 @@ Result<void> RunImpl::build(ConnectorFactory& connectors, const RunImpl* old) {
   if (shared_.recording)
     TRY(check_recording());
   else if (shared_.durability)
-    TRY(load_state());
+    TRY(load_verified());
   else if (saved)
     TRY(load_workers(shared_, workers_, *saved));
   for (const plan::Node& node : shared_.plan.nodes)
@@ -228,7 +228,7 @@ Result<void> RunImpl::open_state(std::uint32_t workers) {
   if (options.replay) {
     shared_.recording = TRY(Recording::open(options.disk ? options.disk : shared_.env.disk, options.directory));
   } else {
-    shared_.durability = TRY(Durability::open(options, shared_.env_owner));
+    shared_.durability = TRY(Durability::open(options, shared_.env_owner, verify_));
     if (options.is_recording && shared_.durability->resumes())
       return fail(Error{Code::kInvalidArgument,
                         fmt::format("there is a recording in '{}' already", options.directory),
@@ -262,6 +262,16 @@ Result<void> RunImpl::open_state(std::uint32_t workers) {
   };
   shared_.save_all = [this](const PartSink& sink) { return save_workers(shared_, workers_, sink); };
   return {};
+}
+
+// What comes of damage says so, whatever it looked like.
+Result<void> RunImpl::load_verified() {
+  Result<void> loaded = load_state();
+  if (Result<void> good = shared_.durability->verified(); !good) {
+    is_damaged_ = true;
+    return good;
+  }
+  return loaded;
 }
 
 Result<void> RunImpl::load_state() {

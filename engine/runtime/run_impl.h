@@ -60,6 +60,10 @@ class RunImpl : public Run {
   RunImpl(const plan::Plan& plan, const RunOptions& options, std::shared_ptr<Env> env);
   ~RunImpl() override;
 
+  // Before build(): saved state is verified beside its loading. Where that finds damage build() fails, and another run
+  // that verifies first passes over what is damaged.
+  void verify_beside() { verify_ = durable::Store::Verify::kBeside; }
+  [[nodiscard]] bool is_damaged() const { return is_damaged_; }
   // With `old`: in its place. Nothing of it is changed here.
   Result<void> build(ConnectorFactory& connectors, const RunImpl* old = nullptr);
 
@@ -128,6 +132,7 @@ class RunImpl : public Run {
   // ---- where state is kept
 
   Result<void> open_state(std::uint32_t workers);
+  Result<void> load_verified();
   Result<void> load_state();
   [[nodiscard]] const SavedNode& node_now(const plan::Node& node) const { return shared_.planned.nodes[node.id.value]; }
   [[nodiscard]] bool is_same_plan(const std::vector<SavedNode>& before) const;
@@ -150,6 +155,8 @@ class RunImpl : public Run {
 
   const std::shared_ptr<RunShared> owner_;
   RunShared& shared_;
+  durable::Store::Verify verify_ = durable::Store::Verify::kFirst;
+  bool is_damaged_ = false;
   std::atomic<bool> retired_{false};
   std::vector<NodeId> handed_over_;                           // outputs that another run closes; filled before the end
   std::size_t num_scripts_ = 0;                               // commits that StaticRows take

@@ -164,6 +164,53 @@ TEST_CASE("damage in what only the newest snapshot has: the one before it is gon
   CHECK(folder.store->events().size() == 1);
 }
 
+TEST_CASE("D5: a large snapshot is verified beside its loading; what is damaged shows before anybody may act on it") {
+  Folder folder;
+  folder.start();
+  std::string state = noise(70'000'000, 6);
+  folder.save({pieces_of("state", state), pieces_of("small", "a")});
+  std::string changed = state;
+  changed[60'000'000] ^= 1;
+  folder.save({pieces_of("state", changed), pieces_of("small", "b")});
+  folder.store.reset();
+  auto open = [&](Store::Verify verify) {
+    auto opened = Store::open(folder.disk, "/s", verify);
+    REQUIRE(opened);
+    return std::move(*opened);
+  };
+  {
+    auto store = open(Store::Verify::kBeside);
+    CHECK(*store->read_part("small") == "b");
+    CHECK(store->verified().has_value());
+    CHECK(*store->read_part("state") == changed);
+  }
+  folder.disk->flip_bit("/s/seg/" + folder.disk->list("/s/seg")->back(), 1234);
+  {
+    auto store = open(Store::Verify::kBeside);
+    CHECK(store->snapshot()->epoch == 4);
+    CHECK_FALSE(store->verified().has_value());
+  }
+  auto store = open(Store::Verify::kFirst);
+  CHECK(store->snapshot()->epoch == 2);
+  CHECK(*store->read_part("state") == state);
+}
+
+TEST_CASE("a blob is written once, in few chunks, and is there at the next start") {
+  Folder folder;
+  folder.start();
+  const std::string content = noise(2'500'000, 7);
+  auto blob = [&](const std::string& name, const std::string& bytes) {
+    return Part{.name = name, .pieces = {std::make_shared<const std::string>(bytes)}, .is_blob = true};
+  };
+  CHECK(folder.save({blob("source/a", content)}).written_bytes == content.size());
+  CHECK(folder.save({blob("source/a", content), blob("source/none", "")}).written_bytes == 0);
+  CHECK(folder.save({blob("source/a", content), blob("source/b", "more"), blob("source/none", "")}).written_bytes == 4);
+  folder.open();
+  CHECK(*folder.store->read_part("source/a") == content);
+  CHECK(*folder.store->read_part("source/b") == "more");
+  CHECK(folder.store->read_part("source/none")->empty());
+}
+
 TEST_CASE("snapshots of format 1 are read") {
   using bytes::put_number;
   using bytes::put_text;
