@@ -4,6 +4,7 @@
 
 #include "config/decode.h"
 #include "pipeline_lang/evaluate.h"
+#include "pipeline_lang/rejecting.h"
 #include "pipeline_lang/tag_call.h"
 
 namespace thalweg::lang {
@@ -168,18 +169,16 @@ bool choose_keys(Evaluator& e, const Call& call, std::vector<plan::SourceField>&
   return fine;
 }
 
-// Tables of rejected records that options of the source ask for (`dead_letter: name`), exported.
+// Tables of what a source could not read or an output did not take, as options ask for (`dead_letter: name`), exported.
 void export_rejected_records(Evaluator& e, const Call& call, const config::ConnectorSpec& connector,
-                             const Setting& args, const Table& source) {
+                             const Setting& args, const Table& of) {
   for (const config::OptionSpec& option : connector.options) {
     if (option.type != config::OptionType::kPathOrTable) continue;
     const Setting* name = args.find(option.name);
     if (name == nullptr || config::is_path(*name->as_text())) continue;
-    Schema schema;
-    schema.columns = {{"raw", Kind::kStr}, {"reason", Kind::kStr}, {"source", Kind::kStr}, {"position", Kind::kStr}};
-    plan::ErrorLog log{.operators = {source.node}, .all = false, .rejected_records = true};
+    plan::ErrorLog log{.operators = {of.node}, .all = false, .rejected_records = true};
     const Table rejected = e.add(
-        std::move(log), {}, std::move(schema),
+        std::move(log), {}, rejected_records_schema(),
         {.span = call.span_of(option.name), .label = *name->as_text(), .append_only = true, .universe = std::nullopt});
     e.export_table({*name->as_text(), call.span_of(option.name)}, rejected);
   }
@@ -382,6 +381,8 @@ ObjectPtr build_sink(Builder& b, const Call& call, const config::ConnectorSpec& 
   const Table node =
       b.add(std::move(output), {*table}, {},
             {.span = call.span(), .label = call.label(), .append_only = false, .universe = std::nullopt});
+  const Setting told = std::get<plan::Output>(e.node_of(node).params).args;
+  export_rejected_records(e, call, connector, told, node);
   if (connector.name == kTableServer)
     e.export_table({std::get<plan::Output>(e.node_of(node).params).name, call.span()}, *table);
   return make_object({SinkObject{node.node}, call.span()});

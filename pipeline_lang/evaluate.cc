@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "pipeline_lang/rejecting.h"
 #include "pipeline_lang/scalar.h"
 #include "pipeline_lang/tag_call.h"
 
@@ -147,6 +148,21 @@ ObjectPtr Evaluator::reference(std::string_view name, Scope* scope, SourceSpan a
     definition->used = true;
     if (definition->state == Definition::State::kRunning) return cycle(*definition, at);
     return value_of(*definition);
+  }
+  if (Definition* rejecting = find_rejecting(scope, name)) {
+    rejecting->used = true;
+    if (rejecting->state == Definition::State::kRunning) return cycle(*rejecting, at);
+    const ObjectPtr made = value_of(*rejecting);
+    for (const auto& [known, table] : exports_)
+      if (known.name == name) return table_object(table);
+    // A test gives its rows in the place of the source: then there is nothing that it could not read.
+    if (made->as_table() == nullptr || !options_.inputs.contains(rejecting->name)) return error_object();
+    Restore<Frame*> frame(frame_, &frames_.front());
+    const Table none =
+        add(plan::ErrorLog{.operators = {}, .all = false, .rejected_records = true}, {}, rejected_records_schema(),
+            {.span = at, .label = "$" + std::string(name), .append_only = true, .universe = std::nullopt});
+    exports_.emplace_back(Named{std::string(name), at}, none);
+    return table_object(none);
   }
   if (!error_table_.empty() && name == error_table_) return table_object(error_log(at));
   if (const ObjectPtr value = outside(name)) {  // it stands where it is asked for

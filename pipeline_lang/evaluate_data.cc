@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "pipeline_lang/evaluate.h"
+#include "pipeline_lang/rejecting.h"
 #include "pipeline_lang/scalar.h"
 #include "pipeline_lang/tag_call.h"
 
@@ -244,7 +245,8 @@ void Evaluator::check_shape(const ast::Node& node, Scope* scope) {
 void Evaluator::check_unreached(const ast::Node& node, Scope* scope, bool quiet) {
   if (node.is_reference() && !quiet) {
     const std::string name = node.text.substr(1);
-    if (find(name, scope) == nullptr && outside(name) == nullptr && name != error_table_) {
+    if (find(name, scope) == nullptr && outside(name) == nullptr && name != error_table_ &&
+        find_rejecting(scope, name) == nullptr) {
       Diagnostic& diagnostic = warning(node.span, "`$" + name + "` is not defined");
       std::vector<std::string> names = variable_names(scope);
       suggest(diagnostic, name, names);

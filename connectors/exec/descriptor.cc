@@ -139,7 +139,9 @@ ConnectorDescriptor exec_reader() {
                      .type = OptionType::kEnum,
                      .doc = "`dead_letter` keeps bad messages, `skip` drops them, `fail` ends the run",
                      .choices = {"dead_letter", "skip", "fail"}});
-  options.push_back({.name = "dead_letter", .type = OptionType::kPath, .doc = "a file for bad messages (JSON lines)"});
+  options.push_back({.name = "dead_letter",
+                     .type = OptionType::kPathOrTable,
+                     .doc = "a file for bad messages (JSON lines), or the name of a table of them"});
   out.make_source = make_reader;
   out.describe = [](const Setting& args, const std::vector<plan::SourceField>& schema,
                     Env&) -> Result<plan::SourceShape> {

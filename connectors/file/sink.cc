@@ -151,6 +151,9 @@ std::vector<config::OptionSpec> file_write_options(std::string_view connector) {
        .fields = {{.name = "every", .type = OptionType::kDuration, .doc = "age of a file", .min = 0.001},
                   {.name = "max_bytes", .type = OptionType::kInt, .doc = "size of a file", .min = 1}},
        .example = "{every: 1h, max_bytes: 100000000}"},
+      {.name = "dead_letter",
+       .type = OptionType::kPathOrTable,
+       .doc = "a file for rows with an ERROR cell (JSON lines), or the name of a table of them"},
       {.name = "sort_by", .type = OptionType::kTextList, .doc = "columns that order the rows of one commit"},
   };
   if (connector == "io.fs.write")

@@ -291,7 +291,9 @@ void add_bad_row_options(std::vector<OptionSpec>& options) {
                      .type = OptionType::kEnum,
                      .doc = "`dead_letter` keeps bad records, `skip` drops them, `fail` ends the run",
                      .choices = {"dead_letter", "skip", "fail"}});
-  options.push_back({.name = "dead_letter", .type = OptionType::kPath, .doc = "a file for bad records (JSON lines)"});
+  options.push_back({.name = "dead_letter",
+                     .type = OptionType::kPathOrTable,
+                     .doc = "a file for bad records (JSON lines), or the name of a table of them"});
 }
 
 // `tls` of both: who has a URL is a client.
@@ -426,8 +428,9 @@ ConnectorDescriptor write_connector() {
                      .fallback = "fail",
                      .doc = "what a refusal for good does (an answer that is neither 2xx nor of `retry_codes`)",
                      .choices = {"fail", "skip", "dead_letter"}});
-  options.push_back(
-      {.name = "dead_letter", .type = OptionType::kPath, .doc = "a file for refused bodies (JSON lines)"});
+  options.push_back({.name = "dead_letter",
+                     .type = OptionType::kPathOrTable,
+                     .doc = "a file for refused bodies (JSON lines), or the name of a table of them"});
   out.make_served_sink = [](const plan::Output& output, const Schema&, Env&,
                             const ConnectorServices& services) -> Result<std::unique_ptr<Sink>> {
     return std::make_unique<web::WebhookSink>(TRY(webhook_from(output.args, services)));

@@ -519,7 +519,9 @@ std::vector<OptionSpec> write_options() {
        .doc = "rows that make a message of more than `message.max.bytes`: `dead_letter` keeps them, `skip` only logs "
               "them, `fail` ends the run",
        .choices = {"dead_letter", "skip", "fail"}},
-      {.name = "dead_letter", .type = OptionType::kPath, .doc = "a file for such rows (JSON lines)"},
+      {.name = "dead_letter",
+       .type = OptionType::kPathOrTable,
+       .doc = "a file for such rows (JSON lines), or the name of a table of them"},
       {.name = "kafka_settings", .type = OptionType::kMap, .doc = "accepted for compatibility", .open = true},
       {.name = "format",
        .type = OptionType::kEnum,

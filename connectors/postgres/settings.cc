@@ -128,7 +128,9 @@ void add_access(std::vector<OptionSpec>& out) {
 void add_bad_rows(std::vector<OptionSpec>& out, const char* what) {
   out.push_back(
       {.name = "on_bad_row", .type = OptionType::kEnum, .doc = what, .choices = {"dead_letter", "skip", "fail"}});
-  out.push_back({.name = "dead_letter", .type = OptionType::kPath, .doc = "a file for bad rows (JSON lines)"});
+  out.push_back({.name = "dead_letter",
+                 .type = OptionType::kPathOrTable,
+                 .doc = "a file for bad rows (JSON lines), or the name of a table of them"});
 }
 
 }  // namespace

@@ -20,7 +20,9 @@ std::vector<OptionSpec> common_options(const char* bad_rows) {
       {.name = "path", .type = OptionType::kPath, .required = true, .doc = "the database", .aliases = {"filename"}},
       {.name = "table_name", .required = true, .doc = "its table"},
       {.name = "on_bad_row", .type = OptionType::kEnum, .doc = bad_rows, .choices = {"dead_letter", "skip", "fail"}},
-      {.name = "dead_letter", .type = OptionType::kPath, .doc = "a file for bad rows (JSON lines)"}};
+      {.name = "dead_letter",
+       .type = OptionType::kPathOrTable,
+       .doc = "a file for bad rows (JSON lines), or the name of a table of them"}};
 }
 
 Result<void> take_bad_rows(const SettingReader& read, BadRowPolicy::Action& action, std::string& path) {

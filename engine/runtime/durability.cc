@@ -20,6 +20,7 @@ using bytes::take_text;
 using durable::Part;
 
 constexpr std::uint32_t kMetaVersion = 1;
+constexpr std::string_view kRefusedTo = "\1refused to ";
 constexpr std::int64_t kSecond = 1'000'000'000;
 constexpr std::int64_t kIntervalNs = 60 * kSecond;
 constexpr std::int64_t kRetryNs = 10 * kSecond;  // after a snapshot that could not be written
@@ -238,10 +239,24 @@ const BlobMap& Durability::blobs_of(const Key& source) const {
   return found == blobs_.end() ? kNone : found->second;
 }
 
+Commit Durability::refusals_read(const Key& output) const {
+  const SourceMark* mark = mark_of(output);
+  if (!mark || !mark->position.starts_with(kRefusedTo)) return 0;
+  std::string_view left = std::string_view(mark->position).substr(kRefusedTo.size());
+  Commit out = 0;
+  return take_number(left, out) ? out : 0;
+}
+
+SourceMark Durability::refusals_mark(const Key& output, Commit commit) {
+  SourceMark out{output, std::string(kRefusedTo), {}};
+  put_number(out.position, commit);
+  return out;
+}
+
 std::vector<Key> Durability::other_sources(const std::vector<Key>& known) const {
   std::vector<Key> out;
   for (const auto& [key, mark] : marks_)
-    if (std::ranges::find(known, key) == known.end()) out.push_back(key);
+    if (std::ranges::find(known, key) == known.end() && !mark.position.starts_with(kRefusedTo)) out.push_back(key);
   return out;
 }
 

@@ -66,6 +66,9 @@ class Durability {
   // As of the last commit in the log; null: nothing is known of such a source.
   [[nodiscard]] const SourceMark* mark_of(const Key& source) const;
   [[nodiscard]] const BlobMap& blobs_of(const Key& source) const;
+  // The newest commit of an output whose refused rows were taken in. They are kept like the position of a source.
+  [[nodiscard]] Commit refusals_read(const Key& output) const;
+  [[nodiscard]] static SourceMark refusals_mark(const Key& output, Commit commit);
   // Sources whose positions are known and that are not among these.
   [[nodiscard]] std::vector<Key> other_sources(const std::vector<Key>& known) const;
   // Next commit to run again; null: there are no more.

@@ -75,11 +75,27 @@ std::vector<bool> depends_on_error_log(const plan::Plan& plan) {
   return depends;
 }
 
-std::vector<bool> sources_with_read_rejects(const plan::Plan& plan) {
+std::vector<bool> nodes_with_read_rejects(const plan::Plan& plan) {
   std::vector<bool> read(plan.nodes.size(), false);
   for (const plan::Node& node : plan.nodes)
     if (const auto* log = std::get_if<plan::ErrorLog>(&node.params); log != nullptr && log->rejected_records)
-      for (NodeId source : log->operators) read[source.value] = true;
+      for (NodeId of : log->operators) read[of.value] = true;
+  return read;
+}
+
+std::vector<bool> outputs_with_read_refusals(const plan::Plan& plan) {
+  const std::vector<bool> late = depends_on_error_log(plan);
+  std::vector<bool> read(plan.nodes.size(), false);
+  for (const plan::Node& node : plan.nodes) {
+    const auto* log = std::get_if<plan::ErrorLog>(&node.params);
+    if (log == nullptr) continue;
+    for (const plan::Node& output : plan.nodes) {
+      // What comes of the error log is not reported into it.
+      if (!std::holds_alternative<plan::Output>(output.params) || late[output.id.value]) continue;
+      if (log->all || std::ranges::find(log->operators, output.id) != log->operators.end())
+        read[output.id.value] = true;
+    }
+  }
   return read;
 }
 

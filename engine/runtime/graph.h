@@ -35,7 +35,9 @@ struct Graph {
 [[nodiscard]] Result<Graph> build_graph(const plan::Plan& plan);
 // Nodes whose rows depend on the error log: what they report goes to the log of the run only.
 [[nodiscard]] std::vector<bool> depends_on_error_log(const plan::Plan& plan);
-// By node: it is a source whose rejected records an ErrorLog gives.
-[[nodiscard]] std::vector<bool> sources_with_read_rejects(const plan::Plan& plan);
+// By node: it is a source or an output whose rejected records an ErrorLog gives.
+[[nodiscard]] std::vector<bool> nodes_with_read_rejects(const plan::Plan& plan);
+// By node: it is an output, and rows that it refuses are rows of some ErrorLog.
+[[nodiscard]] std::vector<bool> outputs_with_read_refusals(const plan::Plan& plan);
 
 }  // namespace thalweg

@@ -1,6 +1,8 @@
 #include "engine/runtime/refusals.h"
 
 #include <cmath>
+#include <limits>
+#include <map>
 #include <utility>
 
 #include "engine/state/archive.h"
@@ -106,9 +108,39 @@ void Refusals::tell_to(Told told) {
   told_ = std::move(told);
 }
 
+void Refusals::be_read(Read read, Commit from) {
+  std::lock_guard lock(mutex_);
+  read_ = std::move(read);
+  read_to_ = from;
+}
+
+// Commits that ended, and whose rows nobody has taken in before the run before this one ended.
+Result<void> Refusals::tell_again(Commit written) {
+  Read read;
+  Commit from = 0;
+  {
+    std::lock_guard lock(mutex_);
+    read = read_;
+    from = read_to_;
+  }
+  if (!read) return {};
+  std::map<Commit, std::vector<RefusedRow>> by_commit;
+  const durable::DeadLetters::Query mine{
+      .connector = policy_.connector, .kind = DeadLetter::Kind::kRow, .limit = std::numeric_limits<std::size_t>::max()};
+  for (DeadLetter& letter : TRY(store_->list(mine)))
+    if (letter.commit > from && letter.commit <= written)
+      by_commit[letter.commit].push_back({{.message = std::move(letter.reason),
+                                           .raw = std::move(letter.payload),
+                                           .position = std::move(letter.position)},
+                                          std::nullopt});
+  for (auto& [commit, rows] : by_commit) read(commit, std::move(rows));
+  return {};
+}
+
 Result<void> Refusals::resume(Commit written) {
   if (!store_ || !durable_) return {};
   TRY(store_->forget(part_, written));
+  TRY(tell_again(written));
   if (!policy_.file.empty()) TRY(mark_start(files_, *store_, part_, policy_.file));
   refused_ = store_->refused(part_);
   return {};
@@ -122,6 +154,7 @@ void Refusals::connect(SinkContext& context) {
 void Refusals::begin(Commit commit) {
   commit_ = commit;
   entry_ = {.part = part_, .commit = commit};
+  to_read_.clear();
   kept_ = !durable_;  // what an earlier try of the commit said does not hold
 }
 
@@ -166,10 +199,14 @@ void Refusals::reject(const Batch& batch, std::size_t row, Rejection why) {
   std::optional<Key> key;
   if (batch.keys.written()) key = batch.keys[row];
   Told told;
+  bool is_read = false;
   {
     std::lock_guard lock(mutex_);
     told = told_;
+    is_read = read_ != nullptr;
   }
+  if (is_read)
+    to_read_.push_back({{.message = letter.reason, .raw = letter.payload, .position = letter.position}, key});
   if (told) told(letter.position.empty() ? letter.reason : letter.position + ": " + letter.reason, key, commit_);
   kept_ = false;
   if (policy_.keeps)
@@ -191,6 +228,14 @@ Result<void> Refusals::keep() {
 Result<void> Refusals::finish() {
   const bool any = !entry_.letters.empty();
   TRY(keep());
+  if (!to_read_.empty()) {
+    Read read;
+    {
+      std::lock_guard lock(mutex_);
+      read = read_;
+    }
+    if (read) read(commit_, std::exchange(to_read_, {}));
+  }
   if (!any || policy_.file.empty() || !policy_.keeps) return {};
   return write_file();
 }

@@ -6,7 +6,9 @@
 //     right after it. Where state is kept a commit that comes again is said again, in the place of what was said.
 // F2  A retraction of a row that was refused is absorbed, once for each time that it was refused.
 // F3  Rows of dead letters that are replayed join the next commit, unless they were taken back meanwhile.
-// Threads  the sink's thread; replay() and tell_to() any.
+// F4  Where refused rows are read as a table, those of a commit are told once the commit has ended, and after a restart
+//     once more if they are not in that table yet.
+// Threads  the sink's thread; replay(), tell_to() and be_read() any.
 #pragma once
 
 #include <atomic>
@@ -20,6 +22,7 @@
 
 #include "engine/durable/dead_letters.h"
 #include "engine/io/sink.h"
+#include "engine/io/source.h"
 #include "engine/operators/operator.h"
 
 namespace thalweg {
@@ -37,15 +40,25 @@ struct LetterPolicy {
   std::string file;   // `dead_letter: PATH`
 };
 
+// A row that an output refused, for tables of such rows.
+struct RefusedRow {
+  BadRecord record;
+  std::optional<Key> key;
+};
+
 class Refusals {
  public:
   // Called for every refused row: reason, key if there is one.
   using Told = std::function<void(const std::string&, std::optional<Key>, Commit)>;
+  // Called with the refused rows of a commit once the output has ended it.
+  using Read = std::function<void(Commit, std::vector<RefusedRow>)>;
 
   Refusals(const Schema& schema, LetterPolicy policy, Disk& files);
   // Before the sink is opened. `durable`: commits may come again after a restart.
   void use(std::shared_ptr<durable::DeadLetters> store, std::string part, bool durable);
   void tell_to(Told told);
+  // Tables of refused rows have those of commits up to `from`.
+  void be_read(Read read, Commit from);
   // What was said of commits above this one did not happen.
   Result<void> resume(Commit written);
   void connect(SinkContext& context);
@@ -70,6 +83,7 @@ class Refusals {
   };
   void reject(const Batch& batch, std::size_t row, Rejection why);
   Result<void> write_file();
+  Result<void> tell_again(Commit written);
 
   const Schema& schema_;
   const LetterPolicy policy_;
@@ -82,8 +96,11 @@ class Refusals {
   durable::DeadLetters::Entry entry_;  // of the commit
   bool kept_ = true;                   // entry_ is in the store as it is
   std::atomic<std::uint64_t> total_{0};
+  std::vector<RefusedRow> to_read_;  // of the commit; only where they are read
   std::mutex mutex_;
   Told told_;                      // guarded by mutex_
+  Read read_;                      // guarded by mutex_
+  Commit read_to_ = 0;             // guarded by mutex_
   std::vector<Replayed> waiting_;  // guarded by mutex_
 };
 

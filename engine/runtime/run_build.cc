@@ -54,7 +54,8 @@ Result<void> RunImpl::build(ConnectorFactory& connectors, const RunImpl* old) {
                                      shared_.options.workers);
   shared_.graph = TRY(build_graph(shared_.plan));
   shared_.after_errors = depends_on_error_log(shared_.plan);
-  shared_.rejects_are_read = sources_with_read_rejects(shared_.plan);
+  shared_.rejects_are_read = nodes_with_read_rejects(shared_.plan);
+  shared_.refusals_are_read = outputs_with_read_refusals(shared_.plan);
   std::uint32_t workers = std::max<std::uint32_t>(1, shared_.options.workers);
   std::size_t nodes = shared_.plan.nodes.size();
   shared_.exchange = std::make_unique<Exchange>(workers);
@@ -198,6 +199,18 @@ void RunImpl::keep_letters_of(const plan::Node& output) {
   const std::string& id = durable ? shared_.output_ids[output.id.value] : std::get<plan::Output>(output.params).name;
   egress.keep_letters(letter_policy(output), shared_.letters->store(), "output " + id, durable);
   egress.refusals().tell_to(refusal_of(output.id));
+  read_refusals_of(output);
+}
+
+void RunImpl::read_refusals_of(const plan::Node& output) {
+  if (!shared_.refusals_are_read[output.id.value]) return;
+  Commit from = 0;
+  if (shared_.durability) from = shared_.durability->refusals_read(shared_.refusal_keys[output.id.value]);
+  shared_.egress[output.id.value]->refusals().be_read(
+      [weak = std::weak_ptr(owner_), id = output.id](Commit commit, std::vector<RefusedRow> rows) {
+        if (auto shared = weak.lock()) shared->take_refused({id, commit, std::move(rows)});
+      },
+      from);
 }
 
 // ---------------------------------------------------------------- a run over a recording
@@ -237,6 +250,7 @@ Result<void> RunImpl::open_state(std::uint32_t workers) {
   }
   shared_.journals.resize(workers);
   shared_.output_ids.resize(shared_.plan.nodes.size());
+  shared_.refusal_keys.resize(shared_.plan.nodes.size());
   std::vector<std::uint32_t> places = occurrences(shared_.state_prints);
   std::map<Key, std::uint32_t> outputs;
   for (const plan::Node& node : shared_.plan.nodes) {
@@ -250,6 +264,7 @@ Result<void> RunImpl::open_state(std::uint32_t workers) {
     Key key = key_of_bytes(plan::node_text(node));
     std::string id = fmt::format("{:016x}{:016x}.{}", key.hi, key.lo, outputs[key]++);
     shared_.planned.outputs.push_back({id, shared_.state_prints[node.id.value]});
+    shared_.refusal_keys[node.id.value] = key_of_bytes("refused by " + id);
     shared_.output_ids[node.id.value] = std::move(id);
   }
   if (shared_.recording) return {};
@@ -442,6 +457,8 @@ void RunImpl::take_over(RunImpl& old) {
     if (!shared_.is_kept(node.id) || !shared_.egress[node.id.value]) continue;
     shared_.egress[node.id.value]->tell_failures_to(failure_of(node.span));
     shared_.egress[node.id.value]->refusals().tell_to(refusal_of(node.id));
+    shared_.egress[node.id.value]->refusals().be_read(nullptr, 0);
+    read_refusals_of(node);
     shared_.egress[node.id.value]->tell_room_to(waker());
     old.handed_over_.push_back(*shared_.takeover.kept[node.id.value]);
   }

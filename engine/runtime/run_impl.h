@@ -123,6 +123,7 @@ class RunImpl : public Run {
 
   Result<void> open_letters(std::uint32_t workers, bool in_place);
   void keep_letters_of(const plan::Node& output);
+  void read_refusals_of(const plan::Node& output);
 
   // ---- a run over a recording
   // Where a source is gone on with after it.

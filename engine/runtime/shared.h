@@ -65,8 +65,9 @@ struct RunShared {
   Env& env;
   Takeover takeover;  // of a run in the place of another; else empty
   Graph graph;
-  std::vector<bool> rejects_are_read;  // by node: a table of its rejected records exists
-  std::vector<bool> after_errors;      // by node: depends on the error log
+  std::vector<bool> rejects_are_read;   // by node: a table of its rejected records exists
+  std::vector<bool> refusals_are_read;  // by node: it is an output, and rows that it refuses are input again
+  std::vector<bool> after_errors;       // by node: depends on the error log
   std::map<std::uint64_t, std::vector<std::pair<NodeId, Batch>>> scripts;  // by time
   std::int64_t tick_ns = 0;                           // some operator looks at the clock this often; 0: none does
   std::vector<NodeId> source_nodes;                   // by ingest id
@@ -81,6 +82,7 @@ struct RunShared {
   std::unique_ptr<Durability> durability;  // null: nowhere
   std::vector<Key> source_keys;            // by ingest id: what its positions are kept under
   std::vector<std::string> output_ids;     // by node; empty elsewhere
+  std::vector<Key> refusal_keys;           // by node: what refused rows are kept under
   std::vector<Key> node_keys;              // by node: the same for answers
   LogPlan planned;                         // what is kept of the plan: nodes by node, outputs
   std::vector<CommitJournal> journals;     // by worker; the coordinating one takes them after the commit
@@ -92,12 +94,13 @@ struct RunShared {
   bool endless = false;  // a clock is a source that never ends
 
   // ---- atomics
-  std::atomic<bool> abandon{false};       // leave the running commit: the run has failed or stops
-  std::atomic<bool> tick{false};          // the clock operators want a commit
-  std::atomic<bool> gave_away{false};     // another run has the sources and the queues
-  std::atomic<bool> pause_wanted{false};  // no commit starts
-  std::atomic<bool> fill_wanted{false};   // the next commit fills what is rebuilt
-  std::atomic<std::uint32_t> running{0};  // workers still in the commit
+  std::atomic<bool> abandon{false};        // leave the running commit: the run has failed or stops
+  std::atomic<bool> tick{false};           // the clock operators want a commit
+  std::atomic<bool> refused_waits{false};  // `refused` has something
+  std::atomic<bool> gave_away{false};      // another run has the sources and the queues
+  std::atomic<bool> pause_wanted{false};   // no commit starts
+  std::atomic<bool> fill_wanted{false};    // the next commit fills what is rebuilt
+  std::atomic<std::uint32_t> running{0};   // workers still in the commit
   std::atomic<std::uint32_t> odd_wanted{0};
   std::vector<NodeCounters> counters;                                                // by worker * nodes + node
   std::vector<std::atomic<std::uint64_t>> source_rows, source_errors, source_bytes;  // by ingest id
@@ -124,11 +127,20 @@ struct RunShared {
   Frontier closed;    // what the workers have done; ahead of it where commits wait to be durable
   std::optional<Error> failure;
   std::deque<DataError> errors;  // newest kErrorsMax
+  // What outputs refused, until a commit takes it in.
+  struct Refused {
+    NodeId output;
+    Commit commit = 0;  // that the output refused it in
+    std::vector<RefusedRow> rows;
+  };
+  std::vector<Refused> refused;
   std::vector<std::string> source_messages;
   std::vector<bool> source_idle;            // has caught up once
   std::optional<std::int64_t> all_idle_ns;  // since when all of them have (monotonic)
   static constexpr std::size_t kErrorsMax = 10'000;
 
+  // Rows that an output refused in a commit are input of the next one. Any thread.
+  void take_refused(Refused rows);
   // Of an output that refused a row. Any thread.
   void note_refused(NodeId output, const std::string& why, std::optional<Key> key, Commit commit);
   // The first failure counts; the running commit is abandoned.

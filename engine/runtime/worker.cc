@@ -113,14 +113,26 @@ CommitSpec Worker::next_commit() {
     std::uint64_t next =
         shared_.options.test_times ? std::max<std::uint64_t>(last, 2) : std::max({last, wall_ms, std::uint64_t{2}});
     if (shared_.ingest->has_work()) return {.time = next};
+    if (!stopping && shared_.refused_waits) return {.time = next};
     if (!stopping && shared_.tick.exchange(false)) return {.time = next};
     constexpr std::int64_t kMovesWaitNs = 5'000'000'000;
     if (!stopping && shared_.durability && shared_.ingest->moves_wait(kMovesWaitNs)) return {.time = next};
-    if (shared_.ingest->all_ended() && !shared_.ingest->stopping() && !shared_.endless)
+    if (shared_.ingest->all_ended() && !shared_.ingest->stopping() && !shared_.endless) {
+      if (hear_of_refusals()) continue;
       return {.time = shared_.options.test_times ? kEndCommit : next, .is_end = true, .takes_input = false};
+    }
     if (stopping) return {.over = true};
     wake.wait(seen);
   }
+}
+
+// At the end of the input: rows that outputs have refused by now are to be taken in first.
+bool Worker::hear_of_refusals() {
+  if (std::ranges::none_of(shared_.refusals_are_read, [](bool read) { return read; })) return false;
+  if (shared_.durability) shared_.durability->drain();
+  for (std::size_t node = 0; node < shared_.egress.size(); ++node)
+    if (shared_.egress[node] && shared_.refusals_are_read[node]) shared_.egress[node]->drain();
+  return shared_.refused_waits;
 }
 
 // Once.
@@ -237,6 +249,7 @@ bool Worker::feed(const CommitSpec& spec) {
     return true;
   }
   if (spec.is_fill) fill();
+  if (id_.value == 0 && !spec.replay && !spec.is_fill) take_refused();
   if (spec.has_script && id_.value == 0) push_script(spec);
   if (spec.replay) return feed_replay(*spec.replay);
   if (!spec.takes_input) return true;
@@ -360,7 +373,11 @@ void Worker::skip_error_row(NodeId id, const Batch& batch, std::size_t row) {
   if (batch.keys.written()) key = batch.keys[row];
   const plan::Node& output = shared_.plan.node(id);
   report(id, ErrorKind::kSkipped, "Error value encountered in output, skipping the row", output.span, key);
-  if (!spec_.replay) shared_.letters->note_error_row(id_, id, shared_.plan.node(output.inputs[0]).schema, batch, row);
+  const Schema& schema = shared_.plan.node(output.inputs[0]).schema;
+  if (shared_.rejects_are_read[id.value])
+    commit_errors_.back().record = std::make_shared<const BadRecord>(BadRecord{
+        .message = "a cell is ERROR", .raw = row_as_json(schema, batch, row), .position = key ? to_text(*key) : ""});
+  if (!spec_.replay) shared_.letters->note_error_row(id_, id, schema, batch, row);
 }
 
 void Worker::close_output(NodeId id, const plan::Output& /*output*/) {
@@ -517,7 +534,7 @@ std::uint64_t Worker::decode(Piece& piece, std::uint32_t source, std::uint64_t o
         take_in(std::move(batch), source, order, sub_order, journaled);
       },
       [&](const BadRecord& record) {
-        if (journaled) journal_bad(source, record);
+        if (journaled && journals()) journal_bad(shared_.source_keys[source], record);
         report_bad(source, record);
       });
   piece.decode(sink);
@@ -546,6 +563,36 @@ void Worker::report_bad(std::uint32_t source, const BadRecord& record) {
          std::nullopt);
   if (shared_.rejects_are_read[node.value]) commit_errors_.back().record = std::make_shared<const BadRecord>(record);
   if (!spec_.replay) shared_.letters->note_record(id_, node, record);
+}
+
+// Rows that outputs refused since the last commit are input of this one.
+void Worker::take_refused() {
+  if (!shared_.refused_waits.exchange(false)) return;
+  std::vector<RunShared::Refused> all;
+  {
+    std::lock_guard lock(shared_.mutex);
+    all = std::exchange(shared_.refused, {});
+  }
+  for (RunShared::Refused& one : all) {
+    for (RefusedRow& row : one.rows) {
+      if (journals()) journal_bad(shared_.refusal_keys[one.output.value], row.record);
+      report_refused(one.output, std::move(row.record), row.key);
+    }
+    std::erase_if(refused_to_, [&](const auto& before) { return before.first == one.output; });
+    refused_to_.emplace_back(one.output, one.commit);
+  }
+}
+
+void Worker::report_refused(NodeId output, BadRecord record, std::optional<Key> key) {
+  DataError error{.kind = ErrorKind::kSkipped,
+                  .message = "the output refused the row: " + located_message(record),
+                  .node = output,
+                  .span = shared_.plan.node(output).span,
+                  .key = key,
+                  .commit = spec_.time,
+                  .record = nullptr};
+  error.record = std::make_shared<const BadRecord>(std::move(record));
+  commit_errors_.push_back(std::move(error));
 }
 
 // ---------------------------------------------------------------- rows on their way
@@ -688,8 +735,10 @@ std::string_view kind_text(ErrorKind kind) {
   UNREACHABLE();
 }
 
-std::vector<Value> rejected_row(const BadRecord& record, const plan::Source& source) {
-  return {Value::str(record.raw), Value::str(record.message), Value::str(source.name), Value::str(record.position)};
+std::vector<Value> rejected_row(const BadRecord& record, const plan::Node& node) {
+  const auto* source = std::get_if<plan::Source>(&node.params);
+  const std::string& name = source ? source->name : std::get<plan::Output>(node.params).name;
+  return {Value::str(record.raw), Value::str(record.message), Value::str(name), Value::str(record.position)};
 }
 
 }  // namespace
@@ -720,8 +769,7 @@ void Worker::emit_error_log(NodeId id) {
     if (!log.all && std::ranges::find(log.operators, error.node) == log.operators.end()) continue;
     if (log.rejected_records && !error.record) continue;
     std::vector<Value> row =
-        log.rejected_records ? rejected_row(*error.record, std::get<plan::Source>(shared_.plan.node(error.node).params))
-                             : error_row(error);
+        log.rejected_records ? rejected_row(*error.record, shared_.plan.node(error.node)) : error_row(error);
     // The count keeps equal errors apart; the worker keeps those of different workers apart.
     std::vector<Value> identity = row;
     identity.push_back(Value::of(static_cast<std::int64_t>(error_rows_++)));
@@ -731,7 +779,17 @@ void Worker::emit_error_log(NodeId id) {
   if (builder.num_rows() > 0) emit_from(id, builder.finish());
 }
 
+void RunShared::take_refused(Refused rows) {
+  {
+    std::lock_guard lock(mutex);
+    refused.push_back(std::move(rows));
+  }
+  refused_waits = true;
+  if (exchange) exchange->wake(0).wake();
+}
+
 void RunShared::note_refused(NodeId output, const std::string& why, std::optional<Key> key, Commit commit) {
+  if (refusals_are_read[output.value]) return;  // it is reported by the commit that takes it in
   count_error(ErrorKind::kSkipped);
   std::lock_guard lock(mutex);
   if (errors.size() >= kErrorsMax) errors.pop_front();

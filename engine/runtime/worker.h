@@ -57,6 +57,7 @@ class Worker {
   bool wait_for_pace(std::int64_t recorded_ns);
   bool run_whole(const CommitSpec& spec);  // and the odd commit after it
   void make_durable(const CommitSpec& spec);
+  bool hear_of_refusals();
   void take_snapshot();
   void end_durably();
   // ---- every worker
@@ -66,7 +67,7 @@ class Worker {
   void report_replayed(const CommitReplay::Bad& bad);
   void journal_rows(std::uint32_t source, const Batch& batch);
   void journal_piece(std::uint32_t source, std::uint64_t order, std::uint64_t rows, std::string_view origin);
-  void journal_bad(std::uint32_t source, const BadRecord& record);
+  void journal_bad(const Key& source, const BadRecord& record);
   void journal_answer(NodeId node, std::string_view question, std::string_view answer);
   [[nodiscard]] std::optional<std::string> recall(NodeId node, const std::string& question);
   [[nodiscard]] bool journals() const { return shared_.durability && !spec_.replay; }
@@ -83,6 +84,8 @@ class Worker {
   std::uint64_t decode(Piece& piece, std::uint32_t source, std::uint64_t order, bool journaled);  // rows
   void take_in(Batch batch, std::uint32_t source, std::uint64_t order, std::uint64_t& sub_order, bool journaled);
   void report_bad(std::uint32_t source, const BadRecord& record);
+  void take_refused();
+  void report_refused(NodeId output, BadRecord record, std::optional<Key> key);
   void skip_error_row(NodeId output, const Batch& batch, std::size_t row);
   void emit_error_log(NodeId id);
   [[nodiscard]] std::vector<Value> error_row(const DataError& error) const;
@@ -107,9 +110,10 @@ class Worker {
   std::optional<std::pair<std::int64_t, std::int64_t>> replay_began_;  // monotonic; as it was recorded (wall)
   Commit test_time_ = 0;  // of the newest commit with input, under a test's clock
   std::vector<DataError> commit_errors_;
-  std::uint64_t error_rows_ = 0;                  // of this commit, for keys of the error table
-  std::vector<std::deque<std::string>> answers_;  // all_to_all: by sender
-  std::vector<std::uint32_t> targets_;            // scratch of send
+  std::vector<std::pair<NodeId, Commit>> refused_to_;  // taken in by this commit
+  std::uint64_t error_rows_ = 0;                       // of this commit, for keys of the error table
+  std::vector<std::deque<std::string>> answers_;       // all_to_all: by sender
+  std::vector<std::uint32_t> targets_;                 // scratch of send
 };
 
 // All workers of a run, in parallel, while no commit runs. An empty sink: parts in memory.

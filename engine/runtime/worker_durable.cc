@@ -186,7 +186,12 @@ void Worker::emit_replayed(const CommitReplay::Rows& rows) {
 
 void Worker::report_replayed(const CommitReplay::Bad& bad) {
   auto found = std::ranges::find(shared_.source_keys, bad.source);
-  if (found == shared_.source_keys.end()) return;
+  if (found == shared_.source_keys.end()) {
+    auto output = std::ranges::find(shared_.refusal_keys, bad.source);
+    if (output == shared_.refusal_keys.end()) return;
+    const NodeId node{static_cast<std::uint32_t>(output - shared_.refusal_keys.begin())};
+    return report_refused(node, bad.record, std::nullopt);
+  }
   report_bad(static_cast<std::uint32_t>(found - shared_.source_keys.begin()), bad.record);
 }
 
@@ -212,10 +217,10 @@ void Worker::journal_piece(std::uint32_t source, std::uint64_t order, std::uint6
   note_journal(before);
 }
 
-void Worker::journal_bad(std::uint32_t source, const BadRecord& record) {
+void Worker::journal_bad(const Key& source, const BadRecord& record) {
   if (!journals()) return;
   std::size_t before = shared_.journals[id_.value].bytes();
-  shared_.journals[id_.value].bad_record(shared_.source_keys[source], record);
+  shared_.journals[id_.value].bad_record(source, record);
   note_journal(before);
 }
 
@@ -256,6 +261,8 @@ void Worker::make_durable(const CommitSpec& spec) {
     arrived.positions.emplace_back(move.source, move.position);
     record.marks.push_back({shared_.source_keys[move.source], std::move(move.position), std::move(move.puts)});
   }
+  for (const auto& [output, commit] : std::exchange(refused_to_, {}))
+    record.marks.push_back(Durability::refusals_mark(shared_.refusal_keys[output.value], commit));
   record.by_snapshot = spec.is_fill || bytes > durability.record_bytes_max();
   for (CommitJournal& journal : shared_.journals) record.entries.push_back(journal.take());
   Frontier frontier = frontier_after(spec);
