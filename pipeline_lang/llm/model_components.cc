@@ -5,6 +5,7 @@
 
 #include "pipeline_lang/catalog.h"
 #include "pipeline_lang/evaluate.h"
+#include "pipeline_lang/llm/model_family.h"
 #include "pipeline_lang/llm/models.h"
 #include "pipeline_lang/tag_call.h"
 
@@ -14,359 +15,23 @@ Type chunks_type() { return Type::list(Type::tuple({Type(Kind::kStr), Type(Kind:
 
 namespace {
 
-enum class Role : std::uint8_t { kChat, kEmbedder, kReranker, kSplitter, kParser };
-
-Type returns_of(Role role) {
+Type returns_of(ModelRole role) {
   switch (role) {
-    case Role::kChat: return {Kind::kStr, true};
-    case Role::kEmbedder: return Type::list(Kind::kFloat);
-    case Role::kReranker: return Kind::kFloat;
-    case Role::kSplitter:
-    case Role::kParser: break;
+    case ModelRole::kChat: return {Kind::kStr, true};
+    case ModelRole::kEmbedder: return Type::list(Kind::kFloat);
+    case ModelRole::kReranker: return Kind::kFloat;
+    case ModelRole::kSplitter:
+    case ModelRole::kParser: break;
   }
   return chunks_type();
 }
-
-struct Row {
-  std::string_view name;  // behind `xpacks.llm.`
-  std::initializer_list<std::string_view> aliases;
-  Role role;
-  std::string_view kind;   // of the function; `llm.missing.…`: it answers with an ERROR that says why
-  std::string_view model;  // default
-  std::string_view key;    // the variable of the environment with its key
-  std::string_view url;    // the variable with its URL
-  std::string_view doc;
-};
 
 constexpr std::string_view kNotLocal =
     "runs a model inside of the process, which this version does not; serve it (Ollama, vLLM, llama.cpp, TEI) and name "
     "the server with `base_url:`";
 
-const Row kRows[] = {
-    {"llms.OpenAIChat",
-     {"OpenAILanguageModel", "OpenAIChat"},
-     Role::kChat,
-     "llm.chat.openai",
-     "gpt-3.5-turbo",
-     "OPENAI_API_KEY",
-     "OPENAI_BASE_URL",
-     "A chat model of OpenAI, or of any server that speaks its language (`base_url`)."},
-    {"llms.LiteLLMChat",
-     {"LiteLLMChat"},
-     Role::kChat,
-     "llm.chat.litellm",
-     "",
-     "",
-     "",
-     "A chat model by LiteLLM's names: `ollama/mistral`, `anthropic/claude-…`, `gemini/…`, `mistral/…`."},
-    {"llms.AnthropicChat",
-     {"AnthropicLanguageModel"},
-     Role::kChat,
-     "llm.chat.anthropic",
-     "claude-3-5-sonnet-latest",
-     "ANTHROPIC_API_KEY",
-     "ANTHROPIC_BASE_URL",
-     "A chat model of Anthropic."},
-    {"llms.CohereChat",
-     {"CohereChat"},
-     Role::kChat,
-     "llm.chat.cohere",
-     "command",
-     "COHERE_API_KEY",
-     "",
-     "A chat model of Cohere."},
-    {"llms.GeminiChat",
-     {"GeminiChat"},
-     Role::kChat,
-     "llm.chat.gemini",
-     "gemini-1.5-flash",
-     "GOOGLE_API_KEY",
-     "",
-     "A chat model of Google."},
-    {"llms.OllamaChat",
-     {"OllamaChat", "OllamaLanguageModel"},
-     Role::kChat,
-     "llm.chat.ollama",
-     "llama3",
-     "",
-     "OLLAMA_BASE_URL",
-     "A chat model that Ollama serves."},
-    {"llms.AzureOpenAIChat",
-     {"AzureOpenAILanguageModel"},
-     Role::kChat,
-     "llm.chat.azure",
-     "",
-     "AZURE_OPENAI_API_KEY",
-     "AZURE_OPENAI_ENDPOINT",
-     "A chat model of OpenAI on Azure: `endpoint`, `deployment`, `api_version`."},
-    {"llms.HFPipelineChat",
-     {"HFPipelineChat"},
-     Role::kChat,
-     "llm.missing.chat",
-     "gpt2",
-     "",
-     "",
-     "A model of Hugging Face in the process itself: not in this version."},
-    {"llms.BedrockChat",
-     {"BedrockChat"},
-     Role::kChat,
-     "llm.chat.bedrock",
-     "",
-     "",
-     "",
-     "A chat model on Amazon Bedrock, by the Converse API."},
-    {"llms.CustomChat",
-     {"CustomChat"},
-     Role::kChat,
-     "llm.chat.custom",
-     "",
-     "",
-     "",
-     "A chat model behind a REST API of one's own: `template` is the body of a request, `answer` where the answer is."},
-    {"embedders.OpenAIEmbedder",
-     {"OpenAIEmbedder"},
-     Role::kEmbedder,
-     "llm.embedder.openai",
-     "text-embedding-3-small",
-     "OPENAI_API_KEY",
-     "OPENAI_BASE_URL",
-     "Vectors by OpenAI, or by any server that speaks its language (`base_url`)."},
-    {"embedders.LiteLLMEmbedder",
-     {"LiteLLMEmbedder"},
-     Role::kEmbedder,
-     "llm.embedder.litellm",
-     "",
-     "",
-     "",
-     "Vectors by LiteLLM's names: `ollama/nomic-embed-text`, `gemini/…`, `cohere/…`."},
-    {"embedders.GeminiEmbedder",
-     {"GeminiEmbedder"},
-     Role::kEmbedder,
-     "llm.embedder.gemini",
-     "models/embedding-001",
-     "GOOGLE_API_KEY",
-     "",
-     "Vectors by Google."},
-    {"embedders.CohereEmbedder",
-     {"CohereEmbedder"},
-     Role::kEmbedder,
-     "llm.embedder.cohere",
-     "embed-v4.0",
-     "COHERE_API_KEY",
-     "",
-     "Vectors by Cohere."},
-    {"embedders.OllamaEmbedder",
-     {"OllamaEmbedder"},
-     Role::kEmbedder,
-     "llm.embedder.ollama",
-     "nomic-embed-text",
-     "",
-     "OLLAMA_BASE_URL",
-     "Vectors by a model that Ollama serves."},
-    {"embedders.AzureOpenAIEmbedder",
-     {"AzureOpenAIEmbedder"},
-     Role::kEmbedder,
-     "llm.embedder.azure",
-     "",
-     "AZURE_OPENAI_API_KEY",
-     "AZURE_OPENAI_ENDPOINT",
-     "Vectors by OpenAI on Azure."},
-    {"embedders.HuggingFaceEmbedder",
-     {"HuggingFaceEmbedder"},
-     Role::kEmbedder,
-     "llm.embedder.huggingface",
-     "",
-     "HF_TOKEN",
-     "TEI_BASE_URL",
-     "Vectors by a server of Hugging Face's text-embeddings-inference (`base_url`)."},
-    {"embedders.SentenceTransformerEmbedder",
-     {"SentenceTransformerEmbedder", "embedders.LocalEmbedder", "LocalEmbedder"},
-     Role::kEmbedder,
-     "llm.local.embedder",
-     "",
-     "",
-     "",
-     "Vectors by a model in this process: a folder with config.json, tokenizer.json and model.safetensors, looked up "
-     "in "
-     "`models_dir`, the variable THALWEG_MODELS_DIR, /var/lib/thalweg/models and the cache of Hugging Face. BERT, "
-     "RoBERTa, XLM-RoBERTa, DistilBERT, and static models (model2vec)."},
-    {"embedders.BedrockEmbedder",
-     {"BedrockEmbedder"},
-     Role::kEmbedder,
-     "llm.embedder.bedrock",
-     "amazon.titan-embed-text-v2:0",
-     "",
-     "",
-     "Vectors by Amazon Bedrock: models of Titan and Cohere."},
-    {"embedders.CustomEmbedder",
-     {"CustomEmbedder"},
-     Role::kEmbedder,
-     "llm.embedder.custom",
-     "",
-     "",
-     "",
-     "Vectors behind a REST API of one's own: `template` is the body of a request, `answer` where the vectors are."},
-    {"embedders.MarengoEmbedder",
-     {},
-     Role::kEmbedder,
-     "llm.missing.marengo",
-     "marengo3.0",
-     "",
-     "",
-     "Vectors by TwelveLabs: not in this version."},
-    {"rerankers.CrossEncoderReranker",
-     {"CrossEncoderReranker"},
-     Role::kReranker,
-     "llm.local.cross_encoder",
-     "",
-     "",
-     "",
-     "Scores a document for a query (0 to 1) by a cross-encoder in this process, looked up as an embedder's model is."},
-    {"rerankers.FlashRankReranker",
-     {"FlashRankReranker"},
-     Role::kReranker,
-     "llm.local.cross_encoder",
-     "ms-marco-TinyBERT-L-2-v2",
-     "",
-     "",
-     "Scores a document for a query (0 to 1) by a small cross-encoder in this process."},
-    {"rerankers.EncoderReranker",
-     {"EncoderReranker"},
-     Role::kReranker,
-     "llm.local.encoder_reranker",
-     "",
-     "",
-     "",
-     "Scores a document for a query by the cosine of their vectors, by a model in this process."},
-    {"splitters.TokenCountSplitter",
-     {"TokenSplitter", "splitters.TokenSplitter", "splitters.DefaultTokenCountSplitter"},
-     Role::kSplitter,
-     "llm.splitter.token_count",
-     "",
-     "",
-     "",
-     "Chunks of at most `max_tokens` tokens that end with a sentence where that leaves at least `min_tokens`."},
-    {"splitters.RecursiveSplitter",
-     {"RecursiveSplitter"},
-     Role::kSplitter,
-     "llm.splitter.recursive",
-     "",
-     "",
-     "",
-     "Chunks of at most `chunk_size`, split by the first of `separators` that helps. Sizes are tokens with "
-     "`encoding_name` or `model_name`, else characters."},
-    {"splitters.SentenceSplitter",
-     {"SentenceSplitter"},
-     Role::kSplitter,
-     "llm.splitter.sentence",
-     "",
-     "",
-     "",
-     "Whole sentences, as many as fit into `chunk_size`."},
-    {"splitters.NullSplitter",
-     {"splitters.null_splitter"},
-     Role::kSplitter,
-     "llm.splitter.null",
-     "",
-     "",
-     "",
-     "The text as one chunk."},
-    {"parsers.Utf8Parser",
-     {"parsers.ParseUtf8"},
-     Role::kParser,
-     "llm.parser.utf8",
-     "",
-     "",
-     "",
-     "Documents that are text."},
-    {"parsers.UnstructuredParser",
-     {"parsers.ParseUnstructured"},
-     Role::kParser,
-     "llm.parser.document",
-     "",
-     "",
-     "",
-     "PDF, DOCX, PPTX, XLSX, HTML and text, by what their bytes say; by the parsers that are built in."},
-    {"parsers.DoclingParser",
-     {},
-     Role::kParser,
-     "llm.parser.document",
-     "",
-     "",
-     "",
-     "PDF, DOCX, PPTX, XLSX, HTML and text; by the parsers that are built in."},
-    {"parsers.PypdfParser",
-     {"parsers.OpenParse"},
-     Role::kParser,
-     "llm.parser.document",
-     "",
-     "",
-     "",
-     "PDF, one part per page; other documents as well."},
-    {"parsers.AutoParser",
-     {},
-     Role::kParser,
-     "llm.parser.document",
-     "",
-     "",
-     "",
-     "PDF, DOCX, PPTX, XLSX, HTML and text, by what their bytes say."},
-    {"parsers.MarkdownParser",
-     {},
-     Role::kParser,
-     "llm.parser.markdown",
-     "",
-     "",
-     "",
-     "Markdown: a part per section, with the headings that it stands under."},
-    {"parsers.EmailParser",
-     {},
-     Role::kParser,
-     "llm.parser.mail",
-     "",
-     "",
-     "",
-     "E-mails: subject, people and text; each attachment as a document of its own."},
-    {"parsers.ImageParser",
-     {},
-     Role::kParser,
-     "llm.parser.ocr",
-     "",
-     "",
-     "",
-     "Pictures: the text in them, by `tesseract`; descriptions by a vision model are not in this version."},
-    {"parsers.SlideParser",
-     {},
-     Role::kParser,
-     "llm.parser.document",
-     "",
-     "",
-     "",
-     "Slides, one part each; their text, in this version."},
-    {"parsers.PaddleOCRParser",
-     {},
-     Role::kParser,
-     "llm.parser.ocr",
-     "",
-     "",
-     "",
-     "Text in pictures and scans, by `tesseract`."},
-    {"parsers.AudioParser", {}, Role::kParser, "llm.missing.audio", "", "", "", "Speech: not in this version."},
-    {"parsers.TwelveLabsVideoParser",
-     {},
-     Role::kParser,
-     "llm.missing.video",
-     "",
-     "",
-     "",
-     "Video: not in this version."},
-};
-
-// A pipeline whose model is not on this machine loads all the same: what is asked of it is answered with an ERROR.
-bool is_local(const Row& row) { return row.kind.starts_with("llm.local."); }
-
 // The options that a function is made with. Nothing after an error.
-std::optional<Setting::Map> options_of(Evaluator& evaluator, const Call& call, const Row& row,
+std::optional<Setting::Map> options_of(Evaluator& evaluator, const Call& call, ModelRole role, const ModelRow& row,
                                        std::vector<std::pair<std::string, plan::UserFunctionPtr>>& functions) {
   const auto& tag = static_cast<const TagCall&>(call);
   Setting::Map options;
@@ -404,12 +69,12 @@ std::optional<Setting::Map> options_of(Evaluator& evaluator, const Call& call, c
     setting.secret = secret;
     options.emplace_back(option, std::move(setting));
   };
-  if (is_local(row) && !has("models_dir")) from_environment("THALWEG_MODELS_DIR", "models_dir", false);
+  if (row.is_local() && !has("models_dir")) from_environment("THALWEG_MODELS_DIR", "models_dir", false);
   if (!has("model") && !row.model.empty() && !has("model_name") && !has("model_id"))
     options.emplace_back("model", Setting(std::string(row.model), call.span()));
   // What the daemon's configuration says of a service stands between the arguments and the environment.
   const std::string service = "llm." + std::string(row.kind.substr(row.kind.rfind('.') + 1)) + ".";
-  if (row.role == Role::kChat || row.role == Role::kEmbedder) {
+  if (role == ModelRole::kChat || role == ModelRole::kEmbedder) {
     if (!has("api_key")) from_environment(service + "api_key", "api_key", true);
     if (!has("base_url") && !has("api_base") && !has("endpoint") && !has("azure_endpoint"))
       from_environment(service + "base_url", "base_url", false);
@@ -486,18 +151,18 @@ plan::UserFunctionPtr make(Builder& builder, const Call& call, plan::FunctionSpe
   return nullptr;
 }
 
-ObjectPtr build(Builder& builder, const Call& call, const Row& row) {
+ObjectPtr build(Builder& builder, const Call& call, ModelRole role, const ModelRow& row) {
   plan::FunctionSpec spec;
-  auto options = options_of(static_cast<Evaluator&>(builder), call, row, spec.functions);
+  auto options = options_of(static_cast<Evaluator&>(builder), call, role, row, spec.functions);
   if (!options) return error_object();
   spec.kind = row.kind;
-  spec.returns = returns_of(row.role);
-  if (row.role == Role::kReranker && call.has("base_url")) {  // not in the process, but of a server
+  spec.returns = returns_of(role);
+  if (role == ModelRole::kReranker && call.has("base_url")) {  // not in the process, but of a server
     spec.kind = "llm.reranker.http";
     spec.returns = Type::list(Kind::kFloat);
   }
   spec.name = row.name.substr(row.name.rfind('.') + 1);
-  spec.deterministic = row.role == Role::kSplitter || row.role == Role::kParser;
+  spec.deterministic = role == ModelRole::kSplitter || role == ModelRole::kParser;
   spec.options = Setting(std::move(*options), call.span());
   FunctionObject out;
   out.name = call.label();
@@ -508,99 +173,9 @@ ObjectPtr build(Builder& builder, const Call& call, const Row& row) {
   return make_object({std::move(out), call.span()});
 }
 
-ArgSpec with_fallback(std::string name, ArgKind kind, std::string fallback, std::string doc) {
-  return {.name = std::move(name), .kind = kind, .fallback = std::move(fallback), .doc = std::move(doc)};
-}
-
-// Arguments that the peer's classes have as well, with its defaults.
-struct More {
-  std::string_view name;  // of the tag
-  std::initializer_list<std::pair<std::string_view, std::string_view>> args;
-};
-const More kMore[] = {
-    {"llms.OpenAIChat", {{"async_mode", "batch_async"}}},
-    {"llms.LiteLLMChat", {{"async_mode", "batch_async"}}},
-    {"llms.BedrockChat", {{"async_mode", "batch_async"}}},
-    {"llms.HFPipelineChat", {{"call_kwargs", "{}"}, {"device", "cpu"}, {"batch_size", "32"}}},
-    {"embedders.SentenceTransformerEmbedder", {{"call_kwargs", "{}"}, {"device", "cpu"}}},
-    {"embedders.MarengoEmbedder", {{"embedding_dimension", "512"}}},
-    {"parsers.UnstructuredParser",
-     {{"chunking_mode", "single"},
-      {"partition_kwargs", "{}"},
-      {"post_processors", ""},
-      {"chunking_kwargs", "{}"},
-      {"cache_strategy", ""}}},
-    {"parsers.DoclingParser",
-     {{"image_parsing_strategy", ""},
-      {"table_parsing_strategy", "docling"},
-      {"multimodal_llm", ""},
-      {"cache_strategy", ""},
-      {"pdf_pipeline_options", "{}"},
-      {"chunk", "true"},
-      {"async_mode", "batch_async"}}},
-    {"parsers.PypdfParser", {{"apply_text_cleanup", "true"}, {"cache_strategy", ""}}},
-    {"parsers.ImageParser",
-     {{"llm", ""},
-      {"parse_prompt", ""},
-      {"detail_parse_schema", ""},
-      {"include_schema_in_text", "false"},
-      {"downsize_horizontal_width", "1280"},
-      {"max_image_size", "15728640"},
-      {"run_mode", "parallel"},
-      {"retry_strategy", ""},
-      {"cache_strategy", ""},
-      {"async_mode", "batch_async"}}},
-    {"parsers.SlideParser",
-     {{"llm", ""},
-      {"parse_prompt", ""},
-      {"detail_parse_schema", ""},
-      {"include_schema_in_text", "false"},
-      {"intermediate_image_format", "jpg"},
-      {"image_size", "[1280, 720]"},
-      {"run_mode", "parallel"},
-      {"retry_strategy", ""},
-      {"cache_strategy", ""},
-      {"async_mode", "batch_async"}}},
-    {"parsers.PaddleOCRParser",
-     {{"pipeline", ""},
-      {"concatenate_pages", "false"},
-      {"intermediate_image_format", "jpg"},
-      {"max_image_size", "15728640"},
-      {"downsize_horizontal_width", "1920"},
-      {"cache_strategy", ""},
-      {"async_mode", "batch_async"}}},
-    {"parsers.AudioParser",
-     {{"audio_format", "mp3"},
-      {"model", "whisper-1"},
-      {"api_key", ""},
-      {"base_url", ""},
-      {"capacity", ""},
-      {"retry_strategy", ""},
-      {"cache_strategy", ""},
-      {"async_mode", "batch_async"}}},
-    {"parsers.TwelveLabsVideoParser",
-     {{"prompt", ""},
-      {"model", "pegasus1.5"},
-      {"api_key", ""},
-      {"max_tokens", "2048"},
-      {"temperature", ""},
-      {"video_format", "mp4"},
-      {"asset_poll_interval", "5.0"},
-      {"asset_timeout", "600.0"},
-      {"delete_assets", "true"},
-      {"capacity", ""},
-      {"retry_strategy", ""},
-      {"on_error", "raise"},
-      {"cache_strategy", ""},
-      {"async_mode", "batch_async"}}},
-    {"parsers.Utf8Parser", {{"cache_strategy", ""}}},
-    {"rerankers.FlashRankReranker", {{"model_cache_dir", "flashrank_cache"}, {"max_length", "512"}}},
-    {"splitters.NullSplitter", {{"cache_strategy", ""}}},
-    {"splitters.RecursiveSplitter", {{"hf_tokenizer", ""}}},
-};
-
-void add_peers_args(const Row& row, std::vector<ArgSpec>& out) {
-  for (const More& more : kMore) {
+std::vector<ArgSpec> args_of(const ModelFamily& family, const ModelRow& row) {
+  std::vector<ArgSpec> out = family.args(row);
+  for (const PeersArgs& more : family.peers) {
     if (more.name != row.name) continue;
     for (const auto& [name, fallback] : more.args) {
       if (std::ranges::any_of(out, [&](const ArgSpec& known) { return known.name == name; })) continue;
@@ -608,93 +183,21 @@ void add_peers_args(const Row& row, std::vector<ArgSpec>& out) {
       out.back().secret = name == "api_key";
     }
   }
+  return out;
 }
 
-std::vector<ArgSpec> args_of(const Row& row) {
-  std::vector<ArgSpec> out;
-  if (row.role == Role::kChat || row.role == Role::kEmbedder) {
-    out.push_back(with_fallback("model", ArgKind::kText, std::string(row.model), "The model's name."));
-    out.back().aliases = {"model_name", "model_id"};
-    out.push_back(with_fallback("api_key", ArgKind::kText,
-                                row.key.empty() ? "" : "the variable " + std::string(row.key), "The key."));
-    out.back().secret = true;
-    out.push_back(with_fallback("base_url", ArgKind::kText,
-                                row.url.empty() ? "" : "the variable " + std::string(row.url),
-                                "Where the model is served."));
-    out.back().aliases = {"api_base", "endpoint", "azure_endpoint"};
-    out.push_back(with_fallback("capacity", ArgKind::kInt, "16", "Calls under way at once."));
-    out.push_back(
-        with_fallback("timeout", ArgKind::kDurationOrNumber, "60", "Seconds, or a duration, of one attempt."));
-    out.push_back(with_fallback("max_retries", ArgKind::kInt, "3", "Accepted; `retry_strategy` says more."));
-    out.push_back(with_fallback("retry_strategy", ArgKind::kComponent, "exponential", "How often and when."));
-    out.push_back(
-        with_fallback("cache_strategy", ArgKind::kAny, "none", "Whether answers to equal questions are kept."));
-    out.push_back(with_fallback("headers", ArgKind::kLiteral, "", "Further header fields."));
-    out.back().secret = true;
-    out.push_back(with_fallback("requests_per_minute", ArgKind::kInt, "", "Who comes too early waits."));
-    out.push_back(with_fallback("tokens_per_minute", ArgKind::kInt, "", "Who comes too early waits."));
-  }
-  if (row.role == Role::kChat)
-    out.push_back(with_fallback("price_per_million_tokens", ArgKind::kLiteral, "",
-                                "`{input: 0.15, output: 0.6}`: for the cost in receipts and metrics."));
-  if (row.kind.ends_with(".custom")) {
-    out.push_back(
-        with_fallback("template", ArgKind::kLiteral, "",
-                      "The body of a request: `{prompt}`, `{messages}`, `{text}`, `{texts}` and `{model}` are "
-                      "put into it."));
-    out.push_back(with_fallback("answer", ArgKind::kText, "", "A JSON pointer to the answer in the reply."));
-  }
-  if (row.kind.ends_with(".bedrock")) {
-    for (const char* name : {"region_name", "aws_access_key_id", "aws_secret_access_key", "aws_session_token"}) {
-      out.push_back(with_fallback(name, ArgKind::kText, "a variable of AWS's", "Whose requests these are."));
-      out.back().secret =
-          std::string_view(name).find("secret") != std::string_view::npos || std::string_view(name).ends_with("token");
-    }
-  }
-  if (is_local(row)) {
-    out.push_back(with_fallback("models_dir", ArgKind::kText, "the variable THALWEG_MODELS_DIR",
-                                "The folder that models are looked up in."));
-    if (row.role == Role::kReranker) {
-      out.push_back(with_fallback("model", ArgKind::kText, std::string(row.model), "The model's name."));
-      out.back().aliases = {"model_name"};
-      out.push_back(with_fallback("cache_strategy", ArgKind::kAny, "none", "Whether scores are kept."));
-      out.push_back(with_fallback("base_url", ArgKind::kText, "",
-                                  "A server with `/rerank` is asked (text-embeddings-inference, Cohere, Jina)."));
-      out.push_back(with_fallback("api_key", ArgKind::kText, "", "Its key."));
-      out.back().secret = true;
-    }
-  }
-  if (row.role == Role::kEmbedder) {
-    const bool local = row.name == "embedders.SentenceTransformerEmbedder";
-    out.push_back(with_fallback("batch_size", ArgKind::kInt,
-                                row.kind == "llm.embedder.openai" ? "128"
-                                : local                           ? "1024"
-                                                                  : "32",
-                                "Texts of one request."));
-    out.push_back(with_fallback("normalize", ArgKind::kBool, "false", "Whether vectors are given the length 1."));
-    out.push_back(with_fallback("truncation_keep_strategy", ArgKind::kText,
-                                row.kind == "llm.embedder.openai" ? "start" : "",
-                                "`start` or `end`: which part stays of a text that is too long."));
-  }
-  if (row.kind == "llm.splitter.token_count") {
-    out.push_back(with_fallback("min_tokens", ArgKind::kInt, "50", "The least size of a chunk."));
-    out.push_back(with_fallback("max_tokens", ArgKind::kInt, "500", "The largest size of a chunk."));
-    out.back().aliases = {"chunk_size"};
-    out.push_back(with_fallback("encoding_name", ArgKind::kText, "cl100k_base", "Whose tokens: or `o200k_base`."));
-  }
-  if (row.kind == "llm.splitter.recursive" || row.kind == "llm.splitter.sentence") {
-    out.push_back(with_fallback("chunk_size", ArgKind::kInt, "500", "The largest size of a chunk."));
-    out.push_back(with_fallback("chunk_overlap", ArgKind::kInt, "0", "How much of a chunk the next one begins with."));
-    out.push_back(with_fallback("encoding_name", ArgKind::kText, "", "Sizes are tokens of this encoding."));
-    out.push_back(with_fallback("model_name", ArgKind::kText, "", "Sizes are tokens of this model."));
-  }
-  if (row.kind == "llm.splitter.recursive") {
-    out.push_back(
-        with_fallback("separators", ArgKind::kAny, R"(["\n\n", "\n", " ", ""])", "What chunks are split by."));
-    out.push_back(with_fallback("separator", ArgKind::kText, "", "The first of the separators."));
-    out.push_back(with_fallback("is_separator_regex", ArgKind::kBool, "false", "Not in this version."));
-  }
-  add_peers_args(row, out);
+Component component_of(const ModelFamily& family, const ModelRow& row) {
+  Component out;
+  out.name = "xpacks.llm." + std::string(row.name);
+  for (const std::string_view alias : row.aliases) out.aliases.push_back("xpacks.llm." + std::string(alias));
+  out.kind = ComponentKind::kFunction;
+  out.args = args_of(family, row);
+  out.doc = row.doc;
+  out.open = true;  // further members of a request, further settings of the peer
+  out.example = "$it: !" + out.name + (family.role == ModelRole::kChat ? " {model: gpt-4o-mini}" : " {}");
+  out.build = [&row, role = family.role](Builder& builder, const Call& call) {
+    return build(builder, call, role, row);
+  };
   return out;
 }
 
@@ -729,18 +232,9 @@ const FunctionObject* function_argument(Builder& builder, const Call& call, std:
 }
 
 void add_model_components(Components& out) {
-  for (const Row& row : kRows) {
-    Component component;
-    component.name = "xpacks.llm." + std::string(row.name);
-    for (const std::string_view alias : row.aliases) component.aliases.push_back("xpacks.llm." + std::string(alias));
-    component.kind = ComponentKind::kFunction;
-    component.args = args_of(row);
-    component.doc = row.doc;
-    component.open = true;  // further members of a request, further settings of the peer
-    component.example = "$it: !" + component.name + (row.role == Role::kChat ? " {model: gpt-4o-mini}" : " {}");
-    component.build = [&row](Builder& builder, const Call& call) { return build(builder, call, row); };
-    out.push_back(std::move(component));
-  }
+  for (const ModelFamily* family :
+       {&chat_family(), &embedder_family(), &reranker_family(), &splitter_family(), &parser_family()})
+    for (const ModelRow& row : family->rows) out.push_back(component_of(*family, row));
 }
 
 }  // namespace thalweg::lang
