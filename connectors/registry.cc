@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "connectors/documents/descriptor.h"
 #include "connectors/exec/descriptor.h"
 #include "connectors/file/descriptor.h"
 #include "connectors/generator/descriptor.h"
@@ -18,8 +19,8 @@ namespace {
 
 std::vector<ConnectorDescriptor> build_table() {
   std::vector<ConnectorDescriptor> table;
-  for (auto make : {exec_connectors, file_connectors, generator_connectors, http_connectors, kafka_connectors,
-                    null_connectors, postgres_connectors, s3_connectors, sqlite_connectors})
+  for (auto make : {document_connectors, exec_connectors, file_connectors, generator_connectors, http_connectors,
+                    kafka_connectors, null_connectors, postgres_connectors, s3_connectors, sqlite_connectors})
     for (ConnectorDescriptor& connector : make()) table.push_back(std::move(connector));
   return table;
 }
@@ -64,21 +65,17 @@ const ConnectorDescriptor* find_connector(std::string_view name) {
 
 const std::vector<std::string>& known_but_not_built() {
   static const std::vector<std::string> names = {
-      "io.airbyte.read",       "io.amqp.read",           "io.amqp.write",
-      "io.azure_blob.read",    "io.azure_blob.write",    "io.bigquery.write",
-      "io.chroma.write",       "io.clickhouse.write",    "io.deltalake.read",
-      "io.deltalake.write",    "io.duckdb.write",        "io.dynamodb.write",
-      "io.elasticsearch.read", "io.elasticsearch.write", "io.gcp_storage.read",
-      "io.gcp_storage.write",  "io.gdrive.read",         "io.iceberg.read",
-      "io.iceberg.write",      "io.kinesis.read",        "io.kinesis.write",
-      "io.logstash.write",     "io.milvus.write",        "io.mongodb.read",
-      "io.mongodb.write",      "io.mqtt.read",           "io.mqtt.write",
-      "io.mssql.read",         "io.mssql.write",         "io.mysql.read",
-      "io.mysql.write",        "io.nats.read",           "io.nats.write",
-      "io.pinecone.write",     "io.pubsub.write",        "io.pulsar.read",
-      "io.pulsar.write",       "io.pyfilesystem.read",   "io.qdrant.write",
-      "io.questdb.write",      "io.rabbitmq.read",       "io.rabbitmq.write",
-      "io.slack.send_alerts",  "io.weaviate.write",      "xpacks.connectors.sharepoint.read"};
+      "io.airbyte.read",       "io.amqp.read",           "io.amqp.write",       "io.azure_blob.read",
+      "io.azure_blob.write",   "io.bigquery.write",      "io.chroma.write",     "io.clickhouse.write",
+      "io.deltalake.read",     "io.deltalake.write",     "io.duckdb.write",     "io.dynamodb.write",
+      "io.elasticsearch.read", "io.elasticsearch.write", "io.gcp_storage.read", "io.gcp_storage.write",
+      "io.iceberg.read",       "io.iceberg.write",       "io.kinesis.read",     "io.kinesis.write",
+      "io.logstash.write",     "io.milvus.write",        "io.mongodb.read",     "io.mongodb.write",
+      "io.mqtt.read",          "io.mqtt.write",          "io.mssql.read",       "io.mssql.write",
+      "io.mysql.read",         "io.mysql.write",         "io.nats.read",        "io.nats.write",
+      "io.pinecone.write",     "io.pubsub.write",        "io.pulsar.read",      "io.pulsar.write",
+      "io.pyfilesystem.read",  "io.qdrant.write",        "io.questdb.write",    "io.rabbitmq.read",
+      "io.rabbitmq.write",     "io.slack.send_alerts",   "io.weaviate.write"};
   return names;
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <vector>
 
 #include "connectors/net/aws_signature.h"
@@ -21,17 +20,6 @@ using objects::Written;
 namespace {
 
 constexpr std::string_view kVersion = "2021-08-06";
-
-std::string field(const net::HttpResponse& answer, std::string_view name) {
-  const std::string* found = answer.headers.find(name);
-  return found ? *found : std::string{};
-}
-
-std::uint64_t number(std::string_view text) {
-  std::uint64_t out = 0;
-  std::from_chars(text.data(), text.data() + text.size(), out);
-  return out;
-}
 
 std::string escape(std::string_view text, bool path = false) { return net::aws_escape(text, path); }
 
@@ -143,7 +131,7 @@ Result<net::HttpResponse> BlobStore::call(const Call& call) {
 }
 
 Error BlobStore::error_of(const net::HttpResponse& answer, const std::string& key) const {
-  std::string what = field(answer, "x-ms-error-code");
+  std::string what = objects::field_of(answer, "x-ms-error-code");
   what = what.empty() ? fmt::format("{} {}", answer.status, net::reason_phrase(answer.status))
                       : fmt::format("{} ({})", what, answer.status);
   Code code = Code::kIo;
@@ -173,7 +161,7 @@ Result<ListPage> BlobStore::list(const std::string& prefix, bool by_folder, cons
     const net::XmlElement* properties = one.name == "Blob" ? one.find("Properties") : nullptr;
     if (!properties) continue;
     out.objects.push_back({.key = one.text_of("Name"),
-                           .size = number(properties->text_of("Content-Length")),
+                           .size = objects::number_in(properties->text_of("Content-Length")),
                            .etag = quoted(properties->text_of("Etag")),
                            .modified_ns = objects::http_time_ns(properties->text_of("Last-Modified")).value_or(0),
                            .owner = {}});
@@ -181,42 +169,7 @@ Result<ListPage> BlobStore::list(const std::string& prefix, bool by_folder, cons
   return out;
 }
 
-Result<ObjectInfo> BlobStore::head(const std::string& key) {
-  auto answer = TRY(call({.method = "HEAD", .key = key, .query = {}, .headers = {}, .body = {}}));
-  if (answer.status != 200) return fail(error_of(answer, key));
-  return ObjectInfo{.key = key,
-                    .size = number(field(answer, "Content-Length")),
-                    .etag = field(answer, "ETag"),
-                    .modified_ns = objects::http_time_ns(field(answer, "Last-Modified")).value_or(0),
-                    .owner = {}};
-}
-
-Result<std::string> BlobStore::get(const std::string& key, std::uint64_t offset, std::uint64_t bytes,
-                                   const std::string& etag) {
-  if (bytes == 0) return std::string{};
-  Call ask{.method = "GET", .key = key, .query = {}, .headers = {}, .body = {}};
-  ask.headers.add("x-ms-range", fmt::format("bytes={}-{}", offset, offset + bytes - 1));
-  if (!etag.empty()) ask.headers.add("If-Match", etag);
-  auto answer = TRY(call(ask));
-  if (answer.status == 416) return std::string{};
-  if (answer.status == 412)
-    return fail(Code::kUnavailable, fmt::format("{}/{} was changed while it was read", name(), key));
-  if (answer.status != 200 && answer.status != 206) return fail(error_of(answer, key));
-  if (answer.status == 200 && offset > 0) answer.body.erase(0, std::min<std::size_t>(offset, answer.body.size()));
-  if (answer.body.size() > bytes) answer.body.resize(bytes);
-  return std::move(answer.body);
-}
-
 // ---------------------------------------------------------------- writing
-
-bool BlobStore::is_ours(const std::string& key, const std::string& bytes, std::string& etag) {
-  auto there = head(key);
-  if (!there || there->size != bytes.size()) return false;
-  auto content = get(key, 0, bytes.size(), there->etag);
-  if (!content || *content != bytes) return false;
-  etag = there->etag;
-  return true;
-}
 
 Result<Written> BlobStore::put(const std::string& key, const std::string& bytes, const Condition& condition) {
   Call ask{.method = "PUT", .key = key, .query = {}, .headers = {}, .body = bytes};
@@ -225,7 +178,7 @@ Result<Written> BlobStore::put(const std::string& key, const std::string& bytes,
   if (condition.kind == Condition::Kind::kAbsent) ask.headers.add("If-None-Match", "*");
   if (condition.kind == Condition::Kind::kUnchanged) ask.headers.add("If-Match", condition.etag);
   auto answer = TRY(call(ask));
-  if (answer.status == 201) return Written{true, field(answer, "ETag")};
+  if (answer.status == 201) return Written{true, objects::field_of(answer, "ETag")};
   const bool refused = answer.status == 412 || answer.status == 409 ||
                        (condition.kind == Condition::Kind::kUnchanged && answer.status == 404);
   if (!refused) return fail(error_of(answer, key));
@@ -264,7 +217,7 @@ class BlobStore::BlockUpload final : public objects::Upload {
     auto answer = TRY(
         store_.call({.method = "PUT", .key = key_, .query = "comp=blocklist", .headers = {}, .body = std::move(body)}));
     if (answer.status != 201) return fail(store_.error_of(answer, key_));
-    return Written{true, field(answer, "ETag")};
+    return Written{true, objects::field_of(answer, "ETag")};
   }
 
  private:

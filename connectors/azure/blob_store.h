@@ -6,7 +6,7 @@
 #include <memory>
 #include <string>
 
-#include "connectors/objects/object_store.h"
+#include "connectors/objects/http_store.h"
 #include "connectors/objects/requester.h"
 
 namespace thalweg::azure {
@@ -18,14 +18,11 @@ struct ContainerSettings {
   std::string endpoint;  // empty: https://ACCOUNT.blob.core.windows.net
 };
 
-class BlobStore final : public objects::ObjectStore {
+class BlobStore final : public objects::HttpStore {
  public:
   // Connects nowhere. kInvalidPipeline: the settings are wrong.
   static Result<std::unique_ptr<BlobStore>> make(ContainerSettings settings, objects::RequesterOptions options);
   Result<objects::ListPage> list(const std::string& prefix, bool by_folder, const std::string& page) override;
-  Result<objects::ObjectInfo> head(const std::string& key) override;
-  Result<std::string> get(const std::string& key, std::uint64_t offset, std::uint64_t bytes,
-                          const std::string& etag) override;
   Result<objects::Written> put(const std::string& key, const std::string& bytes,
                                const objects::Condition& condition) override;
   Result<void> remove(const std::string& key) override;
@@ -34,20 +31,13 @@ class BlobStore final : public objects::ObjectStore {
 
  private:
   class BlockUpload;
-  struct Call {
-    std::string method;
-    std::string key;    // empty: the container itself
-    std::string query;  // escaped, sorted by name
-    net::HttpFields headers;
-    std::string body;
-  };
   BlobStore(ContainerSettings settings, std::string key, objects::RequesterOptions options);
-  Result<net::HttpResponse> call(const Call& call);
+  Result<net::HttpResponse> call(const Call& call) override;
+  [[nodiscard]] std::string_view range_field() const override { return "x-ms-range"; }
   Result<objects::Requester::Attempt> attempt(const Call& call);
   [[nodiscard]] std::string signature(const net::HttpRequest& request, const std::string& path,
                                       const std::string& query) const;
-  [[nodiscard]] bool is_ours(const std::string& key, const std::string& bytes, std::string& etag);
-  [[nodiscard]] Error error_of(const net::HttpResponse& answer, const std::string& key) const;
+  [[nodiscard]] Error error_of(const net::HttpResponse& answer, const std::string& key) const override;
 
   const ContainerSettings settings_;
   const std::string key_;  // decoded; empty: a shared access signature

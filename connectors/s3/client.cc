@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <vector>
 
 #include "connectors/net/xml.h"
@@ -19,17 +18,6 @@ using objects::Written;
 namespace {
 
 constexpr std::string_view kDefaultRegion = "us-east-1";
-
-std::string field(const net::HttpResponse& answer, std::string_view name) {
-  const std::string* found = answer.headers.find(name);
-  return found ? *found : std::string{};
-}
-
-std::uint64_t number(std::string_view text) {
-  std::uint64_t out = 0;
-  std::from_chars(text.data(), text.data() + text.size(), out);
-  return out;
-}
 
 std::string unescape(const std::string& text) { return net::percent_decode(text, true).value_or(text); }
 
@@ -136,7 +124,7 @@ Requester::Verdict S3Store::judge(const net::HttpResponse& answer) {
   if (problem.code == "SlowDown" || problem.code == "RequestTimeout" || problem.code == "OperationAborted" ||
       problem.code == "ConditionalRequestConflict")
     return Verdict::kAgain;
-  std::string region = field(answer, "x-amz-bucket-region");
+  std::string region = objects::field_of(answer, "x-amz-bucket-region");
   if (region.empty()) region = problem.region;
   const bool elsewhere = answer.status == 301 || answer.status == 307 || answer.status == 400 || answer.status == 403;
   if (elsewhere && settings_.endpoint.empty() && learn_region(region)) return Verdict::kAgainSoon;
@@ -194,7 +182,7 @@ Result<ListPage> S3Store::list(const std::string& prefix, bool by_folder, const 
     if (one.name == "CommonPrefixes") out.prefixes.push_back(plain(one.text_of("Prefix")));
     if (one.name != "Contents") continue;
     ObjectInfo info{.key = plain(one.text_of("Key")),
-                    .size = number(one.text_of("Size")),
+                    .size = objects::number_in(one.text_of("Size")),
                     .etag = one.text_of("ETag"),
                     .modified_ns = objects::iso_time_ns(one.text_of("LastModified")).value_or(0),
                     .owner = {}};
@@ -208,52 +196,15 @@ Result<ListPage> S3Store::list(const std::string& prefix, bool by_folder, const 
   return out;
 }
 
-Result<ObjectInfo> S3Store::head(const std::string& key) {
-  auto answer = TRY(call({.method = "HEAD", .key = key, .query = {}, .headers = {}, .body = {}}));
-  if (answer.status != 200) return fail(error_of(answer, key));
-  return ObjectInfo{.key = key,
-                    .size = number(field(answer, "Content-Length")),
-                    .etag = field(answer, "ETag"),
-                    .modified_ns = objects::http_time_ns(field(answer, "Last-Modified")).value_or(0),
-                    .owner = {}};
-}
-
-Result<std::string> S3Store::get(const std::string& key, std::uint64_t offset, std::uint64_t bytes,
-                                 const std::string& etag) {
-  if (bytes == 0) return std::string{};
-  Call ask{.method = "GET", .key = key, .query = {}, .headers = {}, .body = {}};
-  ask.headers.add("Range", fmt::format("bytes={}-{}", offset, offset + bytes - 1));
-  if (!etag.empty()) ask.headers.add("If-Match", etag);
-  auto answer = TRY(call(ask));
-  if (answer.status == 416) return std::string{};  // nothing is there from `offset` on
-  if (answer.status == 412)
-    return fail(Code::kUnavailable, fmt::format("{}/{} was changed while it was read", name(), key));
-  if (answer.status == 200 && offset > 0) {  // a server that knows no ranges
-    answer.body.erase(0, std::min<std::size_t>(offset, answer.body.size()));
-  } else if (answer.status != 200 && answer.status != 206) {
-    return fail(error_of(answer, key));
-  }
-  if (answer.body.size() > bytes) answer.body.resize(bytes);
-  return std::move(answer.body);
-}
-
 // ---------------------------------------------------------------- writing
-
-bool S3Store::is_ours(const std::string& key, const std::string& bytes, std::string& etag) {
-  auto there = head(key);
-  if (!there || there->size != bytes.size()) return false;
-  auto content = get(key, 0, bytes.size(), there->etag);
-  if (!content || *content != bytes) return false;
-  etag = there->etag;
-  return true;
-}
 
 Result<Written> S3Store::put(const std::string& key, const std::string& bytes, const Condition& condition) {
   Call ask{.method = "PUT", .key = key, .query = {}, .headers = {}, .body = bytes};
   if (condition.kind == Condition::Kind::kAbsent) ask.headers.add("If-None-Match", "*");
   if (condition.kind == Condition::Kind::kUnchanged) ask.headers.add("If-Match", condition.etag);
   auto answer = TRY(call(ask));
-  if (answer.status == 200 || answer.status == 201 || answer.status == 204) return Written{true, field(answer, "ETag")};
+  if (answer.status == 200 || answer.status == 201 || answer.status == 204)
+    return Written{true, objects::field_of(answer, "ETag")};
   const bool refused = answer.status == 412 || (condition.kind == Condition::Kind::kUnchanged && answer.status == 404);
   if (!refused) return fail(error_of(answer, key));
   // The request may have been sent twice, because its answer did not come.
@@ -282,7 +233,7 @@ class S3Store::MultipartUpload final : public objects::Upload {
     auto answer = TRY(store_.call(ask(
         "PUT", fmt::format("partNumber={}&uploadId={}", etags_.size() + 1, net::aws_escape(id_)), std::move(bytes))));
     if (answer.status != 200) return fail(store_.error_of(answer, key_));
-    etags_.push_back(field(answer, "ETag"));
+    etags_.push_back(objects::field_of(answer, "ETag"));
     return {};
   }
 

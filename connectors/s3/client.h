@@ -9,7 +9,7 @@
 #include <optional>
 #include <string>
 
-#include "connectors/objects/object_store.h"
+#include "connectors/objects/http_store.h"
 #include "connectors/objects/requester.h"
 #include "connectors/s3/credentials.h"
 
@@ -23,15 +23,12 @@ struct BucketSettings {
   CredentialSettings credentials;
 };
 
-class S3Store final : public objects::ObjectStore {
+class S3Store final : public objects::HttpStore {
  public:
   // Connects nowhere. kInvalidPipeline: the settings are wrong.
   static Result<std::unique_ptr<S3Store>> make(BucketSettings settings, const Env& env,
                                                objects::RequesterOptions options);
   Result<objects::ListPage> list(const std::string& prefix, bool by_folder, const std::string& page) override;
-  Result<objects::ObjectInfo> head(const std::string& key) override;
-  Result<std::string> get(const std::string& key, std::uint64_t offset, std::uint64_t bytes,
-                          const std::string& etag) override;
   Result<objects::Written> put(const std::string& key, const std::string& bytes,
                                const objects::Condition& condition) override;
   Result<void> remove(const std::string& key) override;
@@ -40,24 +37,14 @@ class S3Store final : public objects::ObjectStore {
 
  private:
   class MultipartUpload;
-  struct Call {
-    std::string method;
-    std::string key;    // empty: the bucket itself
-    std::string query;  // escaped
-    net::HttpFields headers;
-    std::string body;
-  };
   S3Store(BucketSettings settings, std::string region, std::shared_ptr<objects::Requester> requester, const Env& env);
-  // The answer, whatever its status, after all that can be put right.
-  Result<net::HttpResponse> call(const Call& call);
+  Result<net::HttpResponse> call(const Call& call) override;
   Result<objects::Requester::Attempt> attempt(const Call& call);
   objects::Requester::Verdict judge(const net::HttpResponse& answer);
   [[nodiscard]] std::string region() const;
   // True: it is news.
   bool learn_region(const std::string& region);
-  // Whether our write with a condition had been done before its answer got lost.
-  [[nodiscard]] bool is_ours(const std::string& key, const std::string& bytes, std::string& etag);
-  [[nodiscard]] Error error_of(const net::HttpResponse& answer, const std::string& key) const;
+  [[nodiscard]] Error error_of(const net::HttpResponse& answer, const std::string& key) const override;
 
   const BucketSettings settings_;
   const std::shared_ptr<objects::Requester> requester_;
