@@ -257,6 +257,17 @@ Result<void> check_delivery(const lang::PipelineSettings& settings, const plan::
   return {};
 }
 
+void keep_answers(functions::NewAnswerPlaces& places, const lang::PipelineSettings& settings,
+                  const PersistencePlace& place) {
+  const Reader read(settings);
+  const Setting* backend = read.backend();
+  if (!read.asked() && !settings.with_cache.value_or(false)) return;
+  if (backend && (backend->tag.ends_with(".s3") || backend->tag.ends_with(".azure"))) return;
+  DurabilityOptions out;
+  if (!read_backend(read, place, out) || !place.env) return;
+  places.keep_at(out.disk ? out.disk : place.env->disk, out.directory);
+}
+
 std::optional<DurabilityOptions> check_persistence(lang::CompileResult& compiled, const PersistencePlace& place) {
   if (!compiled.ok()) return std::nullopt;
   auto options = durability_of(compiled.settings, place);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "connectors/functions/answer_store.h"
 #include "engine/io/sink.h"
 #include "engine/plan/node.h"
 #include "engine/runtime/run.h"
@@ -43,6 +44,10 @@ struct OutputGuarantee {
 // `delivery: exactly_once` is refused where a link cannot give it.
 [[nodiscard]] Result<void> check_delivery(const lang::PipelineSettings& settings, const plan::Plan& plan,
                                           bool keeps_state);
+// Where answers of functions outside are kept: beside the state, also where answers are all that is kept
+// (`persistence_mode: UDF_CACHING`, `with_cache: true`). Nothing where the state is no folder of this machine.
+void keep_answers(functions::NewAnswerPlaces& places, const lang::PipelineSettings& settings,
+                  const PersistencePlace& place);
 // All of it, into the diagnostics of a pipeline that is valid so far.
 std::optional<DurabilityOptions> check_persistence(lang::CompileResult& compiled, const PersistencePlace& place);
 

@@ -14,11 +14,18 @@
 #include "connectors/formats/encode.h"
 #include "connectors/formats/json_object.h"
 #include "connectors/formats/json_value.h"
+#include "connectors/functions/answer_store.h"
 #include "connectors/functions/call_threads.h"
+#include "connectors/net/digest.h"
 
 namespace thalweg::functions {
 
 namespace {
+
+struct Question {
+  std::string line;
+  std::string key;  // what it asks, for those that compare
+};
 
 // What came of one question: a line, or why there is none.
 struct Answer {
@@ -68,28 +75,33 @@ class RemoteFunction final : public plan::UserFunction {
         text_(std::move(text)),
         transport_(std::move(transport)),
         threads_(options.capacity),
-        cache_(options.cache_entries) {}
+        cache_(options.cache_entries),
+        identity_(transport_->identity().empty() ? text_ : transport_->identity()) {
+    if (!options.cache_outlives || options.cache_entries == 0) return;
+    place_ = std::make_shared<AnswerPlace>();
+    NewAnswerPlaces::add(place_);
+  }
 
   [[nodiscard]] const std::string& text() const override { return text_; }
   [[nodiscard]] bool deterministic() const override { return deterministic_; }
   [[nodiscard]] bool propagates_none() const override { return propagate_none_; }
 
   [[nodiscard]] Column call(const plan::UserCall& call) const override {
-    std::vector<std::string> questions;
+    std::vector<Question> questions;
     std::unordered_map<std::string, std::size_t> known;
     std::vector<std::size_t> question_of(call.rows);
     const bool shares = deterministic_ || options_.cache_entries > 0;
     for (std::size_t row = 0; row < call.rows; ++row) {
       if (call.skips(row)) continue;
-      std::string line = question(call, row);
+      Question asked{question(call, row), {}};
+      question_of[row] = questions.size();
       if (shares) {
-        const auto [it, fresh] = known.emplace(line, questions.size());
+        asked.key = transport_->question_of(asked.line);
+        const auto [it, fresh] = known.emplace(asked.key, questions.size());
         question_of[row] = it->second;
         if (!fresh) continue;
-      } else {
-        question_of[row] = questions.size();
       }
-      questions.push_back(std::move(line));
+      questions.push_back(std::move(asked));
     }
     const std::vector<Answer> answers = ask(questions);
     ColumnBuilder out(call.result, call.rows);
@@ -127,7 +139,7 @@ class RemoteFunction final : public plan::UserFunction {
   };
   using Flights = std::vector<std::pair<std::size_t, std::shared_ptr<Flight>>>;
 
-  std::vector<Answer> ask(const std::vector<std::string>& questions) const {
+  std::vector<Answer> ask(const std::vector<Question>& questions) const {
     std::vector<Answer> answers(questions.size());
     std::vector<std::size_t> open;
     Flights own, others;
@@ -138,25 +150,40 @@ class RemoteFunction final : public plan::UserFunction {
         continue;
       }
       const std::lock_guard lock(flights_mutex_);
-      if (auto hit = cache_.find(questions[i])) {
+      if (auto hit = known_answer(questions[i].key)) {
         answers[i].line = std::move(*hit);
         ++known;
         continue;
       }
-      const auto [flight, first] = flights_.try_emplace(questions[i]);
+      const auto [flight, first] = flights_.try_emplace(questions[i].key);
       if (first) flight->second = std::make_shared<Flight>();
       (first ? own : others).emplace_back(i, flight->second);
       if (first) open.push_back(i);
     }
     if (known + others.size() > 0) transport_->answered_from_cache(known + others.size());
     ask_open(questions, open, answers);
-    for (const auto& [at, flight] : own) land(questions[at], *flight, answers[at]);
+    for (const auto& [at, flight] : own) land(questions[at].key, *flight, answers[at]);
     for (const auto& [at, flight] : others) {
       std::unique_lock lock(flight->mutex);
       flight->changed.wait(lock, [&] { return flight->landed; });
       answers[at] = flight->answer;
     }
     return answers;
+  }
+
+  [[nodiscard]] std::string store_key(const std::string& question) const {
+    return net::sha256(identity_ + '\0' + question);
+  }
+  std::optional<std::string> known_answer(const std::string& question) const {
+    if (auto hit = cache_.find(question)) return hit;
+    const auto store = place_ ? place_->store() : nullptr;
+    auto kept = store ? store->find(store_key(question)) : std::nullopt;
+    if (kept) cache_.put(question, *kept);
+    return kept;
+  }
+  void keep_answer(const std::string& question, const std::string& answer) const {
+    cache_.put(question, answer);
+    if (const auto store = place_ ? place_->store() : nullptr) store->put(store_key(question), answer);
   }
 
   void land(const std::string& question, Flight& flight, const Answer& answer) const {
@@ -172,7 +199,7 @@ class RemoteFunction final : public plan::UserFunction {
     flight.changed.notify_all();
   }
 
-  void ask_open(const std::vector<std::string>& questions, const std::vector<std::size_t>& open,
+  void ask_open(const std::vector<Question>& questions, const std::vector<std::size_t>& open,
                 std::vector<Answer>& answers) const {
     std::vector<std::function<void()>> tasks;
     for (std::size_t begin = 0; begin < open.size(); begin += options_.batch_rows) {
@@ -186,10 +213,10 @@ class RemoteFunction final : public plan::UserFunction {
       threads_.run(std::move(tasks));
   }
 
-  void ask_batch(const std::vector<std::string>& questions, std::span<const std::size_t> which,
+  void ask_batch(const std::vector<Question>& questions, std::span<const std::size_t> which,
                  std::vector<Answer>& answers) const {
     std::vector<std::string> lines;
-    for (std::size_t i : which) lines.push_back(questions[i]);
+    for (const std::size_t i : which) lines.push_back(questions[i].line);
     auto got = exchange(lines);
     if (got && got->size() != lines.size())
       got = std::unexpected(Refusal{fmt::format("{} answers to {} questions", got->size(), lines.size()), false, 0});
@@ -200,7 +227,7 @@ class RemoteFunction final : public plan::UserFunction {
         continue;
       }
       answer.line = std::move((*got)[at]);
-      if (options_.cache_entries > 0 && is_value(answer.line)) cache_.put(lines[at], answer.line);
+      if (options_.cache_entries > 0 && is_value(answer.line)) keep_answer(questions[which[at]].key, answer.line);
     }
   }
 
@@ -260,6 +287,8 @@ class RemoteFunction final : public plan::UserFunction {
   const std::unique_ptr<Transport> transport_;
   mutable CallThreads threads_;
   mutable AnswerCache cache_;
+  const std::string identity_;
+  std::shared_ptr<AnswerPlace> place_;  // null: answers do not outlive the process
   mutable std::mutex flights_mutex_;
   mutable std::unordered_map<std::string, std::shared_ptr<Flight>> flights_;  // guarded by flights_mutex_
 };

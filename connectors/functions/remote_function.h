@@ -8,6 +8,7 @@
 // R1  Calls of one batch of rows are under way at once, up to the capacity, which all workers share.
 // R2  With a cache, and for deterministic functions, equal questions are asked once; with a cache also those that are
 //     on their way for another worker.
+//     Where the pipeline keeps its state the cache does, too (answer_store.h).
 // R3  What is asked again is a call that did not come through; an answer that says `error` is an answer.
 #pragma once
 
@@ -36,6 +37,11 @@ class Transport {
   // One answer per line, in order.
   [[nodiscard]] virtual std::expected<std::vector<std::string>, Refusal> exchange(const std::vector<std::string>& lines,
                                                                                   std::int64_t timeout_ms) = 0;
+  // What a line asks, as caches compare it: who asks, and how it is answered, may be no part of it.
+  [[nodiscard]] virtual std::string question_of(const std::string& line) const { return line; }
+  // Whom it asks, and with which parameters: answers that are kept belong to that. Empty: to all that the function's
+  // text says.
+  [[nodiscard]] virtual std::string identity() const { return {}; }
   // So many questions were answered from the cache, without a call.
   virtual void answered_from_cache(std::size_t /*questions*/) {}
 };

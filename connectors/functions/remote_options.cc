@@ -58,6 +58,7 @@ std::expected<void, FunctionError> read_cache(const Setting& cache, RemoteOption
   out.cache_entries = kEntries;
   if (const bool* flag = cache.as_bool()) {
     if (!*flag) out.cache_entries = 0;
+    out.cache_outlives = *flag;
     return {};
   }
   if (!cache.tag.ends_with("InMemoryCache") && !cache.tag.ends_with("DiskCache") &&
@@ -65,6 +66,7 @@ std::expected<void, FunctionError> read_cache(const Setting& cache, RemoteOption
     return wrong_option(
         "`cache_strategy` is `!udfs.InMemoryCache {max_size}`, `!udfs.DiskCache {}`, `!udfs.DefaultCache {}` or true",
         "cache_strategy");
+  out.cache_outlives = !cache.tag.ends_with("InMemoryCache");
   const std::int64_t size = SettingReader(cache).integer("max_size", kEntries);
   if (size < 1) return wrong_option("`max_size` is at least 1", "cache_strategy");
   out.cache_entries = static_cast<std::size_t>(size);

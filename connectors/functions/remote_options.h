@@ -24,6 +24,7 @@ struct RemoteOptions {
   Retries retries;
   std::size_t batch_rows = 1;     // rows of one call
   std::size_t cache_entries = 0;  // 0: no cache
+  bool cache_outlives = false;    // the process, where the pipeline keeps its state
 };
 
 // From `capacity`, `timeout`, `retries`, `retry_strategy`, `cache_strategy`, `max_batch_size` and `executor`.

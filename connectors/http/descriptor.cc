@@ -54,6 +54,16 @@ Result<void> check_rest(const Setting& args) {
   return {};
 }
 
+// What callers see of the column that names streams: a flag.
+std::vector<plan::SourceField> shown_fields(std::vector<plan::SourceField> fields, std::optional<std::size_t> stream) {
+  if (!stream) return fields;
+  plan::SourceField& field = fields[*stream];
+  field.name = field.external_name = "stream";
+  field.type = Type(Kind::kBool);
+  field.default_value = Value::of(false);
+  return fields;
+}
+
 // The requests of a tool of an MCP server.
 Result<web::RestSource::Front> offered_tool(const plan::Source& source, const Setting& mcp,
                                             const std::shared_ptr<web::QueryServer>& server,
@@ -78,8 +88,11 @@ Result<std::unique_ptr<Source>> make_rest(const plan::Source& source, Env& env, 
   auto route = std::make_unique<web::RouteSpec>(stdio ? web::RouteSpec() : TRY(web::route_from(source.args, services)));
   route->methods = TRY(web::methods_from(source.args, "POST"));
   route->reads_only = true;
-  route->documentation.fields = source.fields;
   web::QueryServer::Options options;
+  const auto names_stream = std::ranges::find(source.fields, read.text("stream_column"), &plan::SourceField::name);
+  if (mcp == nullptr && names_stream != source.fields.end())
+    options.stream_field = static_cast<std::size_t>(names_stream - source.fields.begin());
+  route->documentation.fields = shown_fields(source.fields, options.stream_field);
   options.raw_body = is_raw(source.fields);
   route->documentation.raw_body = options.raw_body;
   options.identity = services.pipeline + " " + (route->place.on_daemon() ? "" : route->place.to_text()) + route->path +
@@ -132,6 +145,9 @@ ConnectorDescriptor rest_connector() {
   options.push_back({.name = "cache_strategy",
                      .type = OptionType::kAny,
                      .doc = "anything: equal requests get the stored answer (10,000 of at most 64 KiB are kept)"});
+  options.push_back({.name = "stream_column",
+                     .doc = "the column of text that names the stream of a request that asks for server-sent events "
+                            "(`Accept: text/event-stream`, or `stream: true`), None in other rows"});
   options.push_back({.name = "mcp",
                      .type = OptionType::kMap,
                      .doc = "the requests are those of a tool of an MCP server, not of a route; `route` is where the "

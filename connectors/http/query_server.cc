@@ -7,6 +7,7 @@
 #include <chrono>
 
 #include "connectors/formats/format.h"
+#include "connectors/http/answer_stream.h"
 #include "connectors/http/problem.h"
 #include "connectors/http/request_row.h"
 
@@ -18,6 +19,15 @@ constexpr std::size_t kCachedBytesMax = 64 * 1024;  // of one answer
 std::int64_t now_ns() { return std::chrono::steady_clock::now().time_since_epoch().count(); }
 
 bool is_all_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n") == std::string_view::npos; }
+
+// A body says so with a member, a query with a parameter.
+bool wants_stream(const Exchange& exchange, const json::JsonObject* body) {
+  if (accepts_events(exchange.http)) return true;
+  if (body != nullptr && body->find("stream") == "true") return true;
+  return std::ranges::any_of(exchange.query,
+                             [](const auto& one) { return one.first == "stream" && one.second == "true"; });
+}
+
 
 }  // namespace
 
@@ -92,10 +102,11 @@ void QueryServer::wake() const {
 }
 
 void QueryServer::handle(Exchange exchange) {
+  const Key key{options_.rng->next(), options_.rng->next()};
   const std::string& body = exchange.http.body;
   if (options_.raw_body) {
     if (!is_utf8(body)) return exchange.reply.send(field_problem("the body is no UTF-8 text", "query"));
-    return ask({Value::str(body)}, body, std::move(exchange.reply));
+    return ask(key, {Value::str(body)}, body, std::move(exchange.reply));
   }
   std::optional<json::JsonObject> object;
   if (!is_all_blank(body)) {
@@ -110,11 +121,18 @@ void QueryServer::handle(Exchange exchange) {
       const std::string text = cell.to_text();
       request += std::to_string(static_cast<int>(cell.tag())) + ":" + std::to_string(text.size()) + ":" + text;
     }
-  ask(std::move(*cells), std::move(request), std::move(exchange.reply));
+  if (options_.stream_field) {
+    Value& name = (*cells)[*options_.stream_field];
+    name = Value::none();
+    if (wants_stream(exchange, object ? &*object : nullptr)) {
+      name = Value::str(to_text(key));
+      exchange.reply = AnswerStream::open(name.as_text(), std::move(exchange.reply))->reply();
+    }
+  }
+  ask(key, std::move(*cells), std::move(request), std::move(exchange.reply));
 }
 
-void QueryServer::ask(std::vector<Value> cells, std::string request, net::HttpReply reply) {
-  const Key key{options_.rng->next(), options_.rng->next()};
+void QueryServer::ask(const Key& key, std::vector<Value> cells, std::string request, net::HttpReply reply) {
   bool arm = false;
   {
     std::unique_lock lock(mutex_);

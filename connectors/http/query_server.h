@@ -12,6 +12,8 @@
 //     pipeline has ended (503).
 // Q2  With `delete_completed` a query's row is taken back once it is answered, however.
 // Q3  At most `pending_max` queries of a route wait at a time; more are told to come again (503).
+// Q4  A request that asks for a stream (`Accept: text/event-stream`, or `stream: true`) is a row like any other; column
+//     `stream_field` has the name of its AnswerStream, and None in all other rows, whatever the request says.
 // Threads  any.
 #pragma once
 
@@ -19,6 +21,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -65,7 +68,8 @@ class QueryServer : public std::enable_shared_from_this<QueryServer> {
     bool delete_completed = true;
     std::int64_t timeout_ns = 120'000'000'000;
     std::size_t pending_max = 1024;
-    std::size_t cached_max = 0;  // answers kept for requests that are the same; 0: none
+    std::optional<std::size_t> stream_field;  // none: no streams
+    std::size_t cached_max = 0;               // answers kept for requests that are the same; 0: none
   };
   [[nodiscard]] static std::shared_ptr<QueryServer> make(Options options, const std::shared_ptr<WebHost>& host);
   ~QueryServer();
@@ -89,7 +93,7 @@ class QueryServer : public std::enable_shared_from_this<QueryServer> {
  private:
   friend class PendingQueries;
   QueryServer(Options options, const std::shared_ptr<WebHost>& host);
-  void ask(std::vector<Value> cells, std::string request, net::HttpReply reply);
+  void ask(const Key& key, std::vector<Value> cells, std::string request, net::HttpReply reply);
   void completed(const Key& key, const std::string* body);
   void wake() const;
   // Requires: mutex_ is held. True: the caller has to arm the timer.

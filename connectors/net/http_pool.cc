@@ -24,6 +24,13 @@ std::string shown_url(std::string_view text) {
   return out;
 }
 
+// What every request has.
+void complete(const Url& url, HttpRequest& request) {
+  request.target = url.target;
+  if (!request.headers.find("Host")) request.headers.add("Host", url.host);
+  if (!request.headers.find("User-Agent")) request.headers.add("User-Agent", "thalweg");
+}
+
 }  // namespace
 
 Result<Url> parse_url(std::string_view text) {
@@ -63,23 +70,32 @@ Result<Url> parse_url(std::string_view text) {
   return out;
 }
 
+std::unique_ptr<HttpClient> HttpPool::make(const Url& url) const {
+  HttpClientOptions options;
+  options.connect_ms_max = options_.connect_ms_max;
+  options.limits = options_.limits;
+  options.tls = url.tls;
+  options.tls_options = options_.tls;
+  options.policy = options_.policy;
+  options.cancelled = options_.cancelled;
+  return std::make_unique<HttpClient>(url.address, options);
+}
+
+Result<HttpResponse> HttpPool::stream(const Url& url, HttpRequest request, std::int64_t silence_ms,
+                                      const std::function<bool(std::string_view)>& on_bytes,
+                                      const std::function<bool(const HttpResponse&)>& on_head) {
+  const auto client = make(url);
+  client->limit_time(silence_ms);
+  complete(url, request);
+  return client->stream(request, on_bytes, on_head);
+}
+
 Result<HttpResponse> HttpPool::request(const Url& url, HttpRequest request, std::int64_t timeout_ms) {
   const std::string origin = (url.tls ? "https://" : "http://") + url.address.to_text();
   std::unique_ptr<HttpClient> client = take(origin);
-  if (!client) {
-    HttpClientOptions options;
-    options.connect_ms_max = options_.connect_ms_max;
-    options.limits = options_.limits;
-    options.tls = url.tls;
-    options.tls_options = options_.tls;
-    options.policy = options_.policy;
-    options.cancelled = options_.cancelled;
-    client = std::make_unique<HttpClient>(url.address, options);
-  }
+  if (!client) client = make(url);
   client->limit_time(timeout_ms);
-  request.target = url.target;
-  if (!request.headers.find("Host")) request.headers.add("Host", url.host);
-  if (!request.headers.find("User-Agent")) request.headers.add("User-Agent", "thalweg");
+  complete(url, request);
   Result<HttpResponse> response = client->request(request);
   if (response) give_back(origin, std::move(client));
   return response;

@@ -42,8 +42,13 @@ class HttpPool {
   // `request.target` is that of the URL; Host, Content-Length and User-Agent are written here. Redirects are answers
   // like others. `timeout_ms` is for all of it, connecting included. Errors as HttpClient::request.
   [[nodiscard]] Result<HttpResponse> request(const Url& url, HttpRequest request, std::int64_t timeout_ms);
+  // The body as it comes, on a connection of its own; `silence_ms` is how long nothing may come. As HttpClient::stream.
+  [[nodiscard]] Result<HttpResponse> stream(const Url& url, HttpRequest request, std::int64_t silence_ms,
+                                            const std::function<bool(std::string_view)>& on_bytes,
+                                            const std::function<bool(const HttpResponse&)>& on_head);
 
  private:
+  [[nodiscard]] std::unique_ptr<HttpClient> make(const Url& url) const;
   [[nodiscard]] std::unique_ptr<HttpClient> take(const std::string& origin);
   void give_back(const std::string& origin, std::unique_ptr<HttpClient> client);
 

@@ -81,10 +81,13 @@ class RunCommand {
   int load() {
     bool valid = true;
     for (const std::string& path : files_) {
+      functions::NewAnswerPlaces answers;
       lang::CompileResult compiled = loader_.load(path, args_.overrides);
       std::string name = pipeline_name(compiled, path);
       auto durability = recording_of(name);
       if (!durability) durability = check_persistence(compiled, {.pipeline = name, .state_dir = {}, .env = &env_});
+      if (!durability || !durability->replay)
+        keep_answers(answers, compiled.settings, {.pipeline = name, .state_dir = {}, .env = &env_});
       print_diagnostics(compiled.diagnostics, *compiled.files);
       valid = valid && compiled.ok();
       for (const Loaded& other : loaded_)

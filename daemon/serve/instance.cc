@@ -77,6 +77,7 @@ std::optional<Prepared> InstanceMaker::prepare(Definition definition, Outcome& o
   };
   options.path_allowed = [&](const std::string& path) { return path_allowed(definition.path, path); };
   options.running = std::move(kept);
+  functions::NewAnswerPlaces answers;
   lang::CompileResult compiled = lang::compile_text(definition.path, definition.text, options);
   Prepared out;
   out.name = compiled.settings.name && !compiled.settings.name->empty() ? *compiled.settings.name : definition.key;
@@ -109,6 +110,8 @@ std::optional<Prepared> InstanceMaker::prepare(Definition definition, Outcome& o
       outcome.diagnostics = outcome.reason + "\n";
       return std::nullopt;
     }
+  if (!out.durability || !out.durability->replay)
+    keep_answers(answers, compiled.settings, {.pipeline = out.name, .state_dir = config_.state_dir, .env = &env_});
   plan::Plan plan = std::move(compiled.plan);
   plan.name = out.name;
   plan.terminate_on_error = compiled.settings.terminate_on_error.value_or(false);  // a daemon goes on; `run` does not

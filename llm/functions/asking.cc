@@ -151,18 +151,19 @@ std::expected<Asking, plan::FunctionError> asking_of(const Setting& options, con
   return out;
 }
 
+std::string bare_answer(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    if (c >= 'A' && c <= 'Z')
+      out += static_cast<char>(c + ('a' - 'A'));
+    else if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || static_cast<unsigned char>(c) >= 0x80)
+      out += c;
+  }
+  return out;
+}
+
 bool is_not_found(std::string_view answer, std::string_view not_found) {
-  const auto normalized = [](std::string_view text) {
-    std::string out;
-    for (const char c : text) {
-      if (c >= 'A' && c <= 'Z')
-        out += static_cast<char>(c + ('a' - 'A'));
-      else if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || static_cast<unsigned char>(c) >= 0x80)
-        out += c;
-    }
-    return out;
-  };
-  return normalized(answer) == normalized(not_found);
+  return bare_answer(answer) == bare_answer(not_found);
 }
 
 }  // namespace thalweg::llm

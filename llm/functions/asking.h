@@ -46,6 +46,7 @@ struct Asking {
 };
 [[nodiscard]] std::expected<Asking, plan::FunctionError> asking_of(const Setting& options,
                                                                    const std::string& default_prompt);
+[[nodiscard]] std::string bare_answer(std::string_view text);                          // without case and punctuation
 [[nodiscard]] bool is_not_found(std::string_view answer, std::string_view not_found);  // but for case and punctuation
 
 [[nodiscard]] Json parsed_json(const Value& value);  // a text is itself; null: it is neither

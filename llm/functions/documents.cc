@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "connectors/setting_reader.h"
 #include "llm/filter/jmespath.h"
 #include "llm/functions/value_function.h"
 
@@ -50,16 +51,48 @@ Result<Value> documents(Args args) {
   return dumped(out);
 }
 
-Result<Value> inputs(Args args) {
+using Names = std::vector<std::string>;
+
+// metadata, with_status and, of stores of whole documents, failed, source: lists side by side.
+Result<Value> inputs(const Names& sources, Args args) {
   Json out = Json::array();
-  for (const Value& metadata : args[0].as_tuple()) {
-    Json one = parsed(metadata);
-    // What is asked about is in the index: both are of the same commit.
-    if (args[1].tag() == Value::Tag::kBool && args[1].as_bool()) {
+  const auto& metadata = args[0].as_tuple();
+  const bool with_status = args[1].tag() == Value::Tag::kBool && args[1].as_bool();
+  for (std::size_t i = 0; i < metadata.size(); ++i) {
+    Json one = parsed(metadata[i]);
+    if (with_status) {
       if (!one.is_object()) one = Json::object();
-      one["_indexing_status"] = "INDEXED";
+      // What is asked about is in the index: both are of the same commit.
+      const bool failed = args.size() > 2 && args[2].as_tuple()[i].as_int() != 0;
+      one["_indexing_status"] = failed ? "FAILED" : "INDEXED";
+      if (args.size() > 3 && !sources.empty())
+        one["_source"] = sources.at(static_cast<std::size_t>(args[3].as_tuple()[i].as_int()));
     }
     out.push_back(std::move(one));
+  }
+  return dumped(out);
+}
+
+// file_count, last_modified, last_indexed; then of each source: there, failed, deleted.
+Result<Value> statistics(const Names& sources, Args args) {
+  const auto number = [&](std::size_t i) {
+    return args[i].tag() == Value::Tag::kInt ? args[i].as_int() : std::int64_t{0};
+  };
+  const auto number_or_null = [&](std::size_t i) { return args[i].is_none() ? Json() : Json(number(i)); };
+  Json out;
+  out["file_count"] = number(0);
+  out["last_modified"] = number_or_null(1);
+  out["last_indexed"] = number_or_null(2);
+  if (sources.empty()) return dumped(out);
+  out["sources"] = Json::array();
+  for (std::size_t source = 0; source < sources.size(); ++source) {
+    const std::int64_t there = number(3 + 3 * source), failed = number(4 + 3 * source),
+                       deleted = number(5 + 3 * source);
+    out["sources"].push_back({{"source", sources[source]},
+                              {"seen", there + deleted},
+                              {"indexed", there - failed},
+                              {"failed", failed},
+                              {"deleted", deleted}});
   }
   return dumped(out);
 }
@@ -70,8 +103,11 @@ plan::UserFunctionPtr make_document_function(const plan::FunctionSpec& spec, con
   if (spec.kind == "llm.merge_metadata") return value_function(text, merge_metadata);
   if (spec.kind == "llm.filters") return value_function(text, filters);
   if (spec.kind == "llm.documents") return value_function(text, documents);
-  if (spec.kind == "llm.inputs") return value_function(text, inputs);
-  return nullptr;
+  const bool lists = spec.kind == "llm.inputs";
+  if (!lists && spec.kind != "llm.statistics") return nullptr;
+  return value_function(text, [lists, sources = SettingReader(spec.options).texts("sources")](Args args) {
+    return lists ? inputs(sources, args) : statistics(sources, args);
+  });
 }
 
 }  // namespace thalweg::llm

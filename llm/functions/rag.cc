@@ -9,6 +9,7 @@
 #include "connectors/setting_reader.h"
 #include "llm/functions/asking.h"
 #include "llm/functions/rerank.h"
+#include "llm/functions/shown_answer.h"
 #include "llm/functions/wrong.h"
 
 namespace thalweg::llm {
@@ -35,6 +36,14 @@ Result<Value> slides(Args args) {
   for (Json& document : documents)
     if (document.contains("metadata") && document["metadata"].is_object()) document["metadata"].erase("b64_image");
   return dumped_json(documents);
+}
+
+// model, name of a stream → options of a chat.
+Result<Value> chat_options(Args args) {
+  Json out = options_for(args[0]);
+  if (const std::string stream = text_or(args[1], ""); !stream.empty())
+    out[std::string(kStreamOption)] = stream_option(stream, "");
+  return dumped_json(out);
 }
 
 struct RespondOptions {
@@ -86,7 +95,7 @@ class Respond final : public plan::UserFunction {
   struct Row {
     Json documents = Json::array();
     Json degraded = Json::array();
-    std::string query;
+    std::string query, stream;
     Json options;
     bool with_documents = false, with_receipt = false;
     std::optional<std::string> answer;
@@ -114,6 +123,7 @@ class Respond final : public plan::UserFunction {
     out.options = options_for(arg(2));
     out.with_documents = flag(3);
     out.with_receipt = flag(4);
+    out.stream = text_or(arg(5), "");
     return out;
   }
 
@@ -126,6 +136,9 @@ class Respond final : public plan::UserFunction {
       row.used = std::min(count, row.documents.size());
       row.prompt = options_.asking.text(row.documents, row.used, row.query);
       questions.push_back({messages_of(row.prompt), row.options});
+      if (row.stream.empty()) continue;
+      const std::string hold = options_.adaptive ? options_.asking.prompt.not_found : std::string();
+      questions.back().options[std::string(kStreamOption)] = stream_option(row.stream, hold);
     }
     auto replies = ask_chat(*chat_, questions);
     std::vector<std::size_t> still;
@@ -155,8 +168,10 @@ class Respond final : public plan::UserFunction {
       out["response"] = nullptr;
       row.degraded.push_back("llm");
     } else if (row.answer) {
+      show_whole(row.stream, *row.answer);
       out["response"] = std::move(*row.answer);
     } else {  // nobody knew: all documents were looked at
+      show_whole(row.stream, options_.asking.prompt.not_found);
       out["response"] = options_.asking.prompt.not_found;
       row.used = row.documents.size();
     }
@@ -228,9 +243,7 @@ std::expected<plan::UserFunctionPtr, plan::FunctionError> make_respond(const pla
 std::expected<plan::UserFunctionPtr, plan::FunctionError> make_rag_function(const plan::FunctionSpec& spec,
                                                                             std::string text) {
   const std::string_view kind = std::string_view(spec.kind).substr(std::string_view("llm.rag.").size());
-  if (kind == "options")
-    return value_function(std::move(text),
-                          [](Args args) -> Result<Value> { return dumped_json(options_for(args[0])); });
+  if (kind == "options") return value_function(std::move(text), chat_options);
   if (kind == "summary") return value_function(std::move(text), summary);
   if (kind == "slides") return value_function(std::move(text), slides);
   if (spec.functions.empty() || !spec.functions[0].second) return wrong("a model is missing", "llm");

@@ -2,10 +2,10 @@
 //
 // What question answering is made of.
 //
-//   llm.rag.respond(docs, query, model, with_docs, with_receipt)   {"response": …, "context_docs"?, "receipt"?}
+//   llm.rag.respond(docs, query, model, with_docs, with_receipt, stream)   {"response": …, "context_docs"?, "receipt"?}
 //       asks once with all documents, or (`adaptive`) with few and then with more (chat)
 //   llm.rag.summary(texts)                 the messages that ask for a summary
-//   llm.rag.options(model)                 options of a call of a chat
+//   llm.rag.options(model, stream)         options of a call of a chat
 //   llm.rag.rerank(docs, query)            the best documents in the judgement of a model (chat, embedder or reranker)
 //   llm.rag.slides(docs)                   documents without pictures
 //

@@ -11,8 +11,10 @@
 #include "connectors/net/http_pool.h"
 #include "connectors/setting_reader.h"
 #include "llm/functions/asking.h"
+#include "llm/functions/shown_answer.h"
 #include "llm/functions/value_function.h"
 #include "llm/functions/wrong.h"
+#include "llm/providers/chat_stream.h"
 #include "llm/providers/protocol.h"
 #include "llm/providers/rate.h"
 #include "llm/providers/sigv4.h"
@@ -158,6 +160,14 @@ std::expected<Model, plan::FunctionError> model_of(const plan::FunctionSpec& spe
   return out;
 }
 
+// What answers depend on, beside the question.
+std::string identity_of(const Model& model) {
+  const Json out = {{"service", service_name(model.service)}, {"model", model.name},           {"url", model.base_url},
+                    {"deployment", model.deployment},         {"version", model.api_version},  {"more", model.extra},
+                    {"template", model.template_body},        {"answer", model.answer_pointer}};
+  return out.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
 std::string shortened(std::string text) {
   constexpr std::size_t kShown = 300;
   if (text.size() > kShown) text.resize(kShown);
@@ -192,27 +202,78 @@ class Wire {
     return reply;
   }
 
+  // The same, shown while it comes; the time limit is for a silence.
+  [[nodiscard]] std::expected<Json, Refusal> stream(const Model& model, const Request& request, std::int64_t timeout_ms,
+                                                    ShownAnswer& shown) {
+    auto reply = send_for_stream(model, request, timeout_ms, shown);
+    usage_.asked(reply.has_value());
+    if (reply) usage_.took(tokens_of(service_, *reply));
+    return reply;
+  }
+
   [[nodiscard]] UsageCounter& usage() { return usage_; }
 
  private:
-  [[nodiscard]] std::expected<Json, Refusal> send(const Request& request, std::int64_t timeout_ms) {
-    auto url = net::parse_url(request.url);
-    if (!url) return std::unexpected(Refusal{url.error().message, false, 0});
+  [[nodiscard]] net::HttpRequest http_of(const Request& request, const char* accept) const {
     net::HttpRequest http;
     http.method = "POST";
     http.headers.add("Content-Type", "application/json");
-    http.headers.add("Accept", "application/json");
+    http.headers.add("Accept", accept);
     for (const auto& [name, value] : request.headers) http.headers.set(name, value);
     for (const auto& [name, value] : headers_) http.headers.set(name, value);
     http.body = request.body.dump(-1, ' ', false, Json::error_handler_t::replace);
     if (signer_)
       for (const auto& [name, value] : sign_post(*signer_, "bedrock", request.url, http.body, now_seconds()))
         http.headers.set(name, value);
+    return http;
+  }
+
+  [[nodiscard]] std::expected<Json, Refusal> send(const Request& request, std::int64_t timeout_ms) {
+    auto url = net::parse_url(request.url);
+    if (!url) return std::unexpected(Refusal{url.error().message, false, 0});
     if (limit_) limit_->wait();
-    auto response = pool_.request(*url, std::move(http), timeout_ms);
+    auto response = pool_.request(*url, http_of(request, "application/json"), timeout_ms);
     if (!response) return std::unexpected(Refusal{response.error().message, true, 0});
-    if (response->status / 100 != 2) return std::unexpected(refusal(*response));
-    Json reply = Json::parse(response->body, nullptr, false);
+    return reply_of(*response);
+  }
+
+  [[nodiscard]] std::expected<Json, Refusal> send_for_stream(const Model& model, const Request& request,
+                                                             std::int64_t timeout_ms, ShownAnswer& shown) {
+    auto url = net::parse_url(request.url);
+    if (!url) return std::unexpected(Refusal{url.error().message, false, 0});
+    if (limit_) limit_->wait();
+    shown.begin();
+    ChatStream pieces(model);
+    std::string whole;  // of a server that gives no stream after all
+    bool streams = false;
+    const auto on_head = [&](const net::HttpResponse& head) {
+      const std::string* type = head.headers.find("Content-Type");
+      streams = head.status / 100 == 2 && type != nullptr &&
+                (type->starts_with("text/event-stream") || type->starts_with("application/x-ndjson"));
+      return true;
+    };
+    const auto on_bytes = [&](std::string_view bytes) {
+      if (streams)
+        shown.token(pieces.feed(bytes));
+      else
+        whole += bytes;
+      return true;
+    };
+    auto response = pool_.stream(*url, http_of(request, "text/event-stream, application/x-ndjson, application/json"),
+                                 timeout_ms, on_bytes, on_head);
+    if (!response) return std::unexpected(Refusal{response.error().message, true, 0});
+    if (!streams) {
+      response->body = std::move(whole);
+      return reply_of(*response);
+    }
+    auto reply = pieces.reply();
+    if (!reply) return std::unexpected(Refusal{reply.error().message, true, 0});
+    return std::move(*reply);
+  }
+
+  static std::expected<Json, Refusal> reply_of(const net::HttpResponse& response) {
+    if (response.status / 100 != 2) return std::unexpected(refusal(response));
+    Json reply = Json::parse(response.body, nullptr, false);
     if (reply.is_discarded()) return std::unexpected(Refusal{"the model's reply is no JSON", true, 0});
     return reply;
   }
@@ -270,20 +331,33 @@ class ChatTransport final : public functions::Transport {
         return std::unexpected(Refusal{"a chat is asked with messages", false, 0});
       Json options = args.size() > 1 && args[1].is_object() ? args[1] : Json::object();
       const bool with_receipt = options.erase(std::string(kReceiptOption)) > 0;
-      auto reply = ask(args[0], options, timeout_ms);
+      const Json shown = options.value(std::string(kStreamOption), Json());
+      options.erase(std::string(kStreamOption));
+      auto reply = ask(args[0], options, timeout_ms, ShownAnswer(shown));
       if (!reply) return std::unexpected(std::move(reply.error()));
       out.push_back(answer_line(with_receipt ? receipt_line(*reply) : reply->text));
     }
     return out;
   }
   void answered_from_cache(std::size_t questions) override { wire_.usage().hit(questions); }
+  [[nodiscard]] std::string identity() const override { return "chat " + identity_of(model_); }
+  // Who is shown the answer is no part of the question.
+  [[nodiscard]] std::string question_of(const std::string& line) const override {
+    if (line.find(kStreamOption) == std::string::npos) return line;
+    Json args = Json::parse(line, nullptr, false);
+    if (args.is_array() && args.size() > 1 && args[1].is_object()) args[1].erase(std::string(kStreamOption));
+    return args.dump(-1, ' ', false, Json::error_handler_t::replace);
+  }
 
  private:
-  [[nodiscard]] std::expected<Reply, Refusal> ask(const Json& messages, const Json& options, std::int64_t timeout_ms) {
+  [[nodiscard]] std::expected<Reply, Refusal> ask(const Json& messages, const Json& options, std::int64_t timeout_ms,
+                                                  ShownAnswer shown) {
     Reply out;
     const Json model = options.value("model", Json());
     out.model = model.is_string() ? model.get<std::string>() : model_.name;
-    auto reply = wire_.post(chat_request(model_, messages, options), timeout_ms);
+    Request request = chat_request(model_, messages, options);
+    const bool streams = shown.is_wanted() && ask_for_stream(model_, request);
+    auto reply = streams ? wire_.stream(model_, request, timeout_ms, shown) : wire_.post(request, timeout_ms);
     if (!reply) return std::unexpected(std::move(reply.error()));
     auto answer = chat_answer(model_, *reply);
     if (!answer) return std::unexpected(Refusal{answer.error().message, false, 0});
@@ -360,6 +434,10 @@ class RemoteEmbedTransport final : public functions::Transport {
   }
 
   void answered_from_cache(std::size_t questions) override { wire_.usage().hit(questions); }
+  [[nodiscard]] std::string identity() const override {
+    return "vectors " + std::to_string(static_cast<int>(keep_)) + (normalize_ ? " normalized " : " ") +
+           identity_of(model_);
+  }
 
  private:
   // No text is longer than what OpenAI's models take, and none is empty.

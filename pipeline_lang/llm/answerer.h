@@ -24,7 +24,8 @@ struct Answerer {
 };
 
 [[nodiscard]] bool is_answerer(std::string_view component);
-// Rows of `asked` have prompt, docs, model, return_context_docs → result.
+// Rows of `asked` have prompt, docs, model, return_context_docs, return_receipt, stream (the name of one, or None) →
+// result.
 [[nodiscard]] std::optional<Table> answered(Writer& writer, const Answerer& answerer, const Table& asked);
 
 }  // namespace thalweg::lang

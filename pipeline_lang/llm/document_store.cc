@@ -19,8 +19,18 @@ bool is_store(std::string_view name) {
   return name == kStore || name == kSlides || name == kVectors || name == kSlideVectors;
 }
 
-// All sources as one table: data, metadata (json).
-std::optional<Table> documents_of(const Lowering& lower, const Writer& writer) {
+// What a source is called in statistics: by its definition, else by its tag; no two alike.
+std::string source_name(const Table& table, const std::vector<std::string>& taken) {
+  std::string name = table.name;
+  while (name.starts_with('$') || name.starts_with('!')) name.erase(0, 1);
+  if (name.empty()) name = "docs";
+  std::string out = name;
+  for (int n = 2; std::ranges::find(taken, out) != taken.end(); ++n) out = name + "-" + std::to_string(n);
+  return out;
+}
+
+// All sources as one table: data, metadata (json), source (a number).
+std::optional<Table> documents_of(const Lowering& lower, const Writer& writer, std::vector<std::string>& sources) {
   const auto tables = lower.call().tables("docs");
   if (!tables) {
     if (!lower.call().has("docs")) lower.wrong(lower.call().span(), "`docs:` is missing: a table, or a list of them");
@@ -47,6 +57,8 @@ std::optional<Table> documents_of(const Lowering& lower, const Writer& writer) {
     const plan::ExprPtr given = writer.expr(table, "data");
     std::vector<NamedExpr> columns = {{"data", {}, plan::coerce(given, Kind::kAny)}};
     columns.push_back({"metadata", {}, writer.expr(table, has_metadata ? "coalesce(_metadata, {})" : "{}")});
+    columns.push_back({"source", {}, writer.expr(table, std::to_string(sources.size()))});
+    sources.push_back(source_name(table, sources));
     parts.push_back(lower.project(table, columns));
   }
   if (parts.size() == 1) return parts.front();
@@ -79,29 +91,60 @@ Table unpacked(const Writer& writer, const Table& table) {
                                                   : "call($merge_metadata, metadata, pieces[1])"}});
 }
 
-Table statistics_of(const Writer& writer, const Table& inputs) {
-  const Table times = writer.project(
-      inputs, {{"modified", "metadata.get(\"modified_at\").as_int()"}, {"seen", "metadata.get(\"seen_at\").as_int()"}});
+plan::Reducer reducer_of(plan::ReducerKind kind, std::uint32_t column) {
+  plan::Reducer out;
+  out.kind = kind;
+  out.args = {column};
+  out.type = Type(Kind::kInt, true);
+  out.skip_nones = true;
+  out.none_if_empty = true;
+  return out;
+}
+
+// Documents that are there, and those that are not any more.
+Table counted_documents(const Writer& writer, const Table& inputs) {
+  const Table there = writer.project(inputs, {{"modified", "metadata.get(\"modified_at\").as_int()"},
+                                              {"seen", "metadata.get(\"seen_at\").as_int()"},
+                                              {"source", "source"},
+                                              {"there", "1"},
+                                              {"failed", "failed"},
+                                              {"deleted", "0"}});
+  if (inputs.append_only) return there;
+  const Lowering& lower = writer.lower();
+  const Table rows = writer.project(inputs, {{"source", "source"}});
+  Schema schema = rows.schema;
+  schema.columns.push_back({"is_upsert", Kind::kBool});
+  const Table changes = lower.builder().add(plan::ToStream{}, {rows}, std::move(schema), lower.options(true));
+  const Table gone =
+      writer.project(writer.filter(changes, "not is_upsert"), {{"modified", "declare_type(int | None, None)"},
+                                                               {"seen", "declare_type(int | None, None)"},
+                                                               {"source", "source"},
+                                                               {"there", "0"},
+                                                               {"failed", "0"},
+                                                               {"deleted", "1"}});
+  return lower.builder().add(plan::Concat{.reindex = true}, {there, gone}, there.schema, lower.options(false));
+}
+
+Table statistics_of(const Writer& writer, const Table& inputs, std::size_t num_sources) {
+  const Table documents = counted_documents(writer, inputs);
+  std::vector<std::pair<std::string, std::string>> columns = {
+      {"there", "there"}, {"modified", "modified"}, {"seen", "seen"}};
   plan::GroupBy group;
   group.always_one_row = true;
-  plan::Reducer count;
-  count.kind = plan::ReducerKind::kCount;
-  count.type = Type(Kind::kInt);
-  count.none_if_empty = true;
-  group.reducers.push_back(count);
+  group.reducers = {reducer_of(plan::ReducerKind::kSum, 0), reducer_of(plan::ReducerKind::kMax, 1),
+                    reducer_of(plan::ReducerKind::kMax, 2)};
   Schema schema;
-  schema.columns = {
-      {"file_count", Kind::kInt}, {"last_modified", Type(Kind::kInt, true)}, {"last_indexed", Type(Kind::kInt, true)}};
-  for (std::uint32_t column = 0; column < 2; ++column) {
-    plan::Reducer newest;
-    newest.kind = plan::ReducerKind::kMax;
-    newest.args = {column};
-    newest.type = Type(Kind::kInt, true);
-    newest.skip_nones = true;
-    newest.none_if_empty = true;
-    group.reducers.push_back(newest);
-  }
-  return writer.lower().builder().add(std::move(group), {times}, std::move(schema), writer.lower().options(false));
+  for (const char* name : {"file_count", "last_modified", "last_indexed"})
+    schema.columns.push_back({name, Type(Kind::kInt, true)});
+  for (std::size_t source = 0; source < num_sources; ++source)
+    for (const char* count : {"there", "failed", "deleted"}) {
+      const std::string name = count + std::to_string(source);
+      columns.emplace_back(name, "if_else(source == " + std::to_string(source) + ", " + count + ", 0)");
+      group.reducers.push_back(reducer_of(plan::ReducerKind::kSum, static_cast<std::uint32_t>(group.reducers.size())));
+      schema.columns.push_back({name, Type(Kind::kInt, true)});
+    }
+  const Table numbers = writer.project(documents, columns);
+  return writer.lower().builder().add(std::move(group), {numbers}, std::move(schema), writer.lower().options(false));
 }
 
 std::optional<plan::IndexFactoryPtr> index_for(Builder& builder, const Call& call, bool vectors) {
@@ -149,7 +192,7 @@ ObjectPtr build_store(Builder& builder, const Call& call) {
     fine = false;
   }
   if (!fine) return error_object();
-  const auto documents = documents_of(lower, writer);
+  const auto documents = documents_of(lower, writer, store->sources);
   if (!documents) return error_object();
   store->index = *index;
   for (std::size_t part = 0; part < store->index->parts().size(); ++part) {
@@ -162,12 +205,15 @@ ObjectPtr build_store(Builder& builder, const Call& call) {
   auto everything = static_cast<Evaluator&>(builder).registry().catalog()->make_index(all);
   if (!everything) return lower.wrong(call.span(), everything.error().message);
   store->everything = *everything;
-  store->inputs = writer.project(*documents, {{"metadata", "metadata"}});
-  store->parts =
-      unpacked(writer, writer.project(*documents, {{"pieces", "call($parser, data)"}, {"metadata", "metadata"}}));
+  const Table parsed =
+      writer.project(*documents, {{"pieces", "call($parser, data)"}, {"metadata", "metadata"}, {"source", "source"}});
+  store->inputs = writer.project(
+      parsed,
+      {{"metadata", "metadata"}, {"failed", "fill_error(if_else(is_none(pieces), 1, 0), 1)"}, {"source", "source"}});
+  store->parts = unpacked(writer, parsed);
   store->chunks =
       unpacked(writer, writer.project(store->parts, {{"pieces", "call($splitter, text)"}, {"metadata", "metadata"}}));
-  store->statistics = statistics_of(writer, store->inputs);
+  store->statistics = statistics_of(writer, store->inputs, store->sources.size());
   Instance instance{&call.component(), static_cast<const TagCall&>(call).shared_from_this(), std::move(store)};
   return make_object({std::move(instance), call.span()});
 }
@@ -224,7 +270,7 @@ ObjectPtr build_inputs(Builder& builder, const Call& call) {
                                {"filepath_globpattern", column_or(queries, "filepath_globpattern", "None")}});
   const auto filtered = with_filter(writer, asked, {"return_status"}, "metadata_filter", "filepath_globpattern");
   if (!filtered) return error_object();
-  return with_result(lower, writer, listed(writer, *store, *filtered), "result");
+  return with_result(lower, writer, listed(writer, *store, *filtered, false), "result");
 }
 
 ObjectPtr build_statistics(Builder& builder, const Call& call) {
@@ -232,7 +278,7 @@ ObjectPtr build_statistics(Builder& builder, const Call& call) {
   const auto given = query_arguments(lower);
   if (!given) return error_object();
   Writer writer(lower);
-  return with_result(lower, writer, counted(writer, *given->first, given->second), "result");
+  return with_result(lower, writer, counted(writer, *given->first, given->second, false), "result");
 }
 
 std::vector<ArgSpec> store_args(bool vectors) {

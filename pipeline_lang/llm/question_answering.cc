@@ -152,9 +152,10 @@ ObjectPtr build_answer_query(Builder& builder, const Call& call) {
                                                 {"filters", column_or("filters", "None")},
                                                 {"model", column_or("model", "declare_type(str | None, None)")},
                                                 {"return_context_docs", column_or("return_context_docs", "False")},
-                                                {"return_receipt", column_or("return_receipt", "False")}});
-  const auto filtered =
-      with_filter(writer, asked, {"query", "k", "model", "return_context_docs", "return_receipt"}, "filters", "None");
+                                                {"return_receipt", column_or("return_receipt", "False")},
+                                                {"stream", "declare_type(str | None, None)"}});
+  const auto filtered = with_filter(
+      writer, asked, {"query", "k", "model", "return_context_docs", "return_receipt", "stream"}, "filters", "None");
   const auto found = filtered ? retrieved(writer, *answerer->store, *filtered) : std::nullopt;
   if (!found) return error_object();
   const auto answers = answered(writer, *answerer,
@@ -162,7 +163,8 @@ ObjectPtr build_answer_query(Builder& builder, const Call& call) {
                                                         {"docs", "docs"},
                                                         {"model", "model"},
                                                         {"return_context_docs", "return_context_docs"},
-                                                        {"return_receipt", "return_receipt"}}));
+                                                        {"return_receipt", "return_receipt"},
+                                                        {"stream", "stream"}}));
   if (!answers) return error_object();
   return lower.result(*answers);
 }
@@ -231,12 +233,13 @@ std::optional<Table> answered(Writer& writer, const Answerer& answerer, const Ta
                                    {"docs", "call($rerank, docs, prompt)"},
                                    {"model", "model"},
                                    {"return_context_docs", "return_context_docs"},
-                                   {"return_receipt", "return_receipt"}});
+                                   {"return_receipt", "return_receipt"},
+                                   {"stream", "stream"}});
   }
   if (!writer.need("llm.rag.respond", Kind::kJson, answerer.prompt, {{"llm", answerer.chat->function}}))
     return std::nullopt;
-  return writer.project(table,
-                        {{"result", "call($rag_respond, docs, prompt, model, return_context_docs, return_receipt)"}});
+  return writer.project(
+      table, {{"result", "call($rag_respond, docs, prompt, model, return_context_docs, return_receipt, stream)"}});
 }
 
 void add_rag_components(Components& out) {

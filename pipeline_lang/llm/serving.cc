@@ -52,6 +52,7 @@ struct Serving {
 
 Type optional_text() { return {Kind::kStr, true}; }
 RouteField optional_field(std::string name) { return {std::move(name), optional_text(), Value::none()}; }
+RouteField stream_field() { return {"stream", optional_text(), Value::none(), true}; }
 
 const std::vector<RouteField>& retrieve_fields() {
   static const std::vector<RouteField> kFields = {{"query", Kind::kStr, {}},
@@ -81,7 +82,7 @@ void serve_inputs(Writer& writer, const Serving& what, const ServePlace& place) 
       {what.paths(paths), what.methods(), inputs_fields(), what.tools("inputs_query", "list_documents", kInputsDoc)});
   if (!asked) return;
   const auto filtered = with_filter(writer, *asked, {"return_status"}, "metadata_filter", "filepath_globpattern");
-  const auto answers = filtered ? listed(writer, *what.store, *filtered) : std::nullopt;
+  const auto answers = filtered ? listed(writer, *what.store, *filtered, true) : std::nullopt;
   if (answers) answer_requests(writer, *answers);
 }
 
@@ -93,7 +94,7 @@ void serve_statistics(Writer& writer, const Serving& what, const ServePlace& pla
                                {optional_field("_")},
                                what.tools("statistics_query", "statistics", kStatisticsDoc)});
   if (!asked) return;
-  const auto answers = counted(writer, *what.store, *asked);
+  const auto answers = counted(writer, *what.store, *asked, true);
   if (answers) answer_requests(writer, *answers);
 }
 
@@ -104,13 +105,14 @@ void serve_summaries(Writer& writer, const Serving& what, const ServePlace& plac
                {what.paths({"/v1/pw_ai_summary", "/v2/summarize"}),
                 {"POST"},
                 {{"text_list", Type::list(Kind::kStr), {}},
-                 {"model", optional_text(), answerer.model.empty() ? Value::none() : Value::str(answerer.model)}},
+                 {"model", optional_text(), answerer.model.empty() ? Value::none() : Value::str(answerer.model)},
+                 stream_field()},
                 what.tools("", "summarize", kSummaryDoc)});
   if (!asked || !writer.need("llm.rag.summary", Kind::kJson) || !writer.need("llm.rag.options", Kind::kJson)) return;
   writer.define("chat", answerer.chat->function, optional_text());
   answer_requests(writer, writer.project(*asked, {{"result",
                                                    "call($chat, call($rag_summary, text_list), "
-                                                   "call($rag_options, model))"}}));
+                                                   "call($rag_options, model, stream))"}}));
 }
 
 using Columns = std::vector<std::pair<std::string, std::string>>;
@@ -129,7 +131,8 @@ std::optional<Table> searches_of(Writer& writer, const Serving& what, const Serv
                                     {"is_question", "False"},
                                     {"model", "declare_type(str | None, None)"},
                                     {"return_context_docs", "False"},
-                                    {"return_receipt", "False"}});
+                                    {"return_receipt", "False"},
+                                    {"stream", "declare_type(str | None, None)"}});
 }
 
 std::optional<Table> questions_of(Writer& writer, const Serving& what, const ServePlace& place) {
@@ -139,6 +142,7 @@ std::optional<Table> questions_of(Writer& writer, const Serving& what, const Ser
     fields.push_back({"model", optional_text(), answerer.model.empty() ? Value::none() : Value::str(answerer.model)});
     fields.push_back({"return_context_docs", Type(Kind::kBool, true), Value::of(false)});
     fields.push_back({"return_receipt", Type(Kind::kBool, true), Value::of(false)});
+    fields.push_back(stream_field());
   }
   const auto asked = requests(writer, place,
                               {what.paths({"/v1/pw_ai_answer", "/v2/answer"}),
@@ -154,8 +158,9 @@ std::optional<Table> questions_of(Writer& writer, const Serving& what, const Ser
                       {"filters", "filters"},
                       {"model", answerer.decks ? "declare_type(str | None, None)" : "model"},
                       {"return_context_docs", answerer.decks ? "False" : "coalesce(return_context_docs, False)"},
-                      {"return_receipt", answerer.decks ? "False" : "coalesce(return_receipt, False)"}}),
-      {"query", "k", "model", "return_context_docs", "return_receipt"}, "filters", "None");
+                      {"return_receipt", answerer.decks ? "False" : "coalesce(return_receipt, False)"},
+                      {"stream", answerer.decks ? "declare_type(str | None, None)" : "stream"}}),
+      {"query", "k", "model", "return_context_docs", "return_receipt", "stream"}, "filters", "None");
   if (!filtered) return std::nullopt;
   return writer.project(*filtered, {{"query", "query"},
                                     {"k", "k"},
@@ -163,7 +168,8 @@ std::optional<Table> questions_of(Writer& writer, const Serving& what, const Ser
                                     {"is_question", "True"},
                                     {"model", "model"},
                                     {"return_context_docs", "return_context_docs"},
-                                    {"return_receipt", "return_receipt"}});
+                                    {"return_receipt", "return_receipt"},
+                                    {"stream", "stream"}});
 }
 
 // Questions and searches ask one index: they are one table, told apart by `is_question`.
@@ -185,7 +191,8 @@ void serve_searches(Writer& writer, const Serving& what, const ServePlace& place
                                                             {"docs", "docs"},
                                                             {"model", "model"},
                                                             {"return_context_docs", "return_context_docs"},
-                                                            {"return_receipt", "return_receipt"}});
+                                                            {"return_receipt", "return_receipt"},
+                                                            {"stream", "stream"}});
   const auto answers = answered(writer, *what.answerer, open);
   if (answers) answer_requests(writer, *answers);
 }

@@ -96,6 +96,16 @@ Table ask_index(const Writer& writer, plan::IndexQuery query, const Table& data,
                                       writer.lower().options(queries.append_only, queries.universe));
 }
 
+// None: nobody is told of them.
+Setting::Map names_of_sources(const Store& store, bool by_source) {
+  Setting::List names;
+  if (by_source)
+    for (const std::string& name : store.sources) names.emplace_back(name);
+  Setting::Map out;
+  out.emplace_back("sources", Setting(std::move(names)));
+  return out;
+}
+
 }  // namespace
 
 std::optional<Table> with_filter(Writer& writer, const Table& queries, const std::vector<std::string>& keep,
@@ -123,8 +133,8 @@ std::optional<Table> retrieved(Writer& writer, const Store& store, const Table& 
   return writer.project(found, columns);
 }
 
-std::optional<Table> listed(Writer& writer, const Store& store, const Table& queries) {
-  if (!writer.need("llm.inputs", Kind::kJson)) return std::nullopt;
+std::optional<Table> listed(Writer& writer, const Store& store, const Table& queries, bool by_source) {
+  if (!writer.need("llm.inputs", Kind::kJson, names_of_sources(store, by_source))) return std::nullopt;
   plan::IndexQuery query;
   const Table& data = store.slides ? store.parts : store.inputs;
   query.index = store.everything;
@@ -134,11 +144,18 @@ std::optional<Table> listed(Writer& writer, const Store& store, const Table& que
   query.filter = column_of(queries, "filter");
   query.fixed_limit = std::numeric_limits<std::int64_t>::max();
   query.reply = query.data;
+  if (store.slides) {
+    const Table found = ask_index(writer, std::move(query), data, queries);
+    return writer.project(found, {{"result", "call($inputs, _metadata, return_status)"}});
+  }
+  query.reply.push_back(column_of(data, "failed"));
+  query.reply.push_back(column_of(data, "source"));
   const Table found = ask_index(writer, std::move(query), data, queries);
-  return writer.project(found, {{"result", "call($inputs, _metadata, return_status)"}});
+  return writer.project(found, {{"result", "call($inputs, _metadata, return_status, _failed, _source)"}});
 }
 
-std::optional<Table> counted(Writer& writer, const Store& store, const Table& queries) {
+std::optional<Table> counted(Writer& writer, const Store& store, const Table& queries, bool by_source) {
+  if (!writer.need("llm.statistics", Kind::kJson, names_of_sources(store, by_source))) return std::nullopt;
   plan::AsofNowJoin join;
   join.how = plan::JoinHow::kLeft;
   join.key = plan::JoinKey::kLeft;
@@ -152,9 +169,9 @@ std::optional<Table> counted(Writer& writer, const Store& store, const Table& qu
   }
   const Table joined = writer.lower().builder().add(std::move(join), {queries, store.statistics}, std::move(schema),
                                                     writer.lower().options(queries.append_only, queries.universe));
-  return writer.project(joined, {{"result",
-                                  "{\"file_count\": coalesce(file_count, 0), \"last_modified\": last_modified, "
-                                  "\"last_indexed\": last_indexed}"}});
+  std::string counts;
+  for (const ColumnSpec& column : store.statistics.schema.columns) counts += ", " + column.name;
+  return writer.project(joined, {{"result", "call($statistics" + counts + ")"}});
 }
 
 // ---------------------------------------------------------------- routes
@@ -176,6 +193,8 @@ Setting::Map writer_args(const ServePlace& place, const ServedRoute& route, cons
   for (const std::string& method : route.methods) methods.emplace_back(method);
   out.emplace_back("methods", Setting(std::move(methods)));
   out.emplace_back("with_cors", Setting(true));
+  for (const RouteField& field : route.fields)
+    if (field.names_stream) out.emplace_back("stream_column", Setting(field.name));
   return out;
 }
 
@@ -199,6 +218,7 @@ Table requests_by(const Writer& writer, Setting::Map args, const std::vector<Rou
   for (const RouteField& field : fields) {
     plan::SourceField made;
     made.name = made.external_name = field.name;
+    if (field.names_stream) made.external_name = "__" + field.name;  // nobody gives it
     made.type = field.type;
     made.default_value = field.fallback;
     source.fields.push_back(std::move(made));

@@ -39,10 +39,11 @@ class Writer {
 };
 
 struct Store {
-  Table inputs;      // metadata: json, one row per document
+  Table inputs;      // one row per document; metadata: json, failed: 1 if it could not be parsed, source: which table
   Table parts;       // text, metadata: of the parsed documents
   Table chunks;      // text, metadata
-  Table statistics;  // one row: file_count, last_modified, last_indexed
+  Table statistics;  // one row: file_count, last_modified, last_indexed; of each source: there, failed, deleted
+  std::vector<std::string> sources;  // what they are called
   plan::IndexFactoryPtr index;
   plan::IndexFactoryPtr everything;
   bool slides = false;
@@ -56,10 +57,11 @@ using StorePtr = std::shared_ptr<const Store>;
 // `queries` with one more column, `docs`: json `[{text, metadata, dist}]`. They have columns query: str, k: int,
 // filter: str | None.
 [[nodiscard]] std::optional<Table> retrieved(Writer& writer, const Store& store, const Table& queries);
-// `queries` → result: json. They have columns filter: str | None, return_status: bool.
-[[nodiscard]] std::optional<Table> listed(Writer& writer, const Store& store, const Table& queries);
-// `queries` → result: json, of the moment.
-[[nodiscard]] std::optional<Table> counted(Writer& writer, const Store& store, const Table& queries);
+// `queries` → result: json. They have columns filter: str | None, return_status: bool. `by_source`: with which source a
+// document is of, beside its status.
+[[nodiscard]] std::optional<Table> listed(Writer& writer, const Store& store, const Table& queries, bool by_source);
+// `queries` → result: json, of the moment. `by_source`: with counts of each source as well.
+[[nodiscard]] std::optional<Table> counted(Writer& writer, const Store& store, const Table& queries, bool by_source);
 // metadata_filter and filepath_globpattern of `queries` as one column `filter` behind its own.
 [[nodiscard]] std::optional<Table> with_filter(Writer& writer, const Table& queries,
                                                const std::vector<std::string>& keep, const std::string& filter,
@@ -69,6 +71,7 @@ struct RouteField {
   std::string name;
   Type type;
   std::optional<Value> fallback;  // none: required
+  bool names_stream = false;      // of the answer, where the request asks for one
 };
 // An MCP server of the pipeline, and one of its tools.
 struct McpPlace {

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "llm/functions/asking.h"
+#include "llm/providers/chat_stream.h"
 #include "llm/providers/sigv4.h"
 
 namespace thalweg::llm {
@@ -190,6 +191,73 @@ TEST_CASE("JSON in answers of models; receipts go there and back") {
   CHECK(back.completion_tokens == 2);
   CHECK(back.cost == 0.5);
   CHECK(reply_of("plain").text == "plain");
+}
+
+// The reply that pieces make, fed byte by byte, and the text that was new each time.
+std::pair<std::string, Json> streamed(const Model& model, std::string_view body) {
+  ChatStream stream(model);
+  std::string shown;
+  for (const char byte : body) shown += stream.feed({&byte, 1});
+  const auto reply = stream.reply();
+  REQUIRE(reply);
+  return {shown, *reply};
+}
+
+TEST_CASE("Streams: pieces of every service become the reply that it gives at once") {
+  const auto check = [](Service service, std::string_view body) {
+    const Model asked = model(service, "m");
+    const auto [shown, reply] = streamed(asked, body);
+    CHECK(shown == "Hel\nlo");
+    CHECK(*chat_answer(asked, reply) == "Hel\nlo");
+    CHECK(usage_of(asked, reply).prompt_tokens == 7);
+    CHECK(usage_of(asked, reply).completion_tokens == 2);
+  };
+  check(Service::kOpenAi,
+        "data: {\"choices\":[{\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\r\n\r\n"
+        "data: {\"choices\":[{\"delta\":{\"content\":\"Hel\\n\"}}],\"usage\":null}\n\n: a comment\n\n"
+        "data: {\"choices\":[{\"delta\":{\"content\":\"lo\"},\"finish_reason\":\"stop\"}]}\n\n"
+        "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n");
+  check(Service::kAnthropic,
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":7}}}\n\n"
+        "data: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"Hel\\n\"}}\n\n"
+        "data: {\"type\":\"ping\"}\n\n"
+        "data: {\"type\":\"content_block_delta\",\"delta\":{\"type\":\"text_delta\",\"text\":\"lo\"}}\n\n"
+        "data: "
+        "{\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":2}}\n\n");
+  check(Service::kGemini,
+        "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"Hel\\n\"}]}}]}\n\n"
+        "data: {\"candidates\":[{\"content\":{\"parts\":[{\"text\":\"lo\"}]}}],\"usageMetadata\":"
+        "{\"promptTokenCount\":7,\"candidatesTokenCount\":2}}\n\n");
+  check(Service::kCohere,
+        "data: {\"type\":\"content-delta\",\"delta\":{\"message\":{\"content\":{\"text\":\"Hel\\n\"}}}}\n\n"
+        "data: {\"type\":\"content-delta\",\"delta\":{\"message\":{\"content\":{\"text\":\"lo\"}}}}\n\n"
+        "data: "
+        "{\"type\":\"message-end\",\"delta\":{\"usage\":{\"tokens\":{\"input_tokens\":7,\"output_tokens\":2}}}}\n\n");
+  check(Service::kOllama,
+        "{\"message\":{\"content\":\"Hel\\n\"},\"done\":false}\n{\"message\":{\"content\":\"lo\"},\"done\":false}\n"
+        "{\"message\":{\"content\":\"\"},\"done\":true,\"prompt_eval_count\":7,\"eval_count\":2}");
+}
+
+TEST_CASE("Streams: what is asked for, and what breaks off") {
+  Request request = chat_request(model(Service::kOpenAi, "gpt"), messages(), Json());
+  CHECK(ask_for_stream(model(Service::kOpenAi, "gpt"), request));
+  CHECK(request.body["stream"] == true);
+  CHECK(request.body["stream_options"]["include_usage"] == true);
+  request = chat_request(model(Service::kGemini, "gemini"), messages(), Json());
+  CHECK(ask_for_stream(model(Service::kGemini, "gemini"), request));
+  CHECK(request.url.ends_with(":streamGenerateContent?alt=sse"));
+  request = chat_request(model(Service::kOllama, "llama"), messages(), Json());
+  CHECK(ask_for_stream(model(Service::kOllama, "llama"), request));
+  CHECK(request.body["stream"] == true);
+  request = chat_request(model(Service::kBedrock, "claude"), messages(), Json());
+  CHECK_FALSE(ask_for_stream(model(Service::kBedrock, "claude"), request));
+  const Model gpt = model(Service::kOpenAi, "gpt");
+  ChatStream broken(gpt);
+  CHECK(broken.feed("data: {\"choices\":[{\"delta\":{\"content\":\"Hel\"}}]}\n\n") == "Hel");
+  CHECK(broken.feed("data: {\"error\":{\"message\":\"overloaded\"}}\n\n").empty());
+  CHECK(broken.reply().error().message.find("overloaded") != std::string::npos);
+  ChatStream silent(gpt);
+  CHECK_FALSE(silent.reply());
 }
 
 }  // namespace

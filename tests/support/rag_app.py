@@ -17,6 +17,9 @@ class Stub:
     def __init__(self):
         self.embedded, self.asked, self.failures = [], [], []
         self.says = None  # a function of (messages) that answers in place of the rules below
+        self.gate = threading.Event()  # a streamed answer waits for it behind its first word
+        self.gate.set()
+        self.breaks = 0  # so many streamed answers end behind their first word
         stub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -25,6 +28,8 @@ class Stub:
             def do_POST(self):
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 status, headers, answer = stub.answer(self.path, body, self.headers)
+                if status == 200 and body.get("stream"):
+                    return self.stream(answer)
                 data = json.dumps(answer).encode()
                 self.send_response(status)
                 for name, value in headers.items():
@@ -32,6 +37,26 @@ class Stub:
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data)
+
+            def stream(self, answer):
+                self.send_response(200)
+                self.send_header("Content-Type", "text/event-stream; charset=utf-8")
+                self.send_header("Connection", "close")
+                self.end_headers()
+                self.close_connection = True
+                words = answer["choices"][0]["message"]["content"].split(" ")
+                for i, word in enumerate(words):
+                    self.piece({"choices": [{"delta": {"content": word if i == 0 else " " + word}}]})
+                    if stub.breaks:
+                        stub.breaks -= 1
+                        return self.piece({"error": {"message": "overloaded"}})
+                    assert stub.gate.wait(30)
+                self.piece({"choices": [], "usage": answer["usage"]})
+                self.wfile.write(b"data: [DONE]\n\n")
+
+            def piece(self, data):
+                self.wfile.write(b"data: " + json.dumps(data).encode() + b"\n\n")
+                self.wfile.flush()
 
             def log_message(self, *_):
                 pass
@@ -132,6 +157,20 @@ class App(Server):
                 return reply.status, json.loads(reply.read())
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
+
+    def events(self, path, body, headers=None):
+        """The events of a streamed answer as (name, data), as they come."""
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=json.dumps(body).encode(),
+                                         headers={"Content-Type": "application/json", **(headers or {})})
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            assert reply.headers["Content-Type"] == "text/event-stream", reply.headers
+            name = None
+            for line in reply:
+                line = line.decode().rstrip("\n")
+                if line.startswith("event: "):
+                    name = line[len("event: "):]
+                elif line.startswith("data: "):
+                    yield name, json.loads(line[len("data: "):])
 
     def file_count(self):
         return self.ask("/v1/statistics", {})[1]["file_count"]
