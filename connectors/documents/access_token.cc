@@ -12,10 +12,10 @@ using objects::Requester;
 
 namespace {
 
-constexpr std::int64_t kSecondNs = 1'000'000'000;
+constexpr std::int64_t kTokenSecondNs = 1'000'000'000;
 constexpr std::int64_t kSpareS = 120;  // a token is renewed so long before it ends
 
-std::string shortened(std::string text) {
+std::string shortened_reason(std::string text) {
   constexpr std::size_t kShown = 300;
   std::ranges::replace_if(text, [](char c) { return static_cast<unsigned char>(c) < ' '; }, ' ');
   if (text.size() > kShown) text.resize(kShown);
@@ -29,12 +29,12 @@ std::string reason_of(const net::HttpResponse& answer) {
   for (const char* pointer :
        {"/error_description", "/error/message/value", "/error/message", "/odata.error/message/value", "/error"}) {
     const Json::json_pointer path{std::string(pointer)};
-    if (body.contains(path) && body[path].is_string()) return shortened(body[path].get<std::string>());
+    if (body.contains(path) && body[path].is_string()) return shortened_reason(body[path].get<std::string>());
   }
   return {};
 }
 
-Error error_of(const net::HttpResponse& answer, const std::string& where) {
+Error token_error(const net::HttpResponse& answer, const std::string& where) {
   Code code = Code::kIo;
   if (answer.status == 404) code = Code::kNotFound;
   if (answer.status == 401 || answer.status == 403) code = Code::kPermission;
@@ -61,7 +61,7 @@ Result<std::string> signed_token(const Json& header, const Json& claims, const s
 }
 
 Result<std::string> AccessToken::get() {
-  const std::int64_t now_s = requester_->server_ns() / kSecondNs;
+  const std::int64_t now_s = requester_->server_ns() / kTokenSecondNs;
   if (!token_.empty() && now_s + kSpareS < ends_s_) return token_;
   std::string body;
   for (const auto& [name, value] : TRY(make_form_(now_s)))
@@ -78,7 +78,7 @@ Result<std::string> AccessToken::get() {
   const net::Url url = TRY(net::parse_url(url_));
   const net::HttpResponse answer = TRY(requester_->send(make));
   if (answer.status != 200) {
-    Error error = error_of(answer, url.host + " gives no token");
+    Error error = token_error(answer, url.host + " gives no token");
     if (answer.status == 400) error.code = Code::kPermission;
     return fail(std::move(error));
   }
@@ -115,7 +115,7 @@ Result<net::HttpResponse> TokenClient::get(const std::string& url, const std::st
   if (!answer)
     return fail(Error{answer.error().code, parsed.host + ": " + answer.error().message, {}, answer.error().notes});
   if (answer->status == 200) return answer;
-  Error error = error_of(*answer, parsed.host + parsed.target.substr(0, parsed.target.find('?')));
+  Error error = token_error(*answer, parsed.host + parsed.target.substr(0, parsed.target.find('?')));
   if (is_quota(*answer)) error.code = Code::kUnavailable;
   return fail(std::move(error));
 }

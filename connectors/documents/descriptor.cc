@@ -21,10 +21,10 @@ constexpr std::uint64_t kKeyFileBytesMax = 1U << 20;
 constexpr std::int64_t kAttemptsOfRuns = 5, kAttemptsOfProbes = 2;
 
 // Whether the run is stopping, for requests that wait.
-using Stop = std::shared_ptr<std::atomic<const SourceContext*>>;
+using DocumentStop = std::shared_ptr<std::atomic<const SourceContext*>>;
 
-std::shared_ptr<objects::Requester> requester_of(const Env& env, std::shared_ptr<const net::AddressPolicy> egress,
-                                                 std::int64_t attempts, const Stop& stop) {
+std::shared_ptr<objects::Requester> document_requester(const Env& env, std::shared_ptr<const net::AddressPolicy> egress,
+                                                       std::int64_t attempts, const DocumentStop& stop) {
   objects::RequesterOptions options;
   options.clock = env.clock;
   options.rng = env.rng;
@@ -41,7 +41,7 @@ std::shared_ptr<objects::Requester> requester_of(const Env& env, std::shared_ptr
 }
 
 // What a file with a key says; the error names the argument, never the content.
-Result<std::string> key_file(const SettingReader& read, const char* option, Env& env) {
+Result<std::string> key_file_content(const SettingReader& read, const char* option, Env& env) {
   auto content = read_all(*env.disk, read.text(option), kKeyFileBytesMax);
   if (content) return content;
   return fail(Error{content.error().code,
@@ -56,7 +56,7 @@ Result<std::unique_ptr<DocumentTree>> open_drive(const Setting& args, Env& env,
   documents::DriveSettings settings;
   settings.object_id = read.text("object_id");
   settings.endpoint = read.text("endpoint");
-  settings.credentials = TRY(key_file(read, "service_user_credentials_file", env));
+  settings.credentials = TRY(key_file_content(read, "service_user_credentials_file", env));
   auto made = documents::GoogleDrive::make(std::move(settings), requester);
   if (!made) return fail(std::move(made.error()).at(read.span("service_user_credentials_file")));
   return std::unique_ptr<DocumentTree>(std::move(*made));
@@ -74,16 +74,16 @@ Result<std::unique_ptr<DocumentTree>> open_sharepoint(const Setting& args, Env& 
   settings.root_path = read.text("root_path");
   settings.recursive = read.flag("recursive", true);
   settings.login_url = read.text("login_url");
-  if (settings.secret.empty()) settings.private_key = TRY(key_file(read, "cert_path", env));
+  if (settings.secret.empty()) settings.private_key = TRY(key_file_content(read, "cert_path", env));
   auto made = documents::SharePoint::make(std::move(settings), requester);
   if (!made) return fail(std::move(made.error()).at(read.span("url")));
   return std::unique_ptr<DocumentTree>(std::move(*made));
 }
 
-using Open = Result<std::unique_ptr<DocumentTree>> (*)(const Setting&, Env&,
-                                                       const std::shared_ptr<objects::Requester>&);
+using OpenTree = Result<std::unique_ptr<DocumentTree>> (*)(const Setting&, Env&,
+                                                           const std::shared_ptr<objects::Requester>&);
 
-DocumentSettings settings_of(const Setting& args) {
+DocumentSettings document_settings(const Setting& args) {
   const SettingReader read(args);
   DocumentSettings out;
   out.is_static = read.text("mode") == "static";
@@ -95,16 +95,16 @@ DocumentSettings settings_of(const Setting& args) {
   return out;
 }
 
-plan::SourceField field_of(std::string name, Kind kind, plan::SourceField::From from) {
+plan::SourceField document_field(std::string name, Kind kind, plan::SourceField::From from) {
   return {.name = name, .external_name = name, .type = Type(kind), .from = from};
 }
 
-Result<plan::SourceShape> shape_of(const Setting& args) {
+Result<plan::SourceShape> document_shape(const Setting& args) {
   const SettingReader read(args);
   plan::SourceShape shape;
   const bool only_metadata = read.text("format") == "only_metadata";
-  const plan::SourceField metadata = field_of("_metadata", Kind::kJson, plan::SourceField::From::kMetadata);
-  if (!only_metadata) shape.fields.push_back(field_of("data", Kind::kBytes, plan::SourceField::From::kPayload));
+  const plan::SourceField metadata = document_field("_metadata", Kind::kJson, plan::SourceField::From::kMetadata);
+  if (!only_metadata) shape.fields.push_back(document_field("data", Kind::kBytes, plan::SourceField::From::kPayload));
   if (only_metadata)
     shape.fields.push_back(metadata);
   else if (read.flag("with_metadata", false))
@@ -113,7 +113,7 @@ Result<plan::SourceShape> shape_of(const Setting& args) {
   return shape;
 }
 
-std::vector<OptionSpec> common_options() {
+std::vector<OptionSpec> document_options() {
   return {
       {.name = "mode",
        .type = OptionType::kEnum,
@@ -147,30 +147,30 @@ std::vector<OptionSpec> common_options() {
   };
 }
 
-ConnectorDescriptor reader(ConnectorSpec spec, Open open) {
+ConnectorDescriptor document_reader(ConnectorSpec spec, OpenTree open) {
   ConnectorDescriptor out;
   out.spec = std::move(spec);
   out.spec.role = ConnectorSpec::Role::kSource;
   out.spec.takes_schema = false;
-  for (OptionSpec& option : common_options()) out.spec.options.push_back(std::move(option));
+  for (OptionSpec& option : document_options()) out.spec.options.push_back(std::move(option));
   out.delivery = Delivery::kExactlyOnce;
   out.make_served_source = [open](const plan::Source& source, Env& env,
                                   const ConnectorServices& services) -> Result<std::unique_ptr<Source>> {
-    const Stop stop = std::make_shared<std::atomic<const SourceContext*>>(nullptr);
-    auto tree = TRY(open(source.args, env, requester_of(env, services.egress, kAttemptsOfRuns, stop)));
-    return std::make_unique<documents::DocumentSource>(source, settings_of(source.args), std::move(tree),
+    const DocumentStop stop = std::make_shared<std::atomic<const SourceContext*>>(nullptr);
+    auto tree = TRY(open(source.args, env, document_requester(env, services.egress, kAttemptsOfRuns, stop)));
+    return std::make_unique<documents::DocumentSource>(source, document_settings(source.args), std::move(tree),
                                                        [stop](const SourceContext* context) { *stop = context; });
   };
-  out.describe = [](const Setting& args, const std::vector<plan::SourceField>&, Env&) { return shape_of(args); };
+  out.describe = [](const Setting& args, const std::vector<plan::SourceField>&, Env&) { return document_shape(args); };
   out.probe = [open](const Setting& args, Env& env) -> Result<void> {
-    const auto tree = TRY(open(args, env, requester_of(env, nullptr, kAttemptsOfProbes, nullptr)));
+    const auto tree = TRY(open(args, env, document_requester(env, nullptr, kAttemptsOfProbes, nullptr)));
     TRY(tree->list());
     return {};
   };
   return out;
 }
 
-ConnectorDescriptor drive() {
+ConnectorDescriptor drive_connector() {
   ConnectorSpec spec;
   spec.name = "io.gdrive.read";
   spec.doc =
@@ -186,10 +186,10 @@ ConnectorDescriptor drive() {
        .doc = "the JSON file of a service account, with which the folder is shared"},
       {.name = "endpoint", .doc = "another server that speaks the API"},
   };
-  return reader(std::move(spec), open_drive);
+  return document_reader(std::move(spec), open_drive);
 }
 
-ConnectorDescriptor sharepoint() {
+ConnectorDescriptor sharepoint_connector() {
   ConnectorSpec spec;
   spec.name = "xpacks.connectors.sharepoint.read";
   spec.doc = "The files below a folder of a SharePoint site, as they change.";
@@ -213,7 +213,7 @@ ConnectorDescriptor sharepoint() {
        .max = 1e6},
       {.name = "login_url", .doc = "where tokens are given: default https://login.microsoftonline.com"},
   };
-  ConnectorDescriptor out = reader(std::move(spec), open_sharepoint);
+  ConnectorDescriptor out = document_reader(std::move(spec), open_sharepoint);
   const auto shape = out.describe;
   out.describe = [shape](const Setting& args, const std::vector<plan::SourceField>& schema,
                          Env& env) -> Result<plan::SourceShape> {
@@ -230,8 +230,8 @@ ConnectorDescriptor sharepoint() {
 
 std::vector<ConnectorDescriptor> document_connectors() {
   std::vector<ConnectorDescriptor> out;
-  out.push_back(drive());
-  out.push_back(sharepoint());
+  out.push_back(drive_connector());
+  out.push_back(sharepoint_connector());
   return out;
 }
 

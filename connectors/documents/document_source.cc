@@ -8,12 +8,11 @@
 namespace thalweg::documents {
 namespace {
 
-constexpr std::int64_t kSecondNs = 1'000'000'000;
 const char* const kDownloaded = "downloaded";
 const char* const kTooLarge = "size_limit_exceeded";
 const char* const kFailed = "download_error";
 
-std::string dumped(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+std::string dumped_metadata(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
 
 // What was known of a document, but for when it was seen.
 Json without_time(Json metadata) {
@@ -22,7 +21,7 @@ Json without_time(Json metadata) {
   return metadata;
 }
 
-const Blob& nothing() {
+const Blob& no_data() {
   static const Blob kEmpty = std::make_shared<const std::string>();
   return kEmpty;
 }
@@ -116,7 +115,7 @@ Result<DocumentSource::Known> DocumentSource::read(const Document& document, con
   out.metadata["seen_at"] = context.env().clock->wall_ns() / kSecondNs;
   out.metadata["status"] = document.fetched ? kDownloaded : document.status.c_str();
   out.version = document.content_version;
-  out.data = nothing();
+  out.data = no_data();
   if (!document.fetched || settings_.only_metadata) return out;
   const auto too_large = [&](std::uint64_t bytes) { return settings_.size_limit && bytes > *settings_.size_limit; };
   if (too_large(document.size)) {
@@ -157,7 +156,7 @@ bool DocumentSource::deliver(const std::string& id, const Known& known, Diff dif
     if (!field.used) continue;
     schema.columns.push_back({field.name, field.type});
     if (field.from == plan::SourceField::From::kMetadata)
-      cells.push_back(Value::json(dumped(known.metadata)));
+      cells.push_back(Value::json(dumped_metadata(known.metadata)));
     else
       cells.push_back(Value::bytes(*known.data));
   }
@@ -173,7 +172,7 @@ void DocumentSource::keep(const std::string& id, const Known* known, SourceConte
   if (!context.keeps_positions()) return;
   if (known == nullptr) return context.put(id, nullptr);
   const Json head = {{"version", known->version}, {"metadata", known->metadata}};
-  context.put(id, std::make_shared<const std::string>(dumped(head) + "\n" + *known->data));
+  context.put(id, std::make_shared<const std::string>(dumped_metadata(head) + "\n" + *known->data));
 }
 
 void DocumentSource::restore(const SourceContext& context) {

@@ -14,6 +14,13 @@
 namespace thalweg::documents {
 
 using Json = nlohmann::ordered_json;
+inline constexpr std::int64_t kSecondNs = 1'000'000'000;
+
+// Empty where there is no such text.
+[[nodiscard]] inline std::string text_member(const Json& object, const char* member) {
+  const auto found = object.find(member);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
 
 struct Document {
   std::string id;

@@ -8,13 +8,13 @@
 namespace thalweg::documents {
 namespace {
 
-constexpr std::string_view kDefaultEndpoint = "https://www.googleapis.com";
-constexpr std::string_view kDefaultTokenUrl = "https://oauth2.googleapis.com/token";
-constexpr std::string_view kScope = "https://www.googleapis.com/auth/drive.readonly";
-constexpr std::int64_t kAssertionS = 3600;
-constexpr std::string_view kFolder = "application/vnd.google-apps.folder";
-constexpr std::string_view kShortcut = "application/vnd.google-apps.shortcut";
-constexpr std::string_view kFields =
+constexpr std::string_view kDriveEndpoint = "https://www.googleapis.com";
+constexpr std::string_view kDriveTokenUrl = "https://oauth2.googleapis.com/token";
+constexpr std::string_view kDriveScope = "https://www.googleapis.com/auth/drive.readonly";
+constexpr std::int64_t kDriveAssertionS = 3600;
+constexpr std::string_view kDriveFolder = "application/vnd.google-apps.folder";
+constexpr std::string_view kDriveShortcut = "application/vnd.google-apps.shortcut";
+constexpr std::string_view kDriveFields =
     "id,name,mimeType,parents,modifiedTime,thumbnailLink,lastModifyingUser,trashed,size,md5Checksum";
 
 // What Google's own kinds are exported as; empty: this kind is none, or has no file.
@@ -28,20 +28,15 @@ std::string_view exported_as(std::string_view kind) {
   return {};
 }
 
-std::string text_of(const Json& file, const char* member) {
-  const auto found = file.find(member);
-  return found != file.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
-
-Document document_of(const Json& file) {
+Document drive_document(const Json& file) {
   Document out;
-  out.id = text_of(file, "id");
-  out.name = text_of(file, "name");
-  const std::string size = text_of(file, "size");
+  out.id = text_member(file, "id");
+  out.name = text_member(file, "name");
+  const std::string size = text_member(file, "size");
   std::from_chars(size.data(), size.data() + size.size(), out.size);
-  out.content_version = text_of(file, "modifiedTime") + " " + size + " " + text_of(file, "md5Checksum");
-  out.place = text_of(file, "mimeType");
-  if (out.place == kShortcut) {
+  out.content_version = text_member(file, "modifiedTime") + " " + size + " " + text_member(file, "md5Checksum");
+  out.place = text_member(file, "mimeType");
+  if (out.place == kDriveShortcut) {
     out.fetched = false;
     out.status = "skipped_symlinks_not_supported";
   }
@@ -63,7 +58,9 @@ Result<std::unique_ptr<GoogleDrive>> GoogleDrive::make(DriveSettings settings,
                                                        const std::shared_ptr<objects::Requester>& requester) {
   const Json account = Json::parse(settings.credentials, nullptr, false);
   settings.credentials.clear();
-  const auto member = [&](const char* name) { return account.is_object() ? text_of(account, name) : std::string(); };
+  const auto member = [&](const char* name) {
+    return account.is_object() ? text_member(account, name) : std::string();
+  };
   const std::string email = member("client_email"), key = member("private_key"), key_id = member("private_key_id");
   std::string token_url = member("token_uri");
   if (email.empty() || key.empty())
@@ -71,23 +68,26 @@ Result<std::unique_ptr<GoogleDrive>> GoogleDrive::make(DriveSettings settings,
                       "the credentials are no JSON with `client_email` and `private_key`",
                       {},
                       {{"the file is what Google's console gives as the key of a service account", {}}}});
-  if (token_url.empty()) token_url = kDefaultTokenUrl;
+  if (token_url.empty()) token_url = kDriveTokenUrl;
   // Once, so that a key that cannot sign is told before anything runs.
   auto tried = signed_token(Json::object(), Json::object(), key);
   if (!tried) return fail(Code::kInvalidPipeline, "`private_key` of the credentials: " + tried.error().message);
-  if (settings.endpoint.empty()) settings.endpoint = kDefaultEndpoint;
+  if (settings.endpoint.empty()) settings.endpoint = kDriveEndpoint;
   while (settings.endpoint.ends_with('/')) settings.endpoint.pop_back();
   TRY(net::parse_url(settings.endpoint));
   TRY(net::parse_url(token_url));
-  AccessToken token(
-      token_url, requester, [email, key, key_id, token_url](std::int64_t now_s) -> Result<AccessToken::Form> {
-        Json header = {{"alg", "RS256"}, {"typ", "JWT"}};
-        if (!key_id.empty()) header["kid"] = key_id;
-        const Json claims = {
-            {"iss", email}, {"scope", kScope}, {"aud", token_url}, {"iat", now_s}, {"exp", now_s + kAssertionS}};
-        return AccessToken::Form{{"grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"},
-                                 {"assertion", TRY(signed_token(header, claims, key))}};
-      });
+  AccessToken token(token_url, requester,
+                    [email, key, key_id, token_url](std::int64_t now_s) -> Result<AccessToken::Form> {
+                      Json header = {{"alg", "RS256"}, {"typ", "JWT"}};
+                      if (!key_id.empty()) header["kid"] = key_id;
+                      const Json claims = {{"iss", email},
+                                           {"scope", kDriveScope},
+                                           {"aud", token_url},
+                                           {"iat", now_s},
+                                           {"exp", now_s + kDriveAssertionS}};
+                      return AccessToken::Form{{"grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"},
+                                               {"assertion", TRY(signed_token(header, claims, key))}};
+                    });
   TokenClient client(requester, std::move(token), "application/json");
   return std::unique_ptr<GoogleDrive>(new GoogleDrive(std::move(settings), std::move(client)));
 }
@@ -97,8 +97,8 @@ std::string GoogleDrive::url_of(const std::string& id, const std::string& rest) 
 }
 
 Result<std::vector<Document>> GoogleDrive::list() {
-  auto root =
-      client_.get_json(url_of(settings_.object_id, "?supportsAllDrives=true&fields=" + net::percent_encode(kFields)));
+  auto root = client_.get_json(
+      url_of(settings_.object_id, "?supportsAllDrives=true&fields=" + net::percent_encode(kDriveFields)));
   if (!root && root.error().code == Code::kNotFound)
     return fail(Error{Code::kNotFound,
                       "Google Drive: there is no `" + settings_.object_id + "`, or the service account may not see it",
@@ -107,8 +107,8 @@ Result<std::vector<Document>> GoogleDrive::list() {
   if (!root) return fail(std::move(root).error());
   std::vector<Document> out;
   if (is_trashed(*root)) return out;
-  if (text_of(*root, "mimeType") != kFolder) {
-    out.push_back(document_of(*root));
+  if (text_member(*root, "mimeType") != kDriveFolder) {
+    out.push_back(drive_document(*root));
     return out;
   }
   std::vector<std::string> folders = {settings_.object_id};
@@ -128,23 +128,23 @@ Result<void> GoogleDrive::list_folder(const std::string& id, std::vector<std::st
   do {
     std::string url = settings_.endpoint + "/drive/v3/files?pageSize=1000&supportsAllDrives=true" +
                       "&includeItemsFromAllDrives=true&q=" + net::percent_encode(query) +
-                      "&fields=" + net::percent_encode("nextPageToken,files(" + std::string(kFields) + ")");
+                      "&fields=" + net::percent_encode("nextPageToken,files(" + std::string(kDriveFields) + ")");
     if (!page.empty()) url += "&pageToken=" + net::percent_encode(page);
     const Json reply = TRY(client_.get_json(url));
     const auto files = reply.find("files");
     if (files == reply.end() || !files->is_array())
       return fail(Code::kUnavailable, "Google Drive: the answer to a list has no files");
     for (const Json& file : *files) {
-      if (!file.is_object() || text_of(file, "id").empty() || is_trashed(file)) continue;
-      if (text_of(file, "mimeType") == kFolder) {
-        folders.push_back(text_of(file, "id"));
+      if (!file.is_object() || text_member(file, "id").empty() || is_trashed(file)) continue;
+      if (text_member(file, "mimeType") == kDriveFolder) {
+        folders.push_back(text_member(file, "id"));
         continue;
       }
       if (out.size() >= settings_.documents_max)
         return fail(Code::kTooLarge, fmt::format("Google Drive: more than {} documents", settings_.documents_max));
-      out.push_back(document_of(file));
+      out.push_back(drive_document(file));
     }
-    page = text_of(reply, "nextPageToken");
+    page = text_member(reply, "nextPageToken");
   } while (!page.empty());
   return {};
 }

@@ -9,17 +9,11 @@
 namespace thalweg::documents {
 namespace {
 
-constexpr std::string_view kLogin = "https://login.microsoftonline.com";
-constexpr std::int64_t kAssertionS = 600;
-constexpr std::int64_t kSecondNs = 1'000'000'000;
-
-std::string text_of(const Json& file, const char* member) {
-  const auto found = file.find(member);
-  return found != file.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
+constexpr std::string_view kMicrosoftLogin = "https://login.microsoftonline.com";
+constexpr std::int64_t kSiteAssertionS = 600;
 
 Json time_of(const Json& file, const char* member) {
-  const auto ns = objects::iso_time_ns(text_of(file, member));
+  const auto ns = objects::iso_time_ns(text_member(file, member));
   return ns ? Json(*ns / kSecondNs) : Json();
 }
 
@@ -28,13 +22,13 @@ std::uint64_t size_of(const Json& file) {  // a text in the one form of answers,
   if (found == file.end()) return 0;
   if (found->is_number_unsigned()) return found->get<std::uint64_t>();
   std::uint64_t out = 0;
-  const std::string text = text_of(file, "Length");
+  const std::string text = text_member(file, "Length");
   std::from_chars(text.data(), text.data() + text.size(), out);
   return out;
 }
 
 // A path within a call of the API: quotes are doubled, then all of it is escaped.
-std::string quoted(const std::string& path) {
+std::string quoted_path(const std::string& path) {
   std::string out;
   for (const char c : path) out += c == '\'' ? "''" : std::string(1, c);
   return "'" + net::percent_encode(out) + "'";
@@ -47,8 +41,8 @@ std::string path_of_site(const net::Url& url) {
   return net::percent_decode(out, false).value_or(out);
 }
 
-Result<AccessToken::Form> form_of(const SharePointSettings& settings, const std::string& token_url,
-                                  const std::string& scope, std::int64_t now_s) {
+Result<AccessToken::Form> sharepoint_form(const SharePointSettings& settings, const std::string& token_url,
+                                          const std::string& scope, std::int64_t now_s) {
   AccessToken::Form out = {{"grant_type", "client_credentials"}, {"client_id", settings.client_id}, {"scope", scope}};
   if (!settings.secret.empty()) {
     out.emplace_back("client_secret", settings.secret);
@@ -61,7 +55,7 @@ Result<AccessToken::Form> form_of(const SharePointSettings& settings, const std:
                        {"sub", settings.client_id},
                        {"jti", net::hex(net::sha256(fmt::format("{} {}", settings.client_id, now_s)))},
                        {"nbf", now_s},
-                       {"exp", now_s + kAssertionS}};
+                       {"exp", now_s + kSiteAssertionS}};
   out.emplace_back("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
   out.emplace_back("client_assertion", TRY(signed_token(header, claims, settings.private_key)));
   return out;
@@ -82,12 +76,12 @@ Result<std::unique_ptr<SharePoint>> SharePoint::make(SharePointSettings settings
     auto tried = signed_token(Json::object(), Json::object(), settings.private_key);
     if (!tried) return fail(Code::kInvalidPipeline, "`cert_path`: " + tried.error().message);
   }
-  const std::string login = settings.login_url.empty() ? std::string(kLogin) : settings.login_url;
+  const std::string login = settings.login_url.empty() ? std::string(kMicrosoftLogin) : settings.login_url;
   const std::string token_url = login + "/" + net::percent_encode(settings.tenant) + "/oauth2/v2.0/token";
   TRY(net::parse_url(token_url));
   const std::string scope = (site.tls ? "https://" : "http://") + site.host + "/.default";
   AccessToken token(token_url, requester, [settings, token_url, scope](std::int64_t now_s) {
-    return form_of(settings, token_url, scope, now_s);
+    return sharepoint_form(settings, token_url, scope, now_s);
   });
   const std::string base = path_of_site(site);
   std::string root = settings.root_path;
@@ -102,7 +96,7 @@ Result<std::vector<Json>> SharePoint::children(const std::string& folder, const 
   constexpr std::size_t kPage = 1000;
   std::vector<Json> out;
   std::string url = fmt::format("{}/_api/web/GetFolderByServerRelativeUrl({})/{}?$top={}", settings_.url,
-                                quoted(folder.empty() ? "/" : folder), what, kPage);
+                                quoted_path(folder.empty() ? "/" : folder), what, kPage);
   while (!url.empty()) {
     const Json reply = TRY(client_.get_json(url));
     const auto list = reply.find("value");
@@ -112,8 +106,8 @@ Result<std::vector<Json>> SharePoint::children(const std::string& folder, const 
       if (one.is_object()) out.push_back(one);
     if (out.size() > settings_.documents_max)
       return fail(Code::kTooLarge, fmt::format("SharePoint: more than {} documents", settings_.documents_max));
-    url = text_of(reply, "odata.nextLink");
-    if (url.empty()) url = text_of(reply, "@odata.nextLink");
+    url = text_member(reply, "odata.nextLink");
+    if (url.empty()) url = text_member(reply, "@odata.nextLink");
     // The token is for this site alone.
     if (!url.empty() && !url.starts_with(settings_.url + "/"))
       return fail(Code::kPermission, "SharePoint: the next page of a list is on another site");
@@ -123,13 +117,13 @@ Result<std::vector<Json>> SharePoint::children(const std::string& folder, const 
 
 Document SharePoint::document_of(const Json& file) const {
   Document out;
-  out.place = text_of(file, "ServerRelativeUrl");
-  out.id = text_of(file, "UniqueId");
+  out.place = text_member(file, "ServerRelativeUrl");
+  out.id = text_member(file, "UniqueId");
   if (out.id.empty()) out.id = out.place;
-  out.name = text_of(file, "Name");
+  out.name = text_member(file, "Name");
   out.size = size_of(file);
   out.content_version =
-      text_of(file, "TimeLastModified") + " " + text_of(file, "ETag") + " " + std::to_string(out.size);
+      text_member(file, "TimeLastModified") + " " + text_member(file, "ETag") + " " + std::to_string(out.size);
   const net::Url site = net::parse_url(settings_.url).value_or(net::Url{});
   out.metadata = {{"created_at", time_of(file, "TimeCreated")},
                   {"modified_at", time_of(file, "TimeLastModified")},
@@ -158,14 +152,15 @@ Result<std::vector<Document>> SharePoint::list() {
     auto below = children(folder, "Folders");
     if (!below && below.error().code == Code::kNotFound) continue;
     if (!below) return fail(std::move(below).error());
-    for (const Json& one : *below) folders.push_back(text_of(one, "ServerRelativeUrl"));
+    for (const Json& one : *below) folders.push_back(text_member(one, "ServerRelativeUrl"));
   }
   return out;
 }
 
 Result<std::string> SharePoint::fetch(const Document& document) {
   auto answer = client_.get(
-      fmt::format("{}/_api/web/GetFileByServerRelativeUrl({})/$value", settings_.url, quoted(document.place)), "*/*");
+      fmt::format("{}/_api/web/GetFileByServerRelativeUrl({})/$value", settings_.url, quoted_path(document.place)),
+      "*/*");
   if (!answer)
     return fail(
         Error{answer.error().code, "`" + document.place + "`: " + answer.error().message, {}, answer.error().notes});

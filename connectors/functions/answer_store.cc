@@ -13,15 +13,15 @@ namespace thalweg::functions {
 
 namespace {
 
-constexpr std::size_t kKeyBytes = 32;
-constexpr std::size_t kHeadBytes = sizeof(std::uint32_t) + kKeyBytes;
-constexpr std::size_t kTailBytes = sizeof(std::uint64_t);
+constexpr std::size_t kAnswerKeyBytes = 32;
+constexpr std::size_t kAnswerHeadBytes = sizeof(std::uint32_t) + kAnswerKeyBytes;
+constexpr std::size_t kAnswerTailBytes = sizeof(std::uint64_t);
 constexpr std::uint32_t kAnswerBytesMax = 16U << 20;
-constexpr std::string_view kEnding = ".answers";
+constexpr std::string_view kAnswerEnding = ".answers";
 
-std::optional<std::uint64_t> number_of(std::string_view name) {
-  if (!name.ends_with(kEnding)) return std::nullopt;
-  name.remove_suffix(kEnding.size());
+std::optional<std::uint64_t> file_number(std::string_view name) {
+  if (!name.ends_with(kAnswerEnding)) return std::nullopt;
+  name.remove_suffix(kAnswerEnding.size());
   std::uint64_t out = 0;
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), out);
   if (error != std::errc() || end != name.data() + name.size()) return std::nullopt;
@@ -44,7 +44,7 @@ Result<std::shared_ptr<AnswerStore>> AnswerStore::at(const std::shared_ptr<Disk>
 }
 
 std::string AnswerStore::path_of(std::uint64_t number) const {
-  return fmt::format("{}/{:08}{}", directory_, number, kEnding);
+  return fmt::format("{}/{:08}{}", directory_, number, kAnswerEnding);
 }
 
 Result<void> AnswerStore::open() {
@@ -53,7 +53,7 @@ Result<void> AnswerStore::open() {
   lock_ = TRY(disk_->lock(directory_ + "/LOCK"));
   std::vector<std::uint64_t> numbers;
   for (const std::string& name : TRY(disk_->list(directory_)))
-    if (const auto number = number_of(name)) numbers.push_back(*number);
+    if (const auto number = file_number(name)) numbers.push_back(*number);
   std::ranges::sort(numbers);
   for (const std::uint64_t number : numbers) TRY(read_file(number));
   if (files_.empty()) return begin_file();
@@ -67,25 +67,25 @@ Result<void> AnswerStore::read_file(std::uint64_t number) {
   File file{number, 0, TRY(disk_->open_read(path_of(number)))};
   const std::uint64_t size = TRY(file.reader->stat()).size;
   std::string record;
-  while (file.bytes + kHeadBytes + kTailBytes <= size) {
-    record.resize(kHeadBytes);
-    if (TRY(file.reader->read_at(file.bytes, record.data(), kHeadBytes)) < kHeadBytes) break;
+  while (file.bytes + kAnswerHeadBytes + kAnswerTailBytes <= size) {
+    record.resize(kAnswerHeadBytes);
+    if (TRY(file.reader->read_at(file.bytes, record.data(), kAnswerHeadBytes)) < kAnswerHeadBytes) break;
     std::uint32_t bytes = 0;
     std::string_view head = record;
     if (!bytes::take_number(head, bytes) || bytes > kAnswerBytesMax ||
-        file.bytes + kHeadBytes + bytes + kTailBytes > size)
+        file.bytes + kAnswerHeadBytes + bytes + kAnswerTailBytes > size)
       break;
     const std::string key(head);
-    const std::size_t rest = bytes + kTailBytes;
-    record.resize(kHeadBytes + rest);
-    if (TRY(file.reader->read_at(file.bytes + kHeadBytes, record.data() + kHeadBytes, rest)) < rest) break;
-    std::string_view tail = std::string_view(record).substr(kHeadBytes + bytes);
+    const std::size_t rest = bytes + kAnswerTailBytes;
+    record.resize(kAnswerHeadBytes + rest);
+    if (TRY(file.reader->read_at(file.bytes + kAnswerHeadBytes, record.data() + kAnswerHeadBytes, rest)) < rest) break;
+    std::string_view tail = std::string_view(record).substr(kAnswerHeadBytes + bytes);
     std::uint64_t sum = 0;
     if (!bytes::take_number(tail, sum) ||
-        sum != bytes::checksum(std::string_view(record).substr(0, kHeadBytes + bytes)))
+        sum != bytes::checksum(std::string_view(record).substr(0, kAnswerHeadBytes + bytes)))
       break;
-    places_[key] = {number, file.bytes + kHeadBytes, bytes};
-    file.bytes += kHeadBytes + rest;
+    places_[key] = {number, file.bytes + kAnswerHeadBytes, bytes};
+    file.bytes += kAnswerHeadBytes + rest;
   }
   files_.push_back(std::move(file));
   return {};
@@ -121,9 +121,9 @@ std::optional<std::string> AnswerStore::find(const std::string& key) {
 }
 
 void AnswerStore::put(const std::string& key, std::string_view answer) {
-  if (answer.size() > kAnswerBytesMax || key.size() != kKeyBytes) return;
+  if (answer.size() > kAnswerBytesMax || key.size() != kAnswerKeyBytes) return;
   std::string record;
-  record.reserve(kHeadBytes + answer.size() + kTailBytes);
+  record.reserve(kAnswerHeadBytes + answer.size() + kAnswerTailBytes);
   bytes::put_number(record, static_cast<std::uint32_t>(answer.size()));
   record += key;
   record += answer;
@@ -137,7 +137,7 @@ void AnswerStore::put(const std::string& key, std::string_view answer) {
     (void)writer_->truncate(file.bytes);
     return;
   }
-  places_[key] = {file.number, file.bytes + kHeadBytes, static_cast<std::uint32_t>(answer.size())};
+  places_[key] = {file.number, file.bytes + kAnswerHeadBytes, static_cast<std::uint32_t>(answer.size())};
   file.bytes += record.size();
 }
 

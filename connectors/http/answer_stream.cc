@@ -10,13 +10,13 @@ namespace thalweg::web {
 namespace {
 
 // The streams of the process, by name.
-struct Streams {
+struct AnswerStreams {
   std::mutex mutex;
   std::map<std::string, std::weak_ptr<AnswerStream>, std::less<>> by_name;  // guarded by mutex
 };
 
-Streams& streams() {
-  static Streams all;
+AnswerStreams& answer_streams() {
+  static AnswerStreams all;
   return all;
 }
 
@@ -54,21 +54,21 @@ class AnswerStream::Body final : public net::BodyStream {
 
 std::shared_ptr<AnswerStream> AnswerStream::open(std::string name, net::HttpReply reply) {
   auto out = std::make_shared<AnswerStream>(name, std::move(reply));
-  Streams& all = streams();
+  AnswerStreams& all = answer_streams();
   const std::lock_guard lock(all.mutex);
   all.by_name[std::move(name)] = out;
   return out;
 }
 
 std::shared_ptr<AnswerStream> AnswerStream::find(std::string_view name) {
-  Streams& all = streams();
+  AnswerStreams& all = answer_streams();
   const std::lock_guard lock(all.mutex);
   const auto found = all.by_name.find(name);
   return found == all.by_name.end() ? nullptr : found->second.lock();
 }
 
 AnswerStream::~AnswerStream() {
-  Streams& all = streams();
+  AnswerStreams& all = answer_streams();
   const std::lock_guard lock(all.mutex);
   const auto found = all.by_name.find(name_);
   if (found != all.by_name.end() && found->second.expired()) all.by_name.erase(found);

@@ -28,7 +28,6 @@ bool wants_stream(const Exchange& exchange, const json::JsonObject* body) {
                              [](const auto& one) { return one.first == "stream" && one.second == "true"; });
 }
 
-
 }  // namespace
 
 PendingQueries& pending_queries() {

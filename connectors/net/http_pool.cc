@@ -25,7 +25,7 @@ std::string shown_url(std::string_view text) {
 }
 
 // What every request has.
-void complete(const Url& url, HttpRequest& request) {
+void complete_request(const Url& url, HttpRequest& request) {
   request.target = url.target;
   if (!request.headers.find("Host")) request.headers.add("Host", url.host);
   if (!request.headers.find("User-Agent")) request.headers.add("User-Agent", "thalweg");
@@ -86,7 +86,7 @@ Result<HttpResponse> HttpPool::stream(const Url& url, HttpRequest request, std::
                                       const std::function<bool(const HttpResponse&)>& on_head) {
   const auto client = make(url);
   client->limit_time(silence_ms);
-  complete(url, request);
+  complete_request(url, request);
   return client->stream(request, on_bytes, on_head);
 }
 
@@ -95,7 +95,7 @@ Result<HttpResponse> HttpPool::request(const Url& url, HttpRequest request, std:
   std::unique_ptr<HttpClient> client = take(origin);
   if (!client) client = make(url);
   client->limit_time(timeout_ms);
-  complete(url, request);
+  complete_request(url, request);
   Result<HttpResponse> response = client->request(request);
   if (response) give_back(origin, std::move(client));
   return response;

@@ -7,7 +7,7 @@ namespace thalweg::llm {
 namespace {
 
 // The member at the end of a path; null where there is none. A number is a place in a list.
-const Json* at(const Json& json, std::initializer_list<const char*> path) {
+const Json* member_at(const Json& json, std::initializer_list<const char*> path) {
   const Json* here = &json;
   for (const char* step : path) {
     if (here->is_array()) {
@@ -23,15 +23,15 @@ const Json* at(const Json& json, std::initializer_list<const char*> path) {
   return here;
 }
 
-void append_text(const Json* found, std::string& out) {
+void append_piece(const Json* found, std::string& out) {
   if (found == nullptr) return;
   if (found->is_string()) out += found->get_ref<const std::string&>();
   if (!found->is_array()) return;
   for (const Json& part : *found)
-    if (part.is_object() && part.contains("text")) append_text(&part["text"], out);
+    if (part.is_object() && part.contains("text")) append_piece(&part["text"], out);
 }
 
-void take_number(const Json* found, std::int64_t& out) {
+void take_count(const Json* found, std::int64_t& out) {
   if (found != nullptr && found->is_number_integer()) out = std::max<std::int64_t>(found->get<std::int64_t>(), 0);
 }
 
@@ -89,22 +89,22 @@ void ChatStream::take_line(std::string_view line, std::string& fresh) {
 
 void ChatStream::take(const Json& piece, std::string& fresh) {
   any_ = true;
-  if (const Json* error = at(piece, {"error"}); error != nullptr && !error->is_null()) {
-    const Json* message = at(*error, {"message"});
+  if (const Json* error = member_at(piece, {"error"}); error != nullptr && !error->is_null()) {
+    const Json* message = member_at(*error, {"message"});
     failure_ = message != nullptr && message->is_string() ? message->get<std::string>() : error->dump(-1, ' ', true);
     return;
   }
   switch (model_.service) {
     case Service::kAnthropic:
-      if (piece.value("type", "") == "content_block_delta") append_text(at(piece, {"delta", "text"}), fresh);
+      if (piece.value("type", "") == "content_block_delta") append_piece(member_at(piece, {"delta", "text"}), fresh);
       break;
     case Service::kCohere:
       if (piece.value("type", "") == "content-delta")
-        append_text(at(piece, {"delta", "message", "content", "text"}), fresh);
+        append_piece(member_at(piece, {"delta", "message", "content", "text"}), fresh);
       break;
-    case Service::kGemini: append_text(at(piece, {"candidates", "0", "content", "parts"}), fresh); break;
-    case Service::kOllama: append_text(at(piece, {"message", "content"}), fresh); break;
-    default: append_text(at(piece, {"choices", "0", "delta", "content"}), fresh); break;
+    case Service::kGemini: append_piece(member_at(piece, {"candidates", "0", "content", "parts"}), fresh); break;
+    case Service::kOllama: append_piece(member_at(piece, {"message", "content"}), fresh); break;
+    default: append_piece(member_at(piece, {"choices", "0", "delta", "content"}), fresh); break;
   }
   take_usage(piece);
 }
@@ -112,24 +112,24 @@ void ChatStream::take(const Json& piece, std::string& fresh) {
 void ChatStream::take_usage(const Json& piece) {
   switch (model_.service) {
     case Service::kAnthropic:
-      take_number(at(piece, {"message", "usage", "input_tokens"}), prompt_tokens_);
-      take_number(at(piece, {"usage", "output_tokens"}), completion_tokens_);
+      take_count(member_at(piece, {"message", "usage", "input_tokens"}), prompt_tokens_);
+      take_count(member_at(piece, {"usage", "output_tokens"}), completion_tokens_);
       break;
     case Service::kCohere:
-      take_number(at(piece, {"delta", "usage", "tokens", "input_tokens"}), prompt_tokens_);
-      take_number(at(piece, {"delta", "usage", "tokens", "output_tokens"}), completion_tokens_);
+      take_count(member_at(piece, {"delta", "usage", "tokens", "input_tokens"}), prompt_tokens_);
+      take_count(member_at(piece, {"delta", "usage", "tokens", "output_tokens"}), completion_tokens_);
       break;
     case Service::kGemini:
-      take_number(at(piece, {"usageMetadata", "promptTokenCount"}), prompt_tokens_);
-      take_number(at(piece, {"usageMetadata", "candidatesTokenCount"}), completion_tokens_);
+      take_count(member_at(piece, {"usageMetadata", "promptTokenCount"}), prompt_tokens_);
+      take_count(member_at(piece, {"usageMetadata", "candidatesTokenCount"}), completion_tokens_);
       break;
     case Service::kOllama:
-      take_number(at(piece, {"prompt_eval_count"}), prompt_tokens_);
-      take_number(at(piece, {"eval_count"}), completion_tokens_);
+      take_count(member_at(piece, {"prompt_eval_count"}), prompt_tokens_);
+      take_count(member_at(piece, {"eval_count"}), completion_tokens_);
       break;
     default:
-      take_number(at(piece, {"usage", "prompt_tokens"}), prompt_tokens_);
-      take_number(at(piece, {"usage", "completion_tokens"}), completion_tokens_);
+      take_count(member_at(piece, {"usage", "prompt_tokens"}), prompt_tokens_);
+      take_count(member_at(piece, {"usage", "completion_tokens"}), completion_tokens_);
       break;
   }
 }

@@ -4,7 +4,7 @@
 namespace thalweg::lang {
 namespace {
 
-const ModelRow kRows[] = {
+const ModelRow kChatRows[] = {
     {"llms.OpenAIChat",
      {"OpenAILanguageModel", "OpenAIChat"},
      "llm.chat.openai",
@@ -71,14 +71,14 @@ const ModelRow kRows[] = {
      "A chat model behind a REST API of one's own: `template` is the body of a request, `answer` where the answer is."},
 };
 
-const PeersArgs kPeersArgs[] = {
+const PeersArgs kChatPeersArgs[] = {
     {"llms.OpenAIChat", {{"async_mode", "batch_async"}}},
     {"llms.LiteLLMChat", {{"async_mode", "batch_async"}}},
     {"llms.BedrockChat", {{"async_mode", "batch_async"}}},
     {"llms.HFPipelineChat", {{"call_kwargs", "{}"}, {"device", "cpu"}, {"batch_size", "32"}}},
 };
 
-std::vector<ArgSpec> args_of(const ModelRow& row) {
+std::vector<ArgSpec> chat_args(const ModelRow& row) {
   std::vector<ArgSpec> out = served_model_args(row);
   out.push_back(with_fallback("price_per_million_tokens", ArgKind::kLiteral, "",
                               "`{input: 0.15, output: 0.6}`: for the cost in receipts and metrics."));
@@ -90,8 +90,8 @@ std::vector<ArgSpec> args_of(const ModelRow& row) {
 }  // namespace
 
 const ModelFamily& chat_family() {
-  static const ModelFamily kFamily{ModelRole::kChat, kRows, kPeersArgs, args_of};
-  return kFamily;
+  static const ModelFamily kChatFamily{ModelRole::kChat, kChatRows, kChatPeersArgs, chat_args};
+  return kChatFamily;
 }
 
 }  // namespace thalweg::lang

@@ -173,7 +173,7 @@ ObjectPtr build(Builder& builder, const Call& call, ModelRole role, const ModelR
   return make_object({std::move(out), call.span()});
 }
 
-std::vector<ArgSpec> args_of(const ModelFamily& family, const ModelRow& row) {
+std::vector<ArgSpec> model_args_of(const ModelFamily& family, const ModelRow& row) {
   std::vector<ArgSpec> out = family.args(row);
   for (const PeersArgs& more : family.peers) {
     if (more.name != row.name) continue;
@@ -186,12 +186,12 @@ std::vector<ArgSpec> args_of(const ModelFamily& family, const ModelRow& row) {
   return out;
 }
 
-Component component_of(const ModelFamily& family, const ModelRow& row) {
+Component model_component(const ModelFamily& family, const ModelRow& row) {
   Component out;
   out.name = "xpacks.llm." + std::string(row.name);
   for (const std::string_view alias : row.aliases) out.aliases.push_back("xpacks.llm." + std::string(alias));
   out.kind = ComponentKind::kFunction;
-  out.args = args_of(family, row);
+  out.args = model_args_of(family, row);
   out.doc = row.doc;
   out.open = true;  // further members of a request, further settings of the peer
   out.example = "$it: !" + out.name + (family.role == ModelRole::kChat ? " {model: gpt-4o-mini}" : " {}");
@@ -234,7 +234,7 @@ const FunctionObject* function_argument(Builder& builder, const Call& call, std:
 void add_model_components(Components& out) {
   for (const ModelFamily* family :
        {&chat_family(), &embedder_family(), &reranker_family(), &splitter_family(), &parser_family()})
-    for (const ModelRow& row : family->rows) out.push_back(component_of(*family, row));
+    for (const ModelRow& row : family->rows) out.push_back(model_component(*family, row));
 }
 
 }  // namespace thalweg::lang

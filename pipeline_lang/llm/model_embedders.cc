@@ -4,7 +4,7 @@
 namespace thalweg::lang {
 namespace {
 
-const ModelRow kRows[] = {
+const ModelRow kEmbedderRows[] = {
     {"embedders.OpenAIEmbedder",
      {"OpenAIEmbedder"},
      "llm.embedder.openai",
@@ -87,12 +87,12 @@ const ModelRow kRows[] = {
      "Vectors by TwelveLabs: not in this version."},
 };
 
-const PeersArgs kPeersArgs[] = {
+const PeersArgs kEmbedderPeersArgs[] = {
     {"embedders.SentenceTransformerEmbedder", {{"call_kwargs", "{}"}, {"device", "cpu"}}},
     {"embedders.MarengoEmbedder", {{"embedding_dimension", "512"}}},
 };
 
-std::vector<ArgSpec> args_of(const ModelRow& row) {
+std::vector<ArgSpec> embedder_args(const ModelRow& row) {
   std::vector<ArgSpec> out = served_model_args(row);
   if (row.kind.ends_with(".custom")) add_custom_args(out);
   if (row.kind.ends_with(".bedrock")) add_bedrock_args(out);
@@ -115,8 +115,8 @@ std::vector<ArgSpec> args_of(const ModelRow& row) {
 }  // namespace
 
 const ModelFamily& embedder_family() {
-  static const ModelFamily kFamily{ModelRole::kEmbedder, kRows, kPeersArgs, args_of};
-  return kFamily;
+  static const ModelFamily kEmbedderFamily{ModelRole::kEmbedder, kEmbedderRows, kEmbedderPeersArgs, embedder_args};
+  return kEmbedderFamily;
 }
 
 }  // namespace thalweg::lang

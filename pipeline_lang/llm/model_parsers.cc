@@ -4,7 +4,7 @@
 namespace thalweg::lang {
 namespace {
 
-const ModelRow kRows[] = {
+const ModelRow kParserRows[] = {
     {"parsers.Utf8Parser", {"parsers.ParseUtf8"}, "llm.parser.utf8", "", "", "", "Documents that are text."},
     {"parsers.UnstructuredParser",
      {"parsers.ParseUnstructured"},
@@ -67,7 +67,7 @@ const ModelRow kRows[] = {
     {"parsers.TwelveLabsVideoParser", {}, "llm.missing.video", "", "", "", "Video: not in this version."},
 };
 
-const PeersArgs kPeersArgs[] = {
+const PeersArgs kParserPeersArgs[] = {
     {"parsers.UnstructuredParser",
      {{"chunking_mode", "single"},
       {"partition_kwargs", "{}"},
@@ -140,13 +140,13 @@ const PeersArgs kPeersArgs[] = {
     {"parsers.Utf8Parser", {{"cache_strategy", ""}}},
 };
 
-std::vector<ArgSpec> args_of(const ModelRow& /*row*/) { return {}; }
+std::vector<ArgSpec> parser_args(const ModelRow& /*row*/) { return {}; }
 
 }  // namespace
 
 const ModelFamily& parser_family() {
-  static const ModelFamily kFamily{ModelRole::kParser, kRows, kPeersArgs, args_of};
-  return kFamily;
+  static const ModelFamily kParserFamily{ModelRole::kParser, kParserRows, kParserPeersArgs, parser_args};
+  return kParserFamily;
 }
 
 }  // namespace thalweg::lang

@@ -4,7 +4,7 @@
 namespace thalweg::lang {
 namespace {
 
-const ModelRow kRows[] = {
+const ModelRow kRerankerRows[] = {
     {"rerankers.CrossEncoderReranker",
      {"CrossEncoderReranker"},
      "llm.local.cross_encoder",
@@ -28,11 +28,11 @@ const ModelRow kRows[] = {
      "Scores a document for a query by the cosine of their vectors, by a model in this process."},
 };
 
-const PeersArgs kPeersArgs[] = {
+const PeersArgs kRerankerPeersArgs[] = {
     {"rerankers.FlashRankReranker", {{"model_cache_dir", "flashrank_cache"}, {"max_length", "512"}}},
 };
 
-std::vector<ArgSpec> args_of(const ModelRow& row) {
+std::vector<ArgSpec> reranker_args(const ModelRow& row) {
   std::vector<ArgSpec> out;
   out.push_back(with_fallback("models_dir", ArgKind::kText, "the variable THALWEG_MODELS_DIR",
                               "The folder that models are looked up in."));
@@ -49,8 +49,8 @@ std::vector<ArgSpec> args_of(const ModelRow& row) {
 }  // namespace
 
 const ModelFamily& reranker_family() {
-  static const ModelFamily kFamily{ModelRole::kReranker, kRows, kPeersArgs, args_of};
-  return kFamily;
+  static const ModelFamily kRerankerFamily{ModelRole::kReranker, kRerankerRows, kRerankerPeersArgs, reranker_args};
+  return kRerankerFamily;
 }
 
 }  // namespace thalweg::lang

@@ -4,7 +4,7 @@
 namespace thalweg::lang {
 namespace {
 
-const ModelRow kRows[] = {
+const ModelRow kSplitterRows[] = {
     {"splitters.TokenCountSplitter",
      {"TokenSplitter", "splitters.TokenSplitter", "splitters.DefaultTokenCountSplitter"},
      "llm.splitter.token_count",
@@ -30,12 +30,12 @@ const ModelRow kRows[] = {
     {"splitters.NullSplitter", {"splitters.null_splitter"}, "llm.splitter.null", "", "", "", "The text as one chunk."},
 };
 
-const PeersArgs kPeersArgs[] = {
+const PeersArgs kSplitterPeersArgs[] = {
     {"splitters.NullSplitter", {{"cache_strategy", ""}}},
     {"splitters.RecursiveSplitter", {{"hf_tokenizer", ""}}},
 };
 
-std::vector<ArgSpec> args_of(const ModelRow& row) {
+std::vector<ArgSpec> splitter_args(const ModelRow& row) {
   std::vector<ArgSpec> out;
   if (row.kind == "llm.splitter.token_count") {
     out.push_back(with_fallback("min_tokens", ArgKind::kInt, "50", "The least size of a chunk."));
@@ -61,8 +61,8 @@ std::vector<ArgSpec> args_of(const ModelRow& row) {
 }  // namespace
 
 const ModelFamily& splitter_family() {
-  static const ModelFamily kFamily{ModelRole::kSplitter, kRows, kPeersArgs, args_of};
-  return kFamily;
+  static const ModelFamily kSplitterFamily{ModelRole::kSplitter, kSplitterRows, kSplitterPeersArgs, splitter_args};
+  return kSplitterFamily;
 }
 
 }  // namespace thalweg::lang
