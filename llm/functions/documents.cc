@@ -51,10 +51,10 @@ Result<Value> documents(Args args) {
   return dumped(out);
 }
 
-using Names = std::vector<std::string>;
+using SourceNames = std::vector<std::string>;
 
 // metadata, with_status and, of stores of whole documents, failed, source: lists side by side.
-Result<Value> inputs(const Names& sources, Args args) {
+Result<Value> inputs(const SourceNames& sources, Args args) {
   Json out = Json::array();
   const auto& metadata = args[0].as_tuple();
   const bool with_status = args[1].tag() == Value::Tag::kBool && args[1].as_bool();
@@ -74,7 +74,7 @@ Result<Value> inputs(const Names& sources, Args args) {
 }
 
 // file_count, last_modified, last_indexed; then of each source: there, failed, deleted.
-Result<Value> statistics(const Names& sources, Args args) {
+Result<Value> statistics(const SourceNames& sources, Args args) {
   const auto number = [&](std::size_t i) {
     return args[i].tag() == Value::Tag::kInt ? args[i].as_int() : std::int64_t{0};
   };
