@@ -113,6 +113,8 @@ std::string render_text(const Diagnostic& diagnostic, const FileTable& files) {
     out += "  note: " + (note.span.known() ? place_text(note.span, files) : std::string()) + note.text + "\n";
     if (note.span.known() && !(note.span == diagnostic.span)) out += excerpt(note.span, files);
   }
+  // What a file says must not steer a terminal.
+  std::ranges::replace_if(out, [](unsigned char c) { return (c < 0x20 && c != '\n' && c != '\t') || c == 0x7F; }, '?');
   return out;
 }
 

@@ -45,18 +45,29 @@ std::string change_case(std::string_view text, Ascii ascii, Full full) {
 char ascii_lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 char ascii_upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
 
+// Whether a letter stands before byte `at`, accents and apostrophes passed over.
+bool letter_before(std::string_view text, std::size_t at) {
+  while (at > 0) {
+    do --at;
+    while (at > 0 && (static_cast<unsigned char>(text[at]) & 0xC0) == 0x80);
+    const char32_t c = code_point_at(text, at).value;
+    if (!is_case_ignorable(c)) return is_cased(c);
+  }
+  return false;
+}
+bool letter_after(std::string_view text, std::size_t at) {
+  while (at < text.size()) {
+    const CodePoint c = code_point_at(text, at);
+    if (!is_case_ignorable(c.value)) return is_cased(c.value);
+    at += c.bytes;
+  }
+  return false;
+}
+
 // Greek sigma at the end of a word has a lower case of its own.
 void append_lower_at(std::string_view text, std::size_t at, char32_t c, std::string& out) {
   if (c != 0x3A3) return append_lower(c, out);
-  bool letter_before = false;
-  for (std::size_t i = 0; i < at;) {
-    CodePoint p = code_point_at(text, i);
-    letter_before = is_cased(p.value);
-    i += p.bytes;
-  }
-  std::size_t next = at + 2;
-  bool letter_after = next < text.size() && is_cased(code_point_at(text, next).value);
-  append_code_point(letter_before && !letter_after ? 0x3C2 : 0x3C3, out);
+  append_code_point(letter_before(text, at) && !letter_after(text, at + 2) ? 0x3C2 : 0x3C3, out);
 }
 
 std::string lower(std::string_view text) {

@@ -67,8 +67,10 @@ def main():
         out += ["constexpr CaseText k%sTexts[] = {" % name,
                 wrapped("{0x%X, %s}" % (c, literal(t)) for c, t in special), "};", ""]
     lt = lambda c: unicodedata.category(c) == "Lt"
+    # What is passed over on the way from a sigma to the letters around it, as Python's lower() does.
+    passed_over = lambda c: ("A" + c + "\u03a3").lower()[-1] == "\u03c2" and ("1" + c + "\u03a3").lower()[-1] == "\u03c3"
     for name, holds in (("UpperLetters", str.isupper), ("LowerLetters", str.islower), ("TitleLetters", lt),
-                        ("Spaces", str.isspace)):
+                        ("CaseIgnorable", passed_over), ("Spaces", str.isspace)):
         out += ["constexpr PointRange k%s[] = {" % name,
                 wrapped("{0x%X, 0x%X, %d}" % tuple(r) for r in property_ranges(holds)), "};"]
     pathlib.Path(__file__).with_name("unicode_tables.inc").write_text("\n".join(out) + "\n")

@@ -120,6 +120,7 @@ void append_title(char32_t c, std::string& out) {
 bool is_upper(char32_t c) { return find_range(kUpperLetters, c) != nullptr; }
 bool is_lower(char32_t c) { return find_range(kLowerLetters, c) != nullptr; }
 bool is_cased(char32_t c) { return is_upper(c) || is_lower(c) || find_range(kTitleLetters, c) != nullptr; }
+bool is_case_ignorable(char32_t c) { return find_range(kCaseIgnorable, c) != nullptr; }
 bool is_space(char32_t c) { return find_range(kSpaces, c) != nullptr; }
 
 }  // namespace thalweg::expr

@@ -31,6 +31,7 @@ void append_title(char32_t c, std::string& out);
 [[nodiscard]] bool is_upper(char32_t c);
 [[nodiscard]] bool is_lower(char32_t c);
 [[nodiscard]] bool is_cased(char32_t c);
-[[nodiscard]] bool is_space(char32_t c);  // what Python's strip() takes away
+[[nodiscard]] bool is_case_ignorable(char32_t c);  // apostrophes, accents, …: no end of a word
+[[nodiscard]] bool is_space(char32_t c);           // what Python's strip() takes away
 
 }  // namespace thalweg::expr

@@ -1,6 +1,7 @@
 #include "pipeline_lang/tables/lowering.h"
 
 #include <algorithm>
+#include <span>
 
 #include "engine/base/edit_distance.h"
 #include "engine/expr/function_table.h"
@@ -53,11 +54,32 @@ std::optional<std::vector<NamedExpr>> Lowering::expressions(std::string_view nam
   const auto nodes = call_.expressions(name);
   if (!nodes) return std::nullopt;
   std::vector<NamedExpr> out;
+  std::vector<std::string> own;      // names that the list gives by itself
+  std::vector<std::string> starred;  // names that came by a star, and may be given anew
+  for (const NamedNode& node : *nodes)
+    if (!node.name.empty()) own.push_back(node.name);
   bool fine = true;
   for (const NamedNode& node : *nodes) {
     if (node.name.empty() && node.value.node->is_scalar() && node.value.node->tag.empty()) {
       if (const auto qualifier = as_star(node.value.node->text)) {
+        const std::size_t before = out.size();
         star(*qualifier, node.value.span(), out);
+        for (std::size_t i = before; i < out.size();) {
+          const auto given = std::ranges::find(own, out[i].name);
+          if (given == own.end()) {
+            ++i;
+            continue;
+          }
+          // Its place is kept for what is given, unless it has one.
+          const bool placed = std::ranges::any_of(std::span(out).first(i),
+                                                  [&](const NamedExpr& known) { return known.name == *given; });
+          if (placed) {
+            out.erase(out.begin() + static_cast<std::ptrdiff_t>(i));
+          } else {
+            starred.push_back(*given);
+            ++i;
+          }
+        }
         continue;
       }
     }
@@ -89,6 +111,11 @@ std::optional<std::vector<NamedExpr>> Lowering::expressions(std::string_view nam
       continue;
     }
     item.expr = std::move(*expr);
+    if (const auto kept = std::ranges::find(starred, item.name); !node.name.empty() && kept != starred.end()) {
+      starred.erase(kept);
+      *std::ranges::find(out, item.name, &NamedExpr::name) = std::move(item);
+      continue;
+    }
     out.push_back(std::move(item));
   }
   for (std::size_t i = 0; i < out.size() && fine; ++i)

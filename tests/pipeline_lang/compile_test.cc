@@ -236,6 +236,16 @@ TEST_CASE("a setting is set from outside, a definition too") {
   CHECK(result.settings.workers == 3);
 }
 
+TEST_CASE("a message does not steer the terminal that shows it") {
+  Compiled compile;
+  const auto escape =
+      compile("t: !table_from_markdown {table: \"a\\n1\"}\nr: !without {table: $t, columns: [\"\\e[31mb\"]}\n");
+  CHECK_THAT(messages(escape), Catch::Contains("`?[31mb`"));
+  CHECK(messages(escape).find('\x1b') == std::string::npos);
+  const auto raw = compile(std::string("r: \"a\0b\"\n", 9));
+  CHECK_THAT(messages(raw), Catch::Contains("a?b"));
+}
+
 TEST_CASE("a name set from outside that the pipeline does not have is warned about") {
   Compiled compile;
   const auto warnings = [&](const std::string& name, const std::string& text) {
