@@ -30,6 +30,16 @@ constexpr std::string_view kNotLocal =
     "runs a model inside of the process, which this version does not; serve it (Ollama, vLLM, llama.cpp, TEI) and name "
     "the server with `base_url:`";
 
+// In a list or a map, however deep.
+bool holds_function(const Object& object) {
+  if (object.as_function() != nullptr) return true;
+  if (const ListObject* list = object.as_list())
+    return std::ranges::any_of(list->items, [](const ObjectPtr& item) { return holds_function(*item); });
+  const MapObject* map = object.as_map();
+  return map != nullptr &&
+         std::ranges::any_of(map->entries, [](const auto& entry) { return holds_function(*entry.second); });
+}
+
 // The options that a function is made with. Nothing after an error.
 std::optional<Setting::Map> options_of(Evaluator& evaluator, const Call& call, ModelRole role, const ModelRow& row,
                                        std::vector<std::pair<std::string, plan::UserFunctionPtr>>& functions) {
@@ -50,6 +60,10 @@ std::optional<Setting::Map> options_of(Evaluator& evaluator, const Call& call, M
       continue;
     }
     if (value->as_schema() != nullptr) continue;  // of details that a vision model is asked for
+    if (argument.spec == nullptr && holds_function(*value)) {
+      evaluator.warning(argument.value.span(), "`" + name + "` holds a model, which is not asked for it here");
+      continue;
+    }
     auto one = evaluator.to_setting(*value, argument.value.span());
     fine = fine && one;
     if (!one) continue;
