@@ -2,9 +2,12 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "daemon/json_writer.h"
 #include "daemon/persistence.h"
 #include "daemon/rest/pipelines.h"
+#include "engine/plan/rewrite/arrange.h"
 #include "engine/plan/rewrite/liveness.h"
 #include "engine/runtime/graph.h"
 #include "engine/runtime/run.h"
@@ -41,7 +44,7 @@ struct StateText {
   std::string operator()(const plan::GroupBy&) const { return "one entry per group"; }
   std::string operator()(const plan::Deduplicate&) const { return "one row per instance"; }
   std::string operator()(const plan::TopK&) const { return "rows in order, per partition"; }
-  std::string operator()(const plan::Join&) const { return "rows of both sides by join key"; }
+  std::string operator()(const plan::Arrange&) const { return "rows by these columns, once for all that read them"; }
   std::string operator()(const plan::Sort&) const { return "rows in order, per instance"; }
   std::string operator()(const plan::OrderedDiff&) const { return "rows in order, per instance"; }
   std::string operator()(const plan::Interpolate&) const { return "rows in order"; }
@@ -75,6 +78,14 @@ struct StateText {
     return {};
   }
 };
+
+// Sides that are arranged before a join are held there.
+std::string join_state(const plan::Plan& plan, const plan::Node& node) {
+  const bool left = plan::is_arranged(plan, node.inputs[0]);
+  const bool right = plan::is_arranged(plan, node.inputs[1]);
+  if (left && right) return {};
+  return fmt::format("rows of {} by join key", left ? "the right side" : right ? "the left side" : "both sides");
+}
 
 std::string expr_list(const std::vector<plan::ExprPtr>& exprs, const Schema& out) {
   std::string text;
@@ -120,6 +131,8 @@ std::string detail_of(const plan::Node& node, const Schema& input, const Schema&
     return std::string(kHow[static_cast<int>(join->how)]) + "; " + names_of(input, join->left_on) + " = " +
            names_of(other, join->right_on);
   }
+  if (const auto* arranged = std::get_if<plan::Arrange>(&node.params))
+    return "by " + (arranged->on.empty() ? std::string("nothing") : names_of(input, arranged->on));
   if (const auto* join = std::get_if<plan::IntervalJoin>(&node.params)) {
     std::string text = join->left_on.empty()
                            ? std::string()
@@ -160,7 +173,8 @@ GraphNode describe(const plan::Plan& plan, const plan::Node& node) {
   }
   for (const ColumnSpec& column : node.schema.columns) out.schema.emplace_back(column.name, column.type.to_text());
   out.key = node_key(node, input);
-  out.state = std::visit(StateText{}, node.params);
+  out.state =
+      std::holds_alternative<plan::Join>(node.params) ? join_state(plan, node) : std::visit(StateText{}, node.params);
   out.append_only = node.append_only;
   out.detail = detail_of(node, input, other);
   return out;

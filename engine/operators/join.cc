@@ -1,6 +1,7 @@
 // engine/operators/join.cc
 //
-// Joins by equality of columns, and the lookup `ix`, over one index that holds the rows of both sides by join key.
+// Joins by equality of columns, and the lookup `ix`, over one index that holds the rows of both sides by join key. A
+// side that is an Arrange node is held there for all joins that read it (state/join_family.h).
 //
 // J1  Matches are bilinear: a chunk of one side meets what the other side has so far, in any order of chunks.
 // J2  Padding comes at close, from how many partners a key had before the commit and has after it.
@@ -11,11 +12,13 @@
 #include <numeric>
 #include <unordered_map>
 
+#include "engine/operators/join_keys.h"
 #include "engine/operators/quiet_context.h"
 #include "engine/operators/registry.h"
+#include "engine/plan/rewrite/arrange.h"
 #include "engine/plan/rewrite/liveness.h"
 #include "engine/plan/rewrite/rewrite.h"
-#include "engine/state/join_index.h"
+#include "engine/state/join_family.h"
 #include "engine/state/keyed_rows.h"
 #include "engine/state/saved_rows.h"
 
@@ -27,7 +30,6 @@ using plan::JoinHow;
 using plan::JoinKey;
 
 constexpr std::size_t kEntryAhead = 16;
-constexpr std::size_t kHeadAhead = 8;
 
 // A column of the result: of which side, and which of the columns kept for it; or that side's row key.
 struct OutColumn {
@@ -48,12 +50,14 @@ struct JoinSpec {
   std::array<bool, 2> pads{};  // rows of this side without partner appear
   bool none_matches = true;
   JoinKey key = JoinKey::kPair;
-  std::vector<Type> right_types;   // ix: of the table looked into
-  bool collapses = false;          // rows of one key are put together here
-  bool by_right_key = false;       // ix: the right side is found by its row key
-  bool misses_are_errors = false;  // ix: a miss is ERROR, not None
-  bool with_keys = true;           // row keys of the inputs are stored
-  bool keys_needed = true;         // results have keys
+  std::vector<Type> right_types;                  // ix: of the table looked into
+  bool collapses = false;                         // rows of one key are put together here
+  bool by_right_key = false;                      // ix: the right side is found by its row key
+  bool misses_are_errors = false;                 // ix: a miss is ERROR, not None
+  bool with_keys = true;                          // row keys of the inputs are stored
+  bool keys_needed = true;                        // results have keys
+  std::optional<NodeId> family;                   // with sides that other joins read, too: what it is called
+  std::array<std::optional<NodeId>, 2> arranged;  // the nodes that give these out
 };
 
 JoinSpec spec_of(const plan::Columns& emit, const std::vector<bool>& used, const Schema& left, const Schema& right) {
@@ -88,7 +92,8 @@ JoinSpec spec_of(const plan::Columns& emit, const std::vector<bool>& used, const
 
 class Join : public Operator {
  public:
-  explicit Join(JoinSpec spec) : spec_(std::move(spec)), index_(spec_.key_types, spec_.kept_types, spec_.with_keys) {
+  explicit Join(JoinSpec spec) : spec_(std::move(spec)) {
+    if (!spec_.family) join_family(std::make_shared<JoinFamily>(spec_.key_types));
     std::vector<Type> types;
     for (const ColumnSpec& column : spec_.schema.columns) types.push_back(column.type);
     if (spec_.collapses) keyed_.emplace(types);
@@ -104,12 +109,16 @@ class Join : public Operator {
     take(static_cast<int>(port), std::move(batch), context);
   }
   void close(OperatorContext& context) override;
+  void share(JoinFamilies& families) override;
+  void retire() override;
   bool replay(OperatorContext& context) override;
-  [[nodiscard]] StateSize state() const override { return {index_.num_rows(), index_.bytes()}; }
+  [[nodiscard]] StateSize state() const override;
   void save(StateWriter& out) const override;
   Result<void> load(StateReader& in, const ShardFilter& mine) override;
 
  private:
+  void join_family(std::shared_ptr<JoinFamily> family);
+  [[nodiscard]] std::vector<int> own_sides() const;
   [[nodiscard]] Route route_of_keys() const;
   [[nodiscard]] Key result_key(int side, const Key& key) const;
   [[nodiscard]] std::unordered_map<Key, std::uint64_t> homes() const;
@@ -132,8 +141,13 @@ class Join : public Operator {
 
   std::vector<const Column*> key_columns(int side, const Batch& batch, Column& key_column) const;
   std::vector<const Column*> kept_columns(int side, const Batch& batch) const;
-  [[nodiscard]] bool can_match(std::span<const Column* const> key, std::uint32_t row, bool& error) const;
   void take(int side, Batch batch, OperatorContext& context);
+  void take_own(int side, Batch batch, OperatorContext& context);
+  void take_shared(int side, SharedSide& from, Batch batch, OperatorContext& context);
+  void touch_all(std::span<const std::uint32_t> entries);
+  void stage_padded(int side, Batch batch, std::vector<std::uint32_t> entries, std::span<const std::uint64_t> hashes,
+                    OperatorContext& context);
+  void report_error(const Batch& batch, std::uint32_t row, OperatorContext& context);
   std::vector<std::uint32_t> find_matching(std::span<const Column* const> key, const Batch& batch,
                                            OperatorContext& context);
   void touch(std::uint32_t entry);
@@ -152,17 +166,20 @@ class Join : public Operator {
   void end_commit();
 
   const JoinSpec spec_;
-  JoinIndex index_;
-  std::optional<KeyedRows> keyed_;      // J4
-  std::optional<KeyedRows> lookup_;     // ix: the table looked into
-  std::unordered_map<Key, Lone> lone_;  // by the key of the result, with keyed_
+  std::shared_ptr<JoinFamily> family_;
+  JoinIndex* index_ = nullptr;                 // of the family
+  std::array<int, 2> sides_{};                 // in it
+  std::array<SharedSide*, 2> shared_sides_{};  // those that others read, too
+  std::optional<KeyedRows> keyed_;             // J4
+  std::optional<KeyedRows> lookup_;            // ix: the table looked into
+  std::unordered_map<Key, Lone> lone_;         // by the key of the result, with keyed_
   std::vector<Batch> right_staged_;
 
   // Of the running commit:
   std::array<std::vector<Staged>, 2> staged_;
   std::vector<Touched> touched_;           // where rows are padded
   std::vector<std::uint32_t> touched_at_;  // by entry: position in touched_, or kNone
-  std::vector<std::uint32_t> shrunk_;      // entries that lost rows
+  std::vector<std::uint32_t> shrunk_;      // entries that lost rows, where the family has no others
   std::vector<std::uint32_t> entries_;     // scratch, by row of the chunk: as are the next
   std::vector<std::uint64_t> hashes_;
   std::vector<std::uint8_t> matches_;
@@ -187,16 +204,45 @@ std::vector<const Column*> Join::kept_columns(int side, const Batch& batch) cons
   return out;
 }
 
-bool Join::can_match(std::span<const Column* const> key, std::uint32_t row, bool& error) const {
-  for (const Column* column : key) {
-    CellTag tag = column->tag(row);
-    if (tag == CellTag::kError) {
-      error = true;
-      return false;
-    }
-    if (tag == CellTag::kNone && !spec_.none_matches) return false;
+void Join::join_family(std::shared_ptr<JoinFamily> family) {
+  family_ = std::move(family);
+  index_ = &family_->index();
+  for (std::size_t s : {0U, 1U}) {
+    if (spec_.arranged[s]) shared_sides_[s] = family_->shared(spec_.arranged[s]->value);
+    sides_[s] = shared_sides_[s] ? shared_sides_[s]->side : index_->add_side(spec_.kept_types[s], spec_.with_keys);
   }
-  return true;
+}
+
+void Join::share(JoinFamilies& families) {
+  if (spec_.family) join_family(families.at(*spec_.family));
+}
+
+std::vector<int> Join::own_sides() const {
+  std::vector<int> out;
+  for (std::size_t s : {0U, 1U})
+    if (!shared_sides_[s]) out.push_back(sides_[s]);
+  return out;
+}
+
+void Join::retire() {
+  for (int side : own_sides()) family_->leave(side);
+}
+
+StateSize Join::state() const {
+  StateSize out{.rows = 0, .bytes = spec_.family ? 0 : index_->bytes_of_keys()};
+  for (int side : own_sides()) {
+    out.rows += index_->rows(side).size();
+    out.bytes += index_->bytes_of_side(side);
+  }
+  return out;
+}
+
+void Join::report_error(const Batch& batch, std::uint32_t row, OperatorContext& context) {
+  if (batch.diff(row) < 0 || spec_.by_right_key) return;
+  std::optional<Key> of_row;
+  if (!batch.keys.absent()) of_row = batch.keys.materialised(batch.num_rows)[row];
+  context.report(ErrorKind::kSkipped, "Error value encountered in join condition, skipping the row", spec_.span,
+                 of_row);
 }
 
 void Join::touch(std::uint32_t entry) {
@@ -204,7 +250,16 @@ void Join::touch(std::uint32_t entry) {
     touched_at_.resize(std::max<std::size_t>(entry + 1, touched_at_.size() * 2), JoinIndex::kNone);
   if (touched_at_[entry] != JoinIndex::kNone) return;
   touched_at_[entry] = static_cast<std::uint32_t>(touched_.size());
-  touched_.push_back({entry, {index_.count(0, entry), index_.count(1, entry)}});
+  Touched touched{entry, {}};
+  for (std::size_t s : {0U, 1U})
+    touched.before[s] = shared_sides_[s] ? family_->before(*shared_sides_[s], entry) : index_->count(sides_[s], entry);
+  touched_.push_back(touched);
+}
+
+void Join::touch_all(std::span<const std::uint32_t> entries) {
+  if (!spec_.pads[0] && !spec_.pads[1]) return;
+  for (std::uint32_t entry : entries)
+    if (entry != JoinIndex::kNone) touch(entry);
 }
 
 // The entry of each row's join key; kNone where it matches nothing.
@@ -217,43 +272,67 @@ std::vector<std::uint32_t> Join::find_matching(std::span<const Column* const> ke
   if (std::ranges::any_of(key, [](const Column* column) { return column->has_tags(); })) {
     for (std::uint32_t row = 0; row < n; ++row) {
       bool error = false;
-      matches_[row] = can_match(key, row, error) ? 1 : 0;
-      if (!error || batch.diff(row) < 0 || spec_.by_right_key) continue;
-      std::optional<Key> of_row;
-      if (!batch.keys.absent()) of_row = batch.keys.materialised(n)[row];
-      context.report(ErrorKind::kSkipped, "Error value encountered in join condition, skipping the row", spec_.span,
-                     of_row);
+      matches_[row] = can_match(key, row, spec_.none_matches, error) ? 1 : 0;
+      if (error) report_error(batch, row, context);
     }
   }
   std::vector<std::uint32_t> entries = std::move(entries_);
-  index_.find_or_add_all(key, hashes_, matches_, entries);
+  index_->find_or_add_all(key, hashes_, matches_, entries);
   return entries;
 }
 
 void Join::take(int side, Batch batch, OperatorContext& context) {
-  std::size_t n = batch.num_rows;
+  if (spec_.family) family_->begin(context.commit());
+  if (SharedSide* shared = shared_sides_[static_cast<std::size_t>(side)])
+    take_shared(side, *shared, std::move(batch), context);
+  else
+    take_own(side, std::move(batch), context);
+}
+
+void Join::take_own(int side, Batch batch, OperatorContext& context) {
   Column key_column;
   std::vector<const Column*> key = key_columns(side, batch, key_column);
   std::vector<std::uint32_t> entries = find_matching(key, batch, context);
-  if (spec_.pads[0] || spec_.pads[1])
-    for (std::uint32_t entry : entries)
-      if (entry != JoinIndex::kNone) touch(entry);
+  touch_all(entries);
   match(side, batch, entries, context);
   store(side, batch, entries);
-  if (!spec_.pads[static_cast<std::size_t>(side)]) {
+  if (spec_.pads[static_cast<std::size_t>(side)])
+    stage_padded(side, std::move(batch), std::move(entries), hashes_, context);
+  else
     entries_ = std::move(entries);
-    return;
+}
+
+// F1: of a table that is joined with itself the left rows meet what was there before their chunk, the right ones what
+// is there with it.
+void Join::take_shared(int side, SharedSide& from, Batch batch, OperatorContext& context) {
+  const bool before_it = side == 0 && shared_sides_[1] == &from;
+  if (!before_it) family_->store(from);
+  Column key_column;
+  const std::vector<const Column*> key = key_columns(side, batch, key_column);
+  for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
+    bool error = false;
+    if (from.entries[row] == JoinIndex::kNone && !can_match(key, row, spec_.none_matches, error) && error)
+      report_error(batch, row, context);
   }
+  touch_all(from.entries);
+  match(side, batch, from.entries, context);
+  if (spec_.pads[static_cast<std::size_t>(side)])
+    stage_padded(side, std::move(batch), from.entries, from.hashes, context);
+}
+
+// Rows that have no partner for ever are padded at once, the others at close.
+void Join::stage_padded(int side, Batch batch, std::vector<std::uint32_t> entries,
+                        std::span<const std::uint64_t> hashes, OperatorContext& context) {
   std::vector<std::uint32_t> lone;
   std::vector<Diff> lone_diffs;
-  for (std::uint32_t row = 0; row < n; ++row) {
+  for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
     if (entries[row] != JoinIndex::kNone) continue;
     lone.push_back(row);
     lone_diffs.push_back(batch.diff(row));
     if (!keyed_) continue;
     Key of_result = result_key(side, batch.keys[row]);
     Lone& known = lone_[of_result];
-    known.hash = hashes_[row];
+    known.hash = hashes[row];
     if ((known.count += batch.diff(row)) == 0) lone_.erase(of_result);
   }
   if (!lone.empty()) pad_rows(side, batch, lone, std::move(lone_diffs), context);
@@ -268,7 +347,8 @@ void Join::match(int side, const Batch& batch, std::span<const std::uint32_t> en
     std::uint32_t row;
     std::uint32_t id;
   };
-  const int other = 1 - side;
+  const JoinIndex& index = *index_;
+  const int other = sides_[static_cast<std::size_t>(1 - side)];
   const auto n = static_cast<std::uint32_t>(entries.size());
   std::array<Walk, kWalks> walks;
   std::size_t active = 0;
@@ -277,11 +357,11 @@ void Join::match(int side, const Batch& batch, std::span<const std::uint32_t> en
     while (next_row < n) {
       std::uint32_t row = next_row++;
       if (row + kEntryAhead < n && entries[row + kEntryAhead] != JoinIndex::kNone)
-        index_.prefetch_entry(entries[row + kEntryAhead]);
+        index.prefetch_entry(other, entries[row + kEntryAhead]);
       if (entries[row] == JoinIndex::kNone) continue;
-      walk = {row, index_.head(other, entries[row])};
+      walk = {row, index.head(other, entries[row])};
       if (walk.id == JoinIndex::kNone) continue;
-      index_.prefetch_link(other, walk.id);
+      index.prefetch_link(other, walk.id);
       return true;
     }
     return false;
@@ -292,10 +372,10 @@ void Join::match(int side, const Batch& batch, std::span<const std::uint32_t> en
       Walk& walk = walks[i];
       match_rows_.push_back(walk.row);
       match_partners_.push_back(walk.id);
-      match_diffs_.push_back(batch.diff(walk.row) * index_.row_count(other, walk.id));
-      walk.id = index_.next(other, walk.id);
+      match_diffs_.push_back(batch.diff(walk.row) * index.row_count(other, walk.id));
+      walk.id = index.next(other, walk.id);
       if (walk.id != JoinIndex::kNone) {
-        index_.prefetch_link(other, walk.id);
+        index.prefetch_link(other, walk.id);
       } else if (!start(walk)) {
         walk = walks[--active];
         continue;
@@ -308,18 +388,8 @@ void Join::match(int side, const Batch& batch, std::span<const std::uint32_t> en
 }
 
 void Join::store(int side, const Batch& batch, std::span<const std::uint32_t> entries) {
-  std::vector<const Column*> kept = kept_columns(side, batch);
-  std::size_t n = entries.size();
-  for (std::uint32_t row = 0; row < n; ++row) {
-    if (row + kEntryAhead < n && entries[row + kEntryAhead] != JoinIndex::kNone)
-      index_.prefetch_entry(entries[row + kEntryAhead]);
-    if (row + kHeadAhead < n && entries[row + kHeadAhead] != JoinIndex::kNone)
-      index_.prefetch_head(side, entries[row + kHeadAhead]);
-    if (entries[row] == JoinIndex::kNone) continue;
-    Diff diff = batch.diff(row);
-    index_.change(side, entries[row], kept, row, spec_.with_keys ? &batch.keys[row] : nullptr, diff);
-    if (diff < 0) shrunk_.push_back(entries[row]);
-  }
+  index_->change_all(sides_[static_cast<std::size_t>(side)], entries, kept_columns(side, batch), batch, spec_.with_keys,
+                     shrunk_);
 }
 
 void Join::flush_matches(int side, const Batch& batch, OperatorContext& context) {
@@ -347,7 +417,7 @@ Column Join::missing_cells(const Type& type, const Batch& batch, std::span<const
 // Rows of `batch` (side `side`) beside stored rows of the other side; without partners the other side is None or ERROR.
 Batch Join::assemble(int side, const Batch& batch, std::span<const std::uint32_t> rows,
                      std::span<const std::uint32_t> partners) const {
-  int other = 1 - side;
+  const RowStore& other = index_->rows(sides_[static_cast<std::size_t>(1 - side)]);
   bool padded = partners.empty();
   Batch out;
   out.num_rows = rows.size();
@@ -355,7 +425,7 @@ Batch Join::assemble(int side, const Batch& batch, std::span<const std::uint32_t
   KeyColumn other_keys;
   if (spec_.with_keys) {
     own_keys = batch.keys.gather(rows);
-    if (!padded) other_keys = index_.rows(other).gather_keys(partners);
+    if (!padded) other_keys = other.gather_keys(partners);
   }
   for (std::size_t c = 0; c < spec_.out.size(); ++c) {
     const OutColumn& from = spec_.out[c];
@@ -369,8 +439,7 @@ Batch Join::assemble(int side, const Batch& batch, std::span<const std::uint32_t
     } else if (padded) {
       out.columns.push_back(missing_cells(type, batch, rows));
     } else {
-      out.columns.push_back(from.is_key ? other_keys.as_column(rows.size())
-                                        : index_.rows(other).gather(from.kept, partners));
+      out.columns.push_back(from.is_key ? other_keys.as_column(rows.size()) : other.gather(from.kept, partners));
     }
   }
   if (!spec_.keys_needed) return out;
@@ -413,7 +482,7 @@ void Join::pad_rows(int side, const Batch& batch, const std::vector<std::uint32_
 }
 
 Batch Join::stored_rows(int side, std::span<const std::uint32_t> ids) const {
-  const RowStore& store = index_.rows(side);
+  const RowStore& store = index_->rows(sides_[static_cast<std::size_t>(side)]);
   const plan::Columns& kept = spec_.kept[static_cast<std::size_t>(side)];
   std::uint32_t width = 0;
   for (std::uint32_t column : kept) width = std::max(width, column + 1);
@@ -429,20 +498,21 @@ Batch Join::stored_rows(int side, std::span<const std::uint32_t> ids) const {
 // J2. With c0 and c1 partners before and after: rows that are new and have none appear; when the last partner left all
 // rows appear; when the first came the rows from before disappear.
 void Join::pad_side(int side, OperatorContext& context) {
-  int other = 1 - side;
   auto s = static_cast<std::size_t>(side);
-  auto o = static_cast<std::size_t>(other);
+  auto o = 1 - s;
+  const int own = sides_[s];
+  const int other = sides_[o];
   std::vector<Batch> parts;
   bool disappear = false;
   std::vector<std::uint32_t> ids;
   std::vector<Diff> id_diffs;
   for (const Touched& touched : touched_) {
     bool had = touched.before[o] > 0;
-    bool has = index_.count(other, touched.entry) > 0;
+    bool has = index_->count(other, touched.entry) > 0;
     if (had == has || (!had && touched.before[s] == 0)) continue;
-    for (std::uint32_t id = index_.head(side, touched.entry); id != JoinIndex::kNone; id = index_.next(side, id)) {
+    for (std::uint32_t id = index_->head(own, touched.entry); id != JoinIndex::kNone; id = index_->next(own, id)) {
       ids.push_back(id);
-      id_diffs.push_back(has ? -index_.row_count(side, id) : index_.row_count(side, id));
+      id_diffs.push_back(has ? -index_->row_count(own, id) : index_->row_count(own, id));
     }
     disappear |= has;
   }
@@ -462,7 +532,7 @@ void Join::pad_side(int side, OperatorContext& context) {
       if (entry == JoinIndex::kNone) continue;
       const Touched& touched = touched_[touched_at_[entry]];
       bool had = touched.before[o] > 0;
-      bool has = index_.count(other, entry) > 0;
+      bool has = index_->count(other, entry) > 0;
       if (had || (has && touched.before[s] == 0)) continue;
       rows.push_back(row);
       diffs.push_back(chunk.batch.diff(row));
@@ -516,15 +586,15 @@ bool Join::replay(OperatorContext& context) {
     return true;
   }
   if (spec_.pads[0] || spec_.pads[1]) return false;
-  for (std::uint32_t entry = 0; entry < index_.num_entries(); ++entry) {
+  for (std::uint32_t entry = 0; entry < index_->num_entries(); ++entry) {
     std::vector<std::uint32_t> ids;
     std::vector<std::uint32_t> rows;
-    for (std::uint32_t id = index_.head(0, entry); id != JoinIndex::kNone; id = index_.next(0, id)) {
-      for (std::uint32_t partner = index_.head(1, entry); partner != JoinIndex::kNone;
-           partner = index_.next(1, partner)) {
+    for (std::uint32_t id = index_->head(sides_[0], entry); id != JoinIndex::kNone; id = index_->next(sides_[0], id)) {
+      for (std::uint32_t partner = index_->head(sides_[1], entry); partner != JoinIndex::kNone;
+           partner = index_->next(sides_[1], partner)) {
         rows.push_back(static_cast<std::uint32_t>(ids.size()));
         match_partners_.push_back(partner);
-        match_diffs_.push_back(index_.row_count(0, id) * index_.row_count(1, partner));
+        match_diffs_.push_back(index_->row_count(sides_[0], id) * index_->row_count(sides_[1], partner));
       }
       ids.push_back(id);
     }
@@ -557,15 +627,17 @@ Key Join::result_key(int side, const Key& key) const {
 // Results kept by key lie where their join key does, and do not say where: by key of the result the hash of that.
 std::unordered_map<Key, std::uint64_t> Join::homes() const {
   std::unordered_map<Key, std::uint64_t> out;
-  for (int side : {0, 1})
-    for (std::uint32_t id : live_rows(index_.rows(side)))
-      out[result_key(side, index_.rows(side).key(id))] = index_.hash_of_entry(index_.entry_of(side, id));
+  for (int side : {0, 1}) {
+    const int held = sides_[static_cast<std::size_t>(side)];
+    for (std::uint32_t id : live_rows(index_->rows(held)))
+      out[result_key(side, index_->rows(held).key(id))] = index_->hash_of_entry(index_->entry_of(held, id));
+  }
   for (const auto& [key, lone] : lone_) out[key] = lone.hash;
   return out;
 }
 
 void Join::save(StateWriter& out) const {
-  index_.save(out);
+  index_->save(own_sides(), out);
   if (lookup_) lookup_->save(out);
   if (keyed_) save_keyed(out);
 }
@@ -590,7 +662,7 @@ void Join::save_keyed(StateWriter& out) const {
 }
 
 Result<void> Join::load(StateReader& in, const ShardFilter& mine) {
-  TRY(index_.load(in, [&](Batch& keys) { return mine.rows_of(route_of_keys(), keys); }));
+  TRY(index_->load(own_sides(), in, [&](Batch& keys) { return mine.rows_of(route_of_keys(), keys); }));
   if (lookup_) TRY(lookup_->load(in, [&](const Key& key) { return mine.takes_key(key); }));
   if (keyed_) TRY(load_keyed(in, mine));
   return {};
@@ -616,12 +688,32 @@ Result<void> Join::load_keyed(StateReader& in, const ShardFilter& mine) {
 
 void Join::end_commit() {
   for (const Touched& touched : touched_) touched_at_[touched.entry] = JoinIndex::kNone;
-  for (std::uint32_t entry : shrunk_) index_.drop_if_empty(entry);
   touched_.clear();
-  shrunk_.clear();
   staged_[0].clear();
   staged_[1].clear();
-  index_.maintain();
+  for (std::uint32_t entry : shrunk_) {
+    if (spec_.family)
+      family_->note_shrunk(entry);
+    else
+      index_->drop_if_empty(entry);
+  }
+  shrunk_.clear();
+  if (!spec_.family) index_->maintain();
+}
+
+// Sides that are Arrange nodes: what is stored is what all their readers ask for.
+void take_part(JoinSpec& spec, const plan::Plan& plan, const plan::Node& node) {
+  for (std::size_t s : {0U, 1U}) {
+    if (!plan::is_arranged(plan, node.inputs[s])) continue;
+    spec.arranged[s] = node.inputs[s];
+    spec.family = plan::family_of(plan, node.inputs[s]);
+    const plan::Columns all = plan::arranged_for(plan, node.inputs[s]).kept;
+    for (OutColumn& out : spec.out) {
+      if (out.unread || out.is_key || out.side != static_cast<int>(s)) continue;
+      out.kept = static_cast<std::size_t>(std::ranges::find(all, spec.kept[s][out.kept]) - all.begin());
+    }
+    spec.kept[s] = all;
+  }
 }
 
 Result<std::unique_ptr<Operator>> make_join(const plan::Node& node, const plan::Plan& plan) {
@@ -640,6 +732,7 @@ Result<std::unique_ptr<Operator>> make_join(const plan::Node& node, const plan::
   spec.span = node.span;
   spec.with_keys = plan::join_reads_keys(plan, node);
   spec.keys_needed = node.keys_needed || spec.with_keys;
+  take_part(spec, plan, node);
   return std::make_unique<Join>(std::move(spec));
 }
 

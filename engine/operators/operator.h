@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -138,6 +139,10 @@ class ShardFilter {
 class StateReader;
 class StateWriter;
 
+// What joins of one worker hold together (state/join_family.h), by the node that names them (plan/rewrite/arrange.h).
+class JoinFamily;
+using JoinFamilies = std::map<NodeId, std::shared_ptr<JoinFamily>>;
+
 class Operator {
  public:
   virtual ~Operator() = default;
@@ -146,6 +151,10 @@ class Operator {
   [[nodiscard]] virtual bool wants_odd() const { return false; }
   virtual void start_odd(OperatorContext& /*context*/) {}
   [[nodiscard]] virtual StateSize state() const { return {}; }
+  // Before the first rows, node by node in the order of the plan: takes part in what others of this worker hold, too.
+  virtual void share(JoinFamilies& /*families*/) {}
+  // Its run is over; what it shared may go on in another. Never called in a commit.
+  virtual void retire() {}
   // Between commits: emits, as insertions, the net rows of all that it has emitted so far. False: it cannot tell.
   virtual bool replay(OperatorContext& /*context*/) { return false; }
 

@@ -20,7 +20,7 @@ const OperatorDescriptor* const kAll[] = {
     &kToStream,         &kIterate,          &kRemember,    &kStreamToTable, &kSort,
     &kOrderedDiff,      &kInterpolate,      &kTimeGate,    &kWindowAssign,  &kSlidingGroupBy,
     &kSessionAssign,    &kIntervalJoin,     &kAsofJoin,    &kAsofNowJoin,   &kUtcNow,
-    &kInactivity,       &kUpdateTimestamp,  &kIndexQuery,
+    &kInactivity,       &kUpdateTimestamp,  &kIndexQuery,  &kArrange,
 };
 
 // The keyed operators are one implementation with a kind, and so are the gates of event time.

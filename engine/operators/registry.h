@@ -24,6 +24,7 @@ extern const OperatorDescriptor kGroupBy;
 extern const OperatorDescriptor kDeduplicate;
 extern const OperatorDescriptor kTopK;
 extern const OperatorDescriptor kJoin;
+extern const OperatorDescriptor kArrange;
 extern const OperatorDescriptor kIndexQuery;
 extern const OperatorDescriptor kToStream;
 extern const OperatorDescriptor kStreamToTable;

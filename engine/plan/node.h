@@ -206,6 +206,13 @@ struct Join {
   Columns emit;
 };
 
+// Gives on the rows of its input, and holds them by the cells of `on` for the joins that read it, and nobody else does
+// (rewriting puts it there, where they are several).
+struct Arrange {
+  Columns on;
+  bool none_matches = true;  // as the joins say
+};
+
 // ---------------------------------------------------------------- order
 
 struct Sort {
@@ -384,9 +391,9 @@ struct Export {
 
 using Params = std::variant<Source, StaticRows, ErrorLog, Project, Remember, Filter, Rekey, Flatten, RemoveErrors,
                             AssertAppendOnly, FilterForgetting, Upsert, Keyed, Ix, Concat, GroupBy, Deduplicate, TopK,
-                            Join, Sort, OrderedDiff, Interpolate, TimeGate, WindowAssign, SlidingGroupBy, SessionAssign,
-                            IntervalJoin, AsofJoin, AsofNowJoin, IndexQuery, UtcNow, Inactivity, UpdateTimestamp,
-                            ToStream, StreamToTable, Iterate, LoopInput, Output, Export>;
+                            Join, Arrange, Sort, OrderedDiff, Interpolate, TimeGate, WindowAssign, SlidingGroupBy,
+                            SessionAssign, IntervalJoin, AsofJoin, AsofNowJoin, IndexQuery, UtcNow, Inactivity,
+                            UpdateTimestamp, ToStream, StreamToTable, Iterate, LoopInput, Output, Export>;
 
 struct Node {
   NodeId id;

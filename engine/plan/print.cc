@@ -278,6 +278,9 @@ std::string arguments(const Join& p) {
       .text("emit", columns_text(p.emit))
       .finish();
 }
+std::string arguments(const Arrange& p) {
+  return Arguments().text("on", columns_text(p.on)).flag("none_never_matches", !p.none_matches).finish();
+}
 std::string arguments(const Sort& p) {
   return Arguments().columns("key", p.key).column("instance", p.instance).finish();
 }
@@ -456,6 +459,7 @@ std::string_view name_of(const GroupBy&) { return "groupby"; }
 std::string_view name_of(const Deduplicate&) { return "deduplicate"; }
 std::string_view name_of(const TopK&) { return "top_k"; }
 std::string_view name_of(const Join&) { return "join"; }
+std::string_view name_of(const Arrange&) { return "arrange"; }
 std::string_view name_of(const Sort&) { return "sort"; }
 std::string_view name_of(const OrderedDiff&) { return "ordered_diff"; }
 std::string_view name_of(const Interpolate&) { return "interpolate"; }

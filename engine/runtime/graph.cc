@@ -63,6 +63,20 @@ Route output_route(const plan::Node& node, const OperatorDescriptor* descriptor,
   return descriptor ? descriptor->output_route(node) : Route{};
 }
 
+// G3
+Result<void> order_readers(const plan::Plan& plan, const plan::Node& node, Graph& graph) {
+  std::vector<std::uint32_t>& outgoing = graph.outgoing[node.id.value];
+  for (std::uint32_t e : outgoing)
+    if (graph.edges[e].exchanges || !std::holds_alternative<plan::Join>(plan.node(graph.edges[e].to).params))
+      return fail(Code::kInternal, "an arrangement is read by what is not a join of its columns", node.span);
+  std::ranges::reverse(outgoing);
+  std::ranges::stable_partition(outgoing, [&](std::uint32_t e) {
+    const Edge& edge = graph.edges[e];
+    return edge.port == 0 && plan.node(edge.to).inputs[1] == node.id;
+  });
+  return {};
+}
+
 }  // namespace
 
 std::vector<bool> depends_on_error_log(const plan::Plan& plan) {
@@ -132,6 +146,8 @@ Result<Graph> build_graph(const plan::Plan& plan) {
     for (NodeId input : node.inputs) inputs.push_back(spread[input.value]);
     spread[node.id.value] = output_route(node, descriptor, inputs);
   }
+  for (const plan::Node& node : plan.nodes)
+    if (std::holds_alternative<plan::Arrange>(node.params)) TRY(order_readers(plan, node, graph));
   return graph;
 }
 

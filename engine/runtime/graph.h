@@ -5,6 +5,9 @@
 //
 // G1  Nodes close in `order`: inputs before their readers, and the error log after all that report into it.
 // G2  An edge exchanges only where the rows are not already spread as the reader asks.
+// G3  An arrangement gives its rows to the left of joins of it with itself first, then to readers that come later in
+// the
+//     plan before earlier ones: what one of them makes of a chunk reaches others only when they have seen it.
 #pragma once
 
 #include <cstdint>

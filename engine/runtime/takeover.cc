@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/plan/rewrite/arrange.h"
 #include "engine/plan/rewrite/rewrite.h"
 #include "engine/runtime/exports.h"
 
@@ -66,18 +67,38 @@ class Planner {
   }
 
  private:
+  // An arrangement is kept with all that read it, or not at all: what is filled must not find its rows there already.
   void match() {
-    std::vector<bool> taken(old_.nodes.size());
+    std::vector<bool> anew(next_.nodes.size());
+    for (bool settled = false; !settled;) {
+      settled = true;
+      match(anew);
+      for (const plan::Node& node : next_.nodes)
+        for (NodeId input : node.inputs)
+          if (plan::is_arranged(next_, input) && out_.kept[input.value] && !out_.kept[node.id.value]) {
+            anew[input.value] = true;
+            settled = false;
+          }
+    }
     for (plan::Node& node : next_.nodes) {
-      if (!may_be_kept(node)) continue;
+      if (!out_.kept[node.id.value]) continue;
+      const plan::Node& before = old_.node(*out_.kept[node.id.value]);
+      node.used = before.used;
+      node.keys_needed = before.keys_needed;
+      if (std::holds_alternative<plan::Source>(node.params)) node.params = before.params;  // which fields are parsed
+    }
+  }
+  // `anew`: nodes that are not to be kept.
+  void match(const std::vector<bool>& anew) {
+    std::vector<bool> taken(old_.nodes.size());
+    for (const plan::Node& node : next_.nodes) {
+      out_.kept[node.id.value] = std::nullopt;
+      if (!may_be_kept(node) || anew[node.id.value]) continue;
       for (const plan::Node& before : old_.nodes) {
         if (taken[before.id.value] || old_prints_[before.id.value] != next_prints_[node.id.value]) continue;
         if (!reads_no_more(node, before) || !same_inputs(node, before)) continue;
         taken[before.id.value] = true;
         out_.kept[node.id.value] = before.id;
-        node.used = before.used;
-        node.keys_needed = before.keys_needed;
-        if (std::holds_alternative<plan::Source>(node.params)) node.params = before.params;  // which fields are parsed
         break;
       }
     }

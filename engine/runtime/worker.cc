@@ -49,12 +49,14 @@ Worker::Worker(RunShared& shared, WorkerId id) : shared_(shared), id_(id) {
 Worker::~Worker() = default;
 
 Result<void> Worker::build() {
+  JoinFamilies families;
   for (const plan::Node& node : shared_.plan.nodes) {
     Node& mine = nodes_[node.id.value];
     mine.open_from.resize(node.inputs.size());
     if (shared_.is_kept(node.id)) continue;  // adopt() brings it
     if (const OperatorDescriptor* descriptor = shared_.graph.descriptors[node.id.value])
       mine.op = TRY(descriptor->make(node, shared_.plan));
+    if (mine.op) mine.op->share(families);
   }
   return {};
 }
@@ -63,6 +65,8 @@ void Worker::adopt(Worker& old) {
   for (const plan::Node& node : shared_.plan.nodes)
     if (shared_.is_kept(node.id))
       nodes_[node.id.value].op = std::move(old.nodes_[shared_.takeover.kept[node.id.value]->value].op);
+  for (const Node& node : old.nodes_)
+    if (node.op) node.op->retire();
 }
 
 // Under a test's clock it follows from the commit; the end of input comes right after what was there.

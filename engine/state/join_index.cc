@@ -53,16 +53,38 @@ T cell_of(const Column& column, std::size_t row) {
 
 }  // namespace
 
-JoinIndex::JoinIndex(std::vector<Type> key_types, std::array<std::vector<Type>, 2> rows, bool with_keys)
-    : with_keys_(with_keys),
-      keys_(std::move(key_types), false),
-      sides_{Side(std::move(rows[0]), with_keys), Side(std::move(rows[1]), with_keys)} {}
+JoinIndex::JoinIndex(std::vector<Type> key_types) : keys_(std::move(key_types), false) {}
 
-std::size_t JoinIndex::bytes() const {
-  std::size_t bytes = keys_.bytes() + index_.bytes() + entries_.capacity() * sizeof(Entry);
-  for (const Side& side : sides_)
-    bytes += side.rows.bytes() + side.links.capacity() * sizeof(Link) + side.by_row.bytes();
-  return bytes;
+JoinIndex::JoinIndex(std::vector<Type> key_types, std::array<std::vector<Type>, 2> rows, bool with_keys)
+    : JoinIndex(std::move(key_types)) {
+  for (std::vector<Type>& types : rows) add_side(std::move(types), with_keys);
+}
+
+int JoinIndex::add_side(std::vector<Type> types, bool with_keys) {
+  sides_.emplace_back(std::move(types), with_keys);
+  return static_cast<int>(sides_.size()) - 1;
+}
+
+void JoinIndex::clear_side(int s) {
+  Side& side = sides_[s];
+  side = Side(side.rows.types(), side.with_keys);
+  if (s < kInEntry) {
+    for (Entry& entry : entries_) {
+      entry.head[s] = kNone;
+      entry.count[s] = 0;
+    }
+  }
+  for (std::uint32_t entry = 0; entry < keys_.end(); ++entry) drop_if_empty(entry);
+}
+
+std::size_t JoinIndex::bytes_of_keys() const {
+  return keys_.bytes() + index_.bytes() + entries_.capacity() * sizeof(Entry);
+}
+
+std::size_t JoinIndex::bytes_of_side(int s) const {
+  const Side& side = sides_[s];
+  return side.rows.bytes() + side.links.capacity() * sizeof(Link) + side.places.capacity() * sizeof(Place) +
+         side.by_row.bytes();
 }
 
 std::uint32_t JoinIndex::find(std::span<const Column* const> key, std::size_t row, std::uint64_t hash) const {
@@ -106,9 +128,9 @@ void JoinIndex::find_or_add_all(std::span<const Column* const> key, std::span<co
   }
 }
 
-std::uint64_t JoinIndex::hash_of_row(std::uint32_t entry, std::span<const Column* const> columns, std::size_t row,
-                                     const Key* key) const {
-  if (with_keys_) return hash_of_key(*key);
+std::uint64_t JoinIndex::hash_of_row(const Side& side, std::uint32_t entry, std::span<const Column* const> columns,
+                                     std::size_t row, const Key* key) const {
+  if (side.with_keys) return hash_of_key(*key);
   std::uint64_t hash = entries_[entry].hash;
   for (const Column* column : columns)
     hash = mixed_cell(hash, column->tag(row), column->phys(),
@@ -117,7 +139,7 @@ std::uint64_t JoinIndex::hash_of_row(std::uint32_t entry, std::span<const Column
 }
 
 std::uint64_t JoinIndex::hash_of_stored(const Side& side, std::uint32_t id) const {
-  if (with_keys_) return hash_of_key(side.rows.key(id));
+  if (side.with_keys) return hash_of_key(side.rows.key(id));
   std::uint64_t hash = entries_[side.links[id].entry].hash;
   for (std::size_t c = 0; c < side.rows.types().size(); ++c)
     hash = mixed_cell(hash, side.rows.tag(c, id), side.rows.types()[c].phys(),
@@ -135,7 +157,7 @@ void JoinIndex::index_rows(Side& side) {
 std::uint32_t JoinIndex::find_row(Side& side, std::uint32_t entry, std::uint32_t head,
                                   std::span<const Column* const> columns, std::size_t row, const Key* key) {
   auto same = [&](std::uint32_t id) {
-    return (!with_keys_ || side.rows.key(id) == *key) && side.rows.row_equals(id, columns, row);
+    return (!side.with_keys || side.rows.key(id) == *key) && side.rows.row_equals(id, columns, row);
   };
   if (!side.indexed) {
     std::size_t steps = 0;
@@ -149,30 +171,30 @@ std::uint32_t JoinIndex::find_row(Side& side, std::uint32_t entry, std::uint32_t
     if (!side.indexed) return kNone;
   }
   // Join columns may not be among those kept: rows that look alike may belong to two join keys.
-  return side.by_row.find(hash_of_row(entry, columns, row, key),
+  return side.by_row.find(hash_of_row(side, entry, columns, row, key),
                           [&](std::uint32_t id) { return side.links[id].entry == entry && same(id); });
 }
 
 void JoinIndex::change(int s, std::uint32_t entry_id, std::span<const Column* const> columns, std::size_t row,
                        const Key* key, Diff diff) {
   Side& side = sides_[s];
-  Entry& entry = entries_[entry_id];
-  entry.count[s] += diff;
+  PlaceRef place = place_of(s, entry_id);
+  place.count += diff;
   // Equal rows may lie side by side, so an insertion looks only for deletions that came too early.
   bool must_look = diff < 0 || side.negative > 0;
-  std::uint32_t id = must_look ? find_row(side, entry_id, entry.head[s], columns, row, key) : kNone;
+  std::uint32_t id = must_look ? find_row(side, entry_id, place.head, columns, row, key) : kNone;
   if (id == kNone) {
     id = side.rows.insert(columns, row, key);
-    Link link{entry.head[s], kNone, entry_id, diff};
+    Link link{place.head, kNone, entry_id, diff};
     if (id == side.links.size()) {
       side.links.push_back(link);
     } else {
       if (id > side.links.size()) side.links.resize(id + 1);
       side.links[id] = link;
     }
-    if (entry.head[s] != kNone) side.links[entry.head[s]].previous = id;
-    entry.head[s] = id;
-    if (side.indexed) side.by_row.insert(hash_of_row(entry_id, columns, row, key), id);
+    if (place.head != kNone) side.links[place.head].previous = id;
+    place.head = id;
+    if (side.indexed) side.by_row.insert(hash_of_row(side, entry_id, columns, row, key), id);
     if (diff < 0) ++side.negative;
     return;
   }
@@ -186,16 +208,37 @@ void JoinIndex::change(int s, std::uint32_t entry_id, std::span<const Column* co
   if (link.previous != kNone)
     side.links[link.previous].next = link.next;
   else
-    entry.head[s] = link.next;
+    place.head = link.next;
   if (side.indexed) side.by_row.erase(hash_of_stored(side, id), id);
   side.rows.erase(id);
 }
 
+void JoinIndex::change_all(int side, std::span<const std::uint32_t> entries, std::span<const Column* const> columns,
+                           const Batch& batch, bool with_keys, std::vector<std::uint32_t>& shrunk) {
+  constexpr std::size_t kEntryAhead = 16;
+  constexpr std::size_t kHeadAhead = 8;
+  std::size_t n = entries.size();
+  for (std::uint32_t row = 0; row < n; ++row) {
+    if (row + kEntryAhead < n && entries[row + kEntryAhead] != kNone) prefetch_entry(side, entries[row + kEntryAhead]);
+    if (row + kHeadAhead < n && entries[row + kHeadAhead] != kNone) prefetch_head(side, entries[row + kHeadAhead]);
+    if (entries[row] == kNone) continue;
+    Diff diff = batch.diff(row);
+    change(side, entries[row], columns, row, with_keys ? &batch.keys[row] : nullptr, diff);
+    if (diff < 0) shrunk.push_back(entries[row]);
+  }
+}
+
+bool JoinIndex::has_rows(std::uint32_t id) const {
+  const Entry& entry = entries_[id];
+  if (entry.head[0] != kNone || entry.head[1] != kNone) return true;
+  for (std::size_t s = kInEntry; s < sides_.size(); ++s)
+    if (head(static_cast<int>(s), id) != kNone) return true;
+  return false;
+}
+
 void JoinIndex::drop_if_empty(std::uint32_t id) {
-  if (!keys_.alive(id)) return;
-  Entry& entry = entries_[id];
-  if (entry.head[0] != kNone || entry.head[1] != kNone) return;
-  index_.erase(entry.hash, id);
+  if (!keys_.alive(id) || has_rows(id)) return;
+  index_.erase(entries_[id].hash, id);
   keys_.erase(id);
 }
 
@@ -206,13 +249,20 @@ void JoinIndex::maintain() {
 
 // ---------------------------------------------------------------- saved
 
-// The join keys; then the rows of either side, each with the place of its key and its count as its diff.
-void JoinIndex::save(StateWriter& out) const {
+// The join keys; then the rows of each side, each with the place of its key and its count as its diff.
+void JoinIndex::save(std::span<const int> sides, StateWriter& out) const {
   std::vector<std::uint32_t> keys = live_rows(keys_);
+  if (sides.size() < sides_.size()) {
+    auto has_no_rows = [&](std::uint32_t entry) {
+      return std::ranges::all_of(sides, [&](int side) { return head(side, entry) == kNone; });
+    };
+    std::erase_if(keys, has_no_rows);
+  }
   std::vector<std::uint32_t> places(keys_.end(), kNone);
   for (std::uint32_t place = 0; place < keys.size(); ++place) places[keys[place]] = place;
   save_rows(keys_, keys, out);
-  for (const Side& side : sides_)
+  for (int s : sides) {
+    const Side& side = sides_[s];
     save_rows(side.rows, out, [&](Batch& batch, std::span<const std::uint32_t> ids) {
       std::vector<std::int64_t> of_row(ids.size());
       std::vector<Diff> counts(ids.size());
@@ -225,46 +275,63 @@ void JoinIndex::save(StateWriter& out) const {
       batch.columns.push_back(Column::from_vector<std::int64_t>(Phys::kI64, std::move(of_row)));
       if (!single) batch.set_diffs(std::move(counts));
     });
+  }
 }
 
-Result<void> JoinIndex::load(StateReader& in, const std::function<std::vector<std::uint32_t>(Batch&)>& mine) {
-  std::vector<std::uint32_t> entries;  // by place; kNone: of another worker
+// Keys of which none is there.
+void JoinIndex::add_keys(const Batch& batch, std::span<const std::uint64_t> hashes, std::vector<std::uint32_t>& ids) {
+  keys_.insert_all(pointers_to(batch), batch.num_rows, nullptr, ids);
+  entries_.resize(std::max<std::size_t>(entries_.size(), keys_.end()));
+  index_.reserve(index_.size() + ids.size());
+  constexpr std::size_t kAhead = 32;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    if (i + kAhead < ids.size()) index_.prefetch(hashes[i + kAhead]);
+    index_.insert(hashes[i], ids[i]);
+    entries_[ids[i]] = Entry{};
+    entries_[ids[i]].hash = hashes[i];
+  }
+}
+
+// The entries of the saved keys, by place; kNone: of another worker.
+Result<std::vector<std::uint32_t>> JoinIndex::load_keys(bool all_new, StateReader& in, const Mine& mine) {
+  std::vector<std::uint32_t> entries;
   TRY(load_chunks(in, keys_.types(), false, [&](Batch batch) -> Result<void> {
     std::vector<std::uint32_t> taken = mine(batch);
     std::size_t first = entries.size();
     entries.resize(first + batch.num_rows, kNone);
     if (taken.size() < batch.num_rows) batch = batch.gather(taken);
-    std::vector<std::uint32_t> ids;
-    keys_.insert_all(pointers_to(batch), batch.num_rows, nullptr, ids);
     std::vector<std::uint64_t> hashes(batch.num_rows, 0);
     for (const Column& column : batch.columns) column.hash_into(hashes);
-    entries_.resize(std::max<std::size_t>(entries_.size(), keys_.end()));
-    index_.reserve(index_.size() + ids.size());
-    constexpr std::size_t kAhead = 32;
-    for (std::size_t i = 0; i < ids.size(); ++i) {
-      if (i + kAhead < ids.size()) index_.prefetch(hashes[i + kAhead]);
-      index_.insert(hashes[i], ids[i]);
-      entries_[ids[i]] = Entry{};
-      entries_[ids[i]].hash = hashes[i];
-      entries[first + taken[i]] = ids[i];
-    }
+    std::vector<std::uint32_t> ids;
+    if (all_new)
+      add_keys(batch, hashes, ids);
+    else
+      find_or_add_all(pointers_to(batch), hashes, std::vector<std::uint8_t>(batch.num_rows, 1), ids);
+    for (std::size_t i = 0; i < ids.size(); ++i) entries[first + taken[i]] = ids[i];
     return {};
   }));
-  for (int s : {0, 1}) {
-    TRY(load_chunks(in, with_types(sides_[s].rows.types(), {Kind::kInt}), with_keys_, [&](Batch batch) -> Result<void> {
-      std::vector<std::uint32_t> taken, under;
-      Cells<std::int64_t> places = batch.columns.back().i64();
-      for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
-        auto place = static_cast<std::uint64_t>(places[row]);
-        if (place >= entries.size()) return in.corrupt("a row of no join key");
-        if (entries[place] == kNone) continue;
-        taken.push_back(row);
-        under.push_back(entries[place]);
-      }
-      Batch rows = without_last(std::move(batch), 1);
-      load_rows(s, taken.size() < rows.num_rows ? rows.gather(taken) : rows, under);
-      return {};
-    }));
+  return entries;
+}
+
+Result<void> JoinIndex::load(std::span<const int> sides, StateReader& in, const Mine& mine) {
+  const std::vector<std::uint32_t> entries = TRY(load_keys(sides.size() == sides_.size(), in, mine));
+  for (int s : sides) {
+    TRY(load_chunks(in, with_types(sides_[s].rows.types(), {Kind::kInt}), sides_[s].with_keys,
+                    [&](Batch batch) -> Result<void> {
+                      std::vector<std::uint32_t> taken;
+                      std::vector<std::uint32_t> under;
+                      Cells<std::int64_t> places = batch.columns.back().i64();
+                      for (std::uint32_t row = 0; row < batch.num_rows; ++row) {
+                        auto place = static_cast<std::uint64_t>(places[row]);
+                        if (place >= entries.size()) return in.corrupt("a row of no join key");
+                        if (entries[place] == kNone) continue;
+                        taken.push_back(row);
+                        under.push_back(entries[place]);
+                      }
+                      Batch rows = without_last(std::move(batch), 1);
+                      load_rows(s, taken.size() < rows.num_rows ? rows.gather(taken) : rows, under);
+                      return {};
+                    }));
   }
   return {};
 }
@@ -276,13 +343,13 @@ void JoinIndex::load_rows(int s, const Batch& rows, std::span<const std::uint32_
   side.links.resize(std::max<std::size_t>(side.links.size(), side.rows.end()));
   constexpr std::size_t kAhead = 16;
   for (std::size_t i = 0; i < ids.size(); ++i) {
-    if (i + kAhead < ids.size()) prefetch_entry(entries[i + kAhead]);
-    Entry& entry = entries_[entries[i]];
+    if (i + kAhead < ids.size()) prefetch_entry(s, entries[i + kAhead]);
+    PlaceRef place = place_of(s, entries[i]);
     Diff count = rows.diff(i);
-    side.links[ids[i]] = {entry.head[s], kNone, entries[i], count};
-    if (entry.head[s] != kNone) side.links[entry.head[s]].previous = ids[i];
-    entry.head[s] = ids[i];
-    entry.count[s] += count;
+    side.links[ids[i]] = {place.head, kNone, entries[i], count};
+    if (place.head != kNone) side.links[place.head].previous = ids[i];
+    place.head = ids[i];
+    place.count += count;
     if (count < 0) ++side.negative;
   }
 }

@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "engine/plan/rewrite/arrange.h"
 #include "engine/plan/rewrite/rewrite.h"
 #include "engine/runtime/run.h"
 #include "tests/property/random_plan.h"
@@ -137,9 +138,50 @@ struct Course {
   std::vector<Restart> restarts;
 };
 
+// How often what runs shares arrangements, by what is at stake.
+struct Shared {
+  std::uint64_t plans = 0;
+  std::uint64_t arrangements = 0;
+  std::uint64_t with_itself = 0;  // joins of a table with itself
+  std::uint64_t both_sides = 0;   // joins of two shared tables
+  std::uint64_t padded = 0;
+  std::uint64_t stacked = 0;  // joins of a shared table with what another join made of it
+};
+Shared& shared_so_far() {
+  static Shared shared;
+  return shared;
+}
+
+bool comes_from(const plan::Plan& plan, NodeId node, NodeId origin) {
+  if (node == origin) return true;
+  return std::ranges::any_of(plan.node(node).inputs, [&](NodeId input) { return comes_from(plan, input, origin); });
+}
+
+void count_shared(const plan::Plan& plan) {
+  Shared& shared = shared_so_far();
+  bool any = false;
+  for (const plan::Node& node : plan.nodes) {
+    any = any || std::holds_alternative<plan::Arrange>(node.params);
+    shared.arrangements += std::holds_alternative<plan::Arrange>(node.params) ? 1 : 0;
+    const auto* join = std::get_if<plan::Join>(&node.params);
+    if (join == nullptr) continue;
+    const bool left = plan::is_arranged(plan, node.inputs[0]), right = plan::is_arranged(plan, node.inputs[1]);
+    const bool itself = node.inputs[0] == node.inputs[1];
+    shared.with_itself += left && itself ? 1 : 0;
+    shared.both_sides += left && right && !itself ? 1 : 0;
+    shared.padded += (left || right) && join->how != plan::JoinHow::kInner ? 1 : 0;
+    shared.stacked += !itself && ((left && comes_from(plan, node.inputs[1], node.inputs[0])) ||
+                                  (right && comes_from(plan, node.inputs[0], node.inputs[1])))
+                          ? 1
+                          : 0;
+  }
+  shared.plans += any ? 1 : 0;
+}
+
 std::string check_run(const plan::Plan& plan, const Course& course, const Answers& answers) {
   plan::Plan rewritten = plan;  // what runs may be cheaper than what was asked for, never different
   plan::rewrite(rewritten);
+  count_shared(rewritten);
   auto run = run_with_restarts(rewritten, run_options(course.workers), course.restarts);
   if (!run) return "the run failed: " + run.error().message + "\n";
   for (const plan::Node& node : plan.nodes) {
@@ -216,7 +258,16 @@ void check_cases(std::uint64_t offset, std::uint64_t cases, const RandomPlanOpti
 }  // namespace
 
 TEST_CASE("incremental equals batch after every commit: random plans") {
+  shared_so_far() = {};
   check_cases(0, property_cases(kCasesDefault), {});
+  const Shared shared = shared_so_far();
+  std::cout << "runs with shared arrangements: " << shared.plans << ", arrangements: " << shared.arrangements
+            << ", joins of a table with itself: " << shared.with_itself
+            << ", of two shared tables: " << shared.both_sides << ", padded: " << shared.padded
+            << ", stacked: " << shared.stacked << "\n";
+  if (property_cases(kCasesDefault) < 1000) return;
+  for (std::uint64_t count : {shared.plans, shared.with_itself, shared.both_sides, shared.padded, shared.stacked})
+    CHECK(count > 20);
 }
 
 TEST_CASE("incremental equals batch after every commit: keys that collide") {

@@ -156,7 +156,7 @@ class PlanMaker {
 
   std::optional<Made> make_operator() {
     if (options_.loops_deep > 0 && random_.chance(loop_inputs_.empty() ? 40 : 15)) return make_iterate();
-    switch (random_.below(15)) {
+    switch (random_.below(17)) {
       case 0:
       case 1: return make_project(any_table());
       case 2: return make_filter(any_table());
@@ -171,6 +171,8 @@ class PlanMaker {
       case 11: return make_flatten();
       case 12: return make_rekey();
       case 13: return make_filtered_join();
+      case 14:
+      case 15: return make_rejoin();
       default: return make_remove_errors();
     }
   }
@@ -228,6 +230,43 @@ class PlanMaker {
     return made;
   }
 
+  // A side of a join that was made before: its table and columns, for another join to read in the same way.
+  struct JoinSide {
+    NodeId table;
+    plan::Columns on;
+    bool none_matches = true;
+  };
+  std::optional<JoinSide> known_side() {
+    std::vector<JoinSide> known;
+    for (const Node& node : plan_.nodes)
+      if (const auto* join = std::get_if<plan::Join>(&node.params))
+        for (std::size_t side : {0U, 1U})
+          known.push_back({node.inputs[side], side == 0 ? join->left_on : join->right_on, join->none_matches});
+    if (known.empty()) return std::nullopt;
+    return random_.one_of(known);
+  }
+
+  // Of a table by columns by which it is joined already; sometimes with itself.
+  std::optional<Made> make_rejoin() {
+    const std::optional<JoinSide> side = known_side();
+    if (!side) return make_join();
+    const bool with_itself = random_.chance(20);
+    const NodeId other = with_itself ? side->table : any_table();
+    plan::Columns partners;
+    for (std::uint32_t column : side->on) {
+      const std::vector<std::uint32_t> fitting =
+          columns_of_type(schema_of(other), schema_of(side->table).columns[column].type);
+      if (fitting.empty()) return std::nullopt;
+      partners.push_back(with_itself && random_.chance(80) ? column : random_.one_of(fitting));
+    }
+    plan::Join join;
+    join.none_matches = random_.chance(90) ? side->none_matches : !side->none_matches;
+    const bool is_left = random_.chance(50);
+    join.left_on = is_left ? side->on : partners;
+    join.right_on = is_left ? partners : side->on;
+    return finish_join(std::move(join), is_left ? side->table : other, is_left ? other : side->table, false);
+  }
+
   std::optional<Made> make_join() {
     NodeId left = any_table(), right = any_table();
     // Rows of one key on several workers, and results that have that key.
@@ -235,8 +274,6 @@ class PlanMaker {
     if (keys_spread) left = rekeyed(left);
     const Schema &a = schema_of(left), &b = schema_of(right);
     plan::Join join;
-    join.how = random_.one_of(
-        std::vector{plan::JoinHow::kInner, plan::JoinHow::kLeft, plan::JoinHow::kRight, plan::JoinHow::kOuter});
     join.none_matches = random_.chance(70);
     const std::size_t keys = random_.chance(10) ? 0 : 1 + random_.below(2);
     for (std::size_t i = 0; i < keys; ++i) {
@@ -247,6 +284,13 @@ class PlanMaker {
       join.right_on.push_back(random_.one_of(partners));
     }
     if (join.left_on.empty() && keys > 0) return std::nullopt;
+    return finish_join(std::move(join), left, right, keys_spread);
+  }
+
+  std::optional<Made> finish_join(plan::Join join, NodeId left, NodeId right, bool keys_spread) {
+    const Schema &a = schema_of(left), &b = schema_of(right);
+    join.how = random_.one_of(
+        std::vector{plan::JoinHow::kInner, plan::JoinHow::kLeft, plan::JoinHow::kRight, plan::JoinHow::kOuter});
     const bool pads_left = join.how == plan::JoinHow::kRight || join.how == plan::JoinHow::kOuter;
     const bool pads_right = join.how == plan::JoinHow::kLeft || join.how == plan::JoinHow::kOuter;
     Made made{plan::Join{}, {left, right}, {}, unique(left) && unique(right)};

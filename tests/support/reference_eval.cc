@@ -122,6 +122,7 @@ class Evaluator {
   }
   Table eval(const plan::AssertAppendOnly&) { return input(0); }
   Table eval(const plan::FilterForgetting&) { return input(0); }
+  Table eval(const plan::Arrange&) { return input(0); }
   Table eval(const plan::Export&) { return collapse(input(0)); }
 
   Table eval(const plan::Concat& params) {

@@ -116,6 +116,8 @@ class Liveness {
       for (std::size_t i = 0; i < remember->exprs.size(); ++i)
         if (node.used[from.schema.size() + i]) use_expr(from, *remember->exprs[i]);
       from.keys_needed = true;
+    } else if (std::holds_alternative<Arrange>(node.params)) {
+      pass_through(node, input(node, 0));
     } else if (const auto* filter = std::get_if<Filter>(&node.params)) {
       pass_through(node, input(node, 0));
       use_expr(input(node, 0), *filter->condition);
@@ -224,6 +226,21 @@ class Liveness {
 }  // namespace
 
 void mark_liveness(Plan& plan) { Liveness(plan).run(); }
+
+Columns columns_shown(const Plan& plan, const Node& node, std::size_t side) {
+  const auto& join = std::get<Join>(node.params);
+  const std::size_t split = plan.node(node.inputs[0]).schema.size();
+  const std::size_t begin = side == 0 ? 0 : split;
+  const std::size_t end = side == 0 ? split : split + plan.node(node.inputs[1]).schema.size();
+  Columns out;
+  for (std::size_t c = 0; c < join.emit.size(); ++c) {
+    const std::size_t index = join.emit[c];
+    if (index < begin || index >= end || (c < node.used.size() && !node.used[c])) continue;
+    const auto column = static_cast<std::uint32_t>(index - begin);
+    if (std::ranges::find(out, column) == out.end()) out.push_back(column);
+  }
+  return out;
+}
 
 bool join_reads_keys(const Plan& plan, const Node& node) {
   const auto& join = std::get<Join>(node.params);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/plan/fingerprint.h"
+#include "engine/plan/rewrite/arrange.h"
 
 namespace thalweg::plan {
 
@@ -83,7 +84,7 @@ std::vector<NodeId> rewrite(Plan& plan, const std::set<Key>& kept) {
     for (NodeId& id : now) id = then[id.value];
   };
   follow(merge_equal_nodes(plan));
-  for (auto step : {move_filters, join_by_bands}) follow(step(plan, kept));
+  for (auto step : {move_filters, join_by_bands, share_arrangements}) follow(step(plan, kept));
   return now;
 }
 

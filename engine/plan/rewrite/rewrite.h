@@ -16,9 +16,12 @@
 //     an interval join: pairs that the bounds refuse for sure are never made. The filter stays and is asked about the
 //     others. Where a bound is ERROR or None, all pairs are made, so that it is told of where it always was.
 //
-// R1 and R3 change what a join holds, so they must not be applied to a join whose state is kept: `kept` are the
+// R4  Where several joins read a table by the same columns, an Arrange node before them holds its rows for all
+// (arrange.h).
+//
+// R1, R3 and R4 change what a join holds, so they must not be applied to a join whose state is kept: `kept` are the
 // fingerprints of a running plan, or of one whose state was saved (without secrets). A join that runs as it is written
-// stays so, though a filter comes above it.
+// stays so, though a filter comes above it or another join beside it; what is new shares with what is new.
 #pragma once
 
 #include <set>
