@@ -40,7 +40,6 @@ std::string exchange_text(const thalweg::Route& route, const Schema& schema) {
 struct StateText {
   std::string operator()(const plan::Upsert&) const { return "the newest row of every key"; }
   std::string operator()(const plan::Keyed&) const { return "rows of both sides by key"; }
-  std::string operator()(const plan::Ix&) const { return "rows of both sides by pointer"; }
   std::string operator()(const plan::GroupBy&) const { return "one entry per group"; }
   std::string operator()(const plan::Deduplicate&) const { return "one row per instance"; }
   std::string operator()(const plan::TopK&) const { return "rows in order, per partition"; }
@@ -84,7 +83,11 @@ std::string join_state(const plan::Plan& plan, const plan::Node& node) {
   const bool left = plan::is_arranged(plan, node.inputs[0]);
   const bool right = plan::is_arranged(plan, node.inputs[1]);
   if (left && right) return {};
-  return fmt::format("rows of {} by join key", left ? "the right side" : right ? "the left side" : "both sides");
+  return fmt::format("rows of {} by {}",
+                     left    ? "the right side"
+                     : right ? "the left side"
+                             : "both sides",
+                     std::holds_alternative<plan::Ix>(node.params) ? "pointer" : "join key");
 }
 
 std::string expr_list(const std::vector<plan::ExprPtr>& exprs, const Schema& out) {
@@ -132,7 +135,9 @@ std::string detail_of(const plan::Node& node, const Schema& input, const Schema&
            names_of(other, join->right_on);
   }
   if (const auto* arranged = std::get_if<plan::Arrange>(&node.params))
-    return "by " + (arranged->on.empty() ? std::string("nothing") : names_of(input, arranged->on));
+    return "by " + (arranged->by_key       ? std::string("row key")
+                    : arranged->on.empty() ? std::string("nothing")
+                                           : names_of(input, arranged->on));
   if (const auto* join = std::get_if<plan::IntervalJoin>(&node.params)) {
     std::string text = join->left_on.empty()
                            ? std::string()
@@ -173,8 +178,7 @@ GraphNode describe(const plan::Plan& plan, const plan::Node& node) {
   }
   for (const ColumnSpec& column : node.schema.columns) out.schema.emplace_back(column.name, column.type.to_text());
   out.key = node_key(node, input);
-  out.state =
-      std::holds_alternative<plan::Join>(node.params) ? join_state(plan, node) : std::visit(StateText{}, node.params);
+  out.state = plan::holds_sides(node) ? join_state(plan, node) : std::visit(StateText{}, node.params);
   out.append_only = node.append_only;
   out.detail = detail_of(node, input, other);
   return out;

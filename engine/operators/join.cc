@@ -97,12 +97,12 @@ class Join : public Operator {
     std::vector<Type> types;
     for (const ColumnSpec& column : spec_.schema.columns) types.push_back(column.type);
     if (spec_.collapses) keyed_.emplace(types);
-    if (spec_.by_right_key) lookup_.emplace(spec_.right_types);
+    if (spec_.by_right_key && !spec_.arranged[1]) lookup_.emplace(spec_.right_types);
   }
 
   void push(std::size_t port, Batch batch, OperatorContext& context) override {
     if (spec_.with_keys) batch.materialise_keys();
-    if (spec_.by_right_key && port == 1) {
+    if (lookup_ && port == 1) {
       right_staged_.push_back(std::move(batch));
       return;
     }
@@ -749,6 +749,7 @@ Result<std::unique_ptr<Operator>> make_ix(const plan::Node& node, const plan::Pl
   spec.misses_are_errors = !params.optional;
   spec.schema = node.schema;
   spec.span = node.span;
+  take_part(spec, plan, node);
   return std::make_unique<Join>(std::move(spec));
 }
 

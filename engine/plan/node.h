@@ -206,10 +206,11 @@ struct Join {
   Columns emit;
 };
 
-// Gives on the rows of its input, and holds them by the cells of `on` for the joins that read it, and nobody else does
-// (rewriting puts it there, where they are several).
+// Gives on the rows of its input, and holds them by the cells of `on` for the joins that read it, or by row key for
+// lookups. Nobody else reads it (rewriting puts it there, where they are several).
 struct Arrange {
   Columns on;
+  bool by_key = false;
   bool none_matches = true;  // as the joins say
 };
 

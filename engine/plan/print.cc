@@ -279,6 +279,7 @@ std::string arguments(const Join& p) {
       .finish();
 }
 std::string arguments(const Arrange& p) {
+  if (p.by_key) return "by_key";
   return Arguments().text("on", columns_text(p.on)).flag("none_never_matches", !p.none_matches).finish();
 }
 std::string arguments(const Sort& p) {

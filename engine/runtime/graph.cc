@@ -4,6 +4,8 @@
 #include <span>
 #include <type_traits>
 
+#include "engine/plan/rewrite/arrange.h"
+
 namespace thalweg {
 
 namespace {
@@ -67,12 +69,12 @@ Route output_route(const plan::Node& node, const OperatorDescriptor* descriptor,
 Result<void> order_readers(const plan::Plan& plan, const plan::Node& node, Graph& graph) {
   std::vector<std::uint32_t>& outgoing = graph.outgoing[node.id.value];
   for (std::uint32_t e : outgoing)
-    if (graph.edges[e].exchanges || !std::holds_alternative<plan::Join>(plan.node(graph.edges[e].to).params))
-      return fail(Code::kInternal, "an arrangement is read by what is not a join of its columns", node.span);
+    if (graph.edges[e].exchanges || !plan::holds_sides(plan.node(graph.edges[e].to)))
+      return fail(Code::kInternal, "an arrangement is read by what does not join by its columns", node.span);
   std::ranges::reverse(outgoing);
   std::ranges::stable_partition(outgoing, [&](std::uint32_t e) {
     const Edge& edge = graph.edges[e];
-    return edge.port == 0 && plan.node(edge.to).inputs[1] == node.id;
+    return edge.port == 0 && plan.node(edge.to).inputs[0] == plan.node(edge.to).inputs[1];
   });
   return {};
 }

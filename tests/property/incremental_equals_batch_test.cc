@@ -145,6 +145,7 @@ struct Shared {
   std::uint64_t with_itself = 0;  // joins of a table with itself
   std::uint64_t both_sides = 0;   // joins of two shared tables
   std::uint64_t padded = 0;
+  std::uint64_t lookups = 0;
   std::uint64_t stacked = 0;  // joins of a shared table with what another join made of it
 };
 Shared& shared_so_far() {
@@ -162,6 +163,7 @@ void count_shared(const plan::Plan& plan) {
   bool any = false;
   for (const plan::Node& node : plan.nodes) {
     any = any || std::holds_alternative<plan::Arrange>(node.params);
+    shared.lookups += std::holds_alternative<plan::Ix>(node.params) && plan::is_arranged(plan, node.inputs[1]) ? 1 : 0;
     shared.arrangements += std::holds_alternative<plan::Arrange>(node.params) ? 1 : 0;
     const auto* join = std::get_if<plan::Join>(&node.params);
     if (join == nullptr) continue;
@@ -264,9 +266,10 @@ TEST_CASE("incremental equals batch after every commit: random plans") {
   std::cout << "runs with shared arrangements: " << shared.plans << ", arrangements: " << shared.arrangements
             << ", joins of a table with itself: " << shared.with_itself
             << ", of two shared tables: " << shared.both_sides << ", padded: " << shared.padded
-            << ", stacked: " << shared.stacked << "\n";
+            << ", lookups: " << shared.lookups << ", stacked: " << shared.stacked << "\n";
   if (property_cases(kCasesDefault) < 1000) return;
-  for (std::uint64_t count : {shared.plans, shared.with_itself, shared.both_sides, shared.padded, shared.stacked})
+  for (std::uint64_t count :
+       {shared.plans, shared.with_itself, shared.both_sides, shared.padded, shared.lookups, shared.stacked})
     CHECK(count > 20);
 }
 

@@ -156,7 +156,7 @@ class PlanMaker {
 
   std::optional<Made> make_operator() {
     if (options_.loops_deep > 0 && random_.chance(loop_inputs_.empty() ? 40 : 15)) return make_iterate();
-    switch (random_.below(17)) {
+    switch (random_.below(18)) {
       case 0:
       case 1: return make_project(any_table());
       case 2: return make_filter(any_table());
@@ -167,7 +167,8 @@ class PlanMaker {
       case 7: return make_join();
       case 8: return make_concat();
       case 9: return make_keyed();
-      case 10: return make_ix();
+      case 10:
+      case 16: return make_ix();
       case 11: return make_flatten();
       case 12: return make_rekey();
       case 13: return make_filtered_join();
@@ -466,6 +467,14 @@ class PlanMaker {
     return Made{std::move(keyed), std::move(inputs), schema, true};
   }
 
+  // Often one into which others look already.
+  NodeId table_to_look_into() {
+    std::vector<NodeId> known;
+    for (const Node& node : plan_.nodes)
+      if (std::holds_alternative<plan::Ix>(node.params)) known.push_back(node.inputs[1]);
+    return known.empty() || random_.chance(50) ? any_table() : random_.one_of(known);
+  }
+
   std::optional<Made> make_ix() {
     NodeId table = any_table();
     if (columns_of_type(schema_of(table), Kind::kPointer).empty()) {
@@ -479,7 +488,7 @@ class PlanMaker {
       push(std::move(made));
       table = NodeId{static_cast<std::uint32_t>(plan_.nodes.size() - 1)};
     }
-    const NodeId from = any_table();
+    const NodeId from = table_to_look_into();
     const Schema &a = schema_of(table), &b = schema_of(from);
     plan::Ix ix;
     ix.key = random_.one_of(columns_of_type(a, Kind::kPointer));

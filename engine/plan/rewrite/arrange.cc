@@ -18,22 +18,30 @@ namespace {
 // add equal rows up: they do not share, or an added up row would be many.
 struct Side {
   NodeId input;
-  Columns on;
-  bool none_matches = true;
+  Arrange by;
   bool with_keys = true;
-  friend auto operator<=>(const Side&, const Side&) = default;
+  friend bool operator<(const Side& a, const Side& b) { return a.order() < b.order(); }
+  [[nodiscard]] auto order() const { return std::tie(input, by.on, by.by_key, by.none_matches, with_keys); }
 };
 
 using Choice = std::array<bool, 2>;  // which sides of a join are shared
 
-const Columns& on_of(const Join& join, std::size_t side) { return side == 0 ? join.left_on : join.right_on; }
+Arrange arranged_by(const Node& node, std::size_t side) {
+  if (const auto* join = std::get_if<Join>(&node.params))
+    return {side == 0 ? join->left_on : join->right_on, false, join->none_matches};
+  return {{}, true, true};
+}
+
+bool reads_keys(const Plan& plan, const Node& node) {
+  return std::holds_alternative<Ix>(node.params) || join_reads_keys(plan, node);
+}
 
 class Sharing {
  public:
   Sharing(Plan& plan, const std::set<Key>& kept) : plan_(plan), kept_(kept), marked_(plan) {
     mark_liveness(marked_);
     for (const Node& node : marked_.nodes)
-      if (std::holds_alternative<Join>(node.params))
+      if (holds_sides(node))
         for (std::size_t side : {0U, 1U})
           if (may_share(node, side)) ++readers_[side_of(node, side)];
   }
@@ -44,7 +52,7 @@ class Sharing {
     for (Node& node : nodes) {
       const NodeId old = node.id;
       renumber(node, now);
-      if (std::holds_alternative<Join>(node.params)) share(node, marked_.node(old));
+      if (holds_sides(node)) share(node, marked_.node(old));
       now[old.value] = plan_.add(std::move(node));
     }
     return now;
@@ -52,11 +60,11 @@ class Sharing {
 
  private:
   Side side_of(const Node& node, std::size_t side) const {
-    const auto& join = std::get<Join>(node.params);
-    return {node.inputs[side], on_of(join, side), join.none_matches, join_reads_keys(marked_, node)};
+    return {node.inputs[side], arranged_by(node, side), reads_keys(marked_, node)};
   }
-  // Of a side whose rows are only counted there is little to hold.
+  // Of a side whose rows are only counted there is little to hold. Lookups share what they look into.
   bool may_share(const Node& node, std::size_t side) const {
+    if (std::holds_alternative<Ix>(node.params)) return side == 1;
     return join_reads_keys(marked_, node) || !columns_shown(marked_, node, side).empty();
   }
 
@@ -107,12 +115,11 @@ class Sharing {
   }
 
   Node arrange(const Node& node, std::size_t side) const {
-    const auto& join = std::get<Join>(node.params);
     const Node& input = plan_.node(node.inputs[side]);
     return {.id = {},
             .inputs = {input.id},
             .schema = input.schema,
-            .params = Arrange{on_of(join, side), join.none_matches},
+            .params = arranged_by(node, side),
             .span = input.span,
             .label = input.label,
             .append_only = input.append_only,
@@ -133,14 +140,14 @@ std::vector<NodeId> share_arrangements(Plan& plan, const std::set<Key>& kept) { 
 Arranged arranged_for(const Plan& plan, NodeId arrange) {
   Arranged out;
   for (const Node& node : plan.nodes) {
+    if (!holds_sides(node)) continue;
     const auto* join = std::get_if<Join>(&node.params);
-    if (!join) continue;
     for (std::size_t side : {0U, 1U}) {
       if (node.inputs[side] != arrange) continue;
       for (std::uint32_t column : columns_shown(plan, node, side))
         if (std::ranges::find(out.kept, column) == out.kept.end()) out.kept.push_back(column);
-      out.with_keys = out.with_keys || join_reads_keys(plan, node);
-      out.counts = out.counts || join->how != JoinHow::kInner;
+      out.with_keys = out.with_keys || reads_keys(plan, node);
+      out.counts = out.counts || join == nullptr || join->how != JoinHow::kInner;
     }
   }
   return out;

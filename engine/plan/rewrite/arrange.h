@@ -1,6 +1,7 @@
 // engine/plan/rewrite/arrange.h
 //
-// Tables that several joins read by the same columns: an Arrange node before them holds the rows for all.
+// Tables that several joins read by the same columns, or several lookups by row key: an Arrange node before them holds
+// the rows for all.
 #pragma once
 
 #include <set>
@@ -16,6 +17,11 @@ std::vector<NodeId> share_arrangements(Plan& plan, const std::set<Key>& kept);
 
 [[nodiscard]] inline bool is_arranged(const Plan& plan, NodeId node) {
   return std::holds_alternative<Arrange>(plan.node(node).params);
+}
+
+// It joins rows of two inputs, or looks them up, by what it holds of them.
+[[nodiscard]] inline bool holds_sides(const Node& node) {
+  return std::holds_alternative<Join>(node.params) || std::holds_alternative<Ix>(node.params);
 }
 
 // What its readers want of an arrangement, once liveness is marked.

@@ -228,13 +228,14 @@ class Liveness {
 void mark_liveness(Plan& plan) { Liveness(plan).run(); }
 
 Columns columns_shown(const Plan& plan, const Node& node, std::size_t side) {
-  const auto& join = std::get<Join>(node.params);
+  const auto* join = std::get_if<Join>(&node.params);
+  const Columns& emit = join != nullptr ? join->emit : std::get<Ix>(node.params).emit;
   const std::size_t split = plan.node(node.inputs[0]).schema.size();
   const std::size_t begin = side == 0 ? 0 : split;
   const std::size_t end = side == 0 ? split : split + plan.node(node.inputs[1]).schema.size();
   Columns out;
-  for (std::size_t c = 0; c < join.emit.size(); ++c) {
-    const std::size_t index = join.emit[c];
+  for (std::size_t c = 0; c < emit.size(); ++c) {
+    const std::size_t index = emit[c];
     if (index < begin || index >= end || (c < node.used.size() && !node.used[c])) continue;
     const auto column = static_cast<std::uint32_t>(index - begin);
     if (std::ranges::find(out, column) == out.end()) out.push_back(column);

@@ -15,7 +15,7 @@ void mark_liveness(Plan& plan);
 // Whether a join looks at the row keys of its inputs, once liveness is marked. Those that only match rows do not; where
 // there is an error log, errors tell the key of their row.
 [[nodiscard]] bool join_reads_keys(const Plan& plan, const Node& node);
-// Columns of a side of a join (0: left) that are in its results and read there.
+// Columns of a side of a join or a lookup (0: left) that are in its results and read there.
 [[nodiscard]] Columns columns_shown(const Plan& plan, const Node& join, std::size_t side);
 
 }  // namespace thalweg::plan

@@ -16,8 +16,8 @@
 //     an interval join: pairs that the bounds refuse for sure are never made. The filter stays and is asked about the
 //     others. Where a bound is ERROR or None, all pairs are made, so that it is told of where it always was.
 //
-// R4  Where several joins read a table by the same columns, an Arrange node before them holds its rows for all
-// (arrange.h).
+// R4  Where several joins read a table by the same columns, or several lookups (ix) by its row keys, an Arrange node
+// before them holds its rows for all (arrange.h).
 //
 // R1, R3 and R4 change what a join holds, so they must not be applied to a join whose state is kept: `kept` are the
 // fingerprints of a running plan, or of one whose state was saved (without secrets). A join that runs as it is written
