@@ -20,8 +20,8 @@ struct Side {
   NodeId input;
   Arrange by;
   bool with_keys = true;
-  friend bool operator<(const Side& a, const Side& b) { return a.order() < b.order(); }
   [[nodiscard]] auto order() const { return std::tie(input, by.on, by.by_key, by.none_matches, with_keys); }
+  friend bool operator<(const Side& a, const Side& b) { return a.order() < b.order(); }
 };
 
 using Choice = std::array<bool, 2>;  // which sides of a join are shared
@@ -40,6 +40,9 @@ class Sharing {
  public:
   Sharing(Plan& plan, const std::set<Key>& kept) : plan_(plan), kept_(kept), marked_(plan) {
     mark_liveness(marked_);
+    for (const Node& node : plan.nodes)
+      if (const auto* log = std::get_if<ErrorLog>(&node.params))
+        watched_.insert(log->operators.begin(), log->operators.end());
     for (const Node& node : marked_.nodes)
       if (holds_sides(node))
         for (std::size_t side : {0U, 1U})
@@ -62,9 +65,10 @@ class Sharing {
   Side side_of(const Node& node, std::size_t side) const {
     return {node.inputs[side], arranged_by(node, side), reads_keys(marked_, node)};
   }
-  // Of a side whose rows are only counted there is little to hold. Lookups share what they look into.
+  // Of a side whose rows are only counted there is little to hold. Lookups share what they look into, unless somebody
+  // asks for the errors of one: keys that collide are told of by who holds them.
   bool may_share(const Node& node, std::size_t side) const {
-    if (std::holds_alternative<Ix>(node.params)) return side == 1;
+    if (std::holds_alternative<Ix>(node.params)) return side == 1 && !watched_.contains(node.id);
     return join_reads_keys(marked_, node) || !columns_shown(marked_, node, side).empty();
   }
 
@@ -129,6 +133,7 @@ class Sharing {
   Plan& plan_;
   const std::set<Key>& kept_;
   Plan marked_;  // as it was, with liveness
+  std::set<NodeId> watched_;
   std::map<Side, std::size_t> readers_;
   std::map<Side, NodeId> made_;
 };
