@@ -21,7 +21,7 @@ struct Shape {
 // people(id, name, city), orders(id, amount), visits(id, page)
 plan::Plan make(const Shape& shape) {
   plan::Plan out;
-  auto source = [&](const std::string& name, std::vector<ColumnSpec> columns) {
+  auto table = [&](const std::string& name, std::vector<ColumnSpec> columns) {
     plan::Source source;
     source.connector = "io.csv.read";
     source.args = Setting(Setting::Map{{"path", Setting("./" + name)}});
@@ -30,9 +30,9 @@ plan::Plan make(const Shape& shape) {
           {.name = column.name, .external_name = column.name, .type = column.type, .default_value = std::nullopt});
     return out.add({.schema = Schema{std::move(columns)}, .params = source, .label = "$" + name});
   };
-  NodeId people = source("people", {{"id", Kind::kInt}, {"name", Kind::kStr}, {"city", Kind::kStr}});
-  NodeId others[] = {source("orders", {{"id", Kind::kInt}, {"amount", Kind::kInt}}),
-                     source("visits", {{"id", Kind::kInt}, {"page", Kind::kStr}}), people};
+  NodeId people = table("people", {{"id", Kind::kInt}, {"name", Kind::kStr}, {"city", Kind::kStr}});
+  NodeId others[] = {table("orders", {{"id", Kind::kInt}, {"amount", Kind::kInt}}),
+                     table("visits", {{"id", Kind::kInt}, {"page", Kind::kStr}}), people};
   for (std::size_t i = 0; i < shape.joins; ++i) {
     plan::Join join;
     join.left_on = join.right_on = {0};
@@ -102,7 +102,7 @@ TEST_CASE("an arrangement stores what any of its joins shows") {
 TEST_CASE("an arrangement gives its rows to a join with itself first, then to later joins before earlier ones") {
   const plan::Plan plan = rewritten({.joins = 3});
   Result<Graph> graph = build_graph(plan);
-  REQUIRE(graph.ok());
+  REQUIRE(graph.has_value());
   for (const plan::Node& node : plan.nodes) {
     if (!std::holds_alternative<plan::Arrange>(node.params)) continue;
     std::vector<std::uint32_t> readers, ports;

@@ -66,6 +66,7 @@ class PlanMaker {
     push(std::move(made));
     std::int64_t peak = 0;
     for (std::uint64_t time : times()) peak = std::max(peak, reference::num_rows(tables_at(time).back()));
+    peaks_[static_cast<std::uint32_t>(plan_.nodes.size() - 1)] = peak;
     if (peak <= options_.rows_max) return;
     if (!readable_.empty() && readable_.back().value + 1 == plan_.nodes.size()) readable_.pop_back();
     plan_.nodes.pop_back();
@@ -231,6 +232,12 @@ class PlanMaker {
     return made;
   }
 
+  // Rows that a table has at most; inputs and what is made of them in passing are small.
+  std::int64_t peak_of(NodeId table) const {
+    const auto known = peaks_.find(table.value);
+    return known == peaks_.end() ? 1 : known->second;
+  }
+
   // A side of a join that was made before: its table and columns, for another join to read in the same way.
   struct JoinSide {
     NodeId table;
@@ -253,6 +260,8 @@ class PlanMaker {
     if (!side) return make_join();
     const bool with_itself = random_.chance(20);
     const NodeId other = with_itself ? side->table : any_table();
+    constexpr std::int64_t kPairsMax = 3'000'000;  // that the reference may have to look at
+    if (peak_of(side->table) * peak_of(other) > kPairsMax) return std::nullopt;
     plan::Columns partners;
     for (std::uint32_t column : side->on) {
       const std::vector<std::uint32_t> fitting =
@@ -654,8 +663,9 @@ class PlanMaker {
   const RandomPlanOptions& options_;
   const LoopInputs loop_inputs_;  // empty outside of loops
   Plan plan_;
-  std::vector<bool> unique_;      // by node
-  std::vector<NodeId> readable_;  // nodes that others may read
+  std::map<std::uint32_t, std::int64_t> peaks_;  // by node
+  std::vector<bool> unique_;                     // by node
+  std::vector<NodeId> readable_;                 // nodes that others may read
   std::set<std::uint32_t> read_;
 };
 
