@@ -151,7 +151,13 @@ void ContentStore::each(BlockPool& pool, const std::function<bool(Segment)>& use
 // ---------------------------------------------------------------- in blobs
 
 void ContentStore::gone(const Part& part) {
+  if (part.is_raw) count_raw(-static_cast<std::int64_t>(part.bytes));
   if (part.blob) gone_.push_back(part.number);
+}
+
+void ContentStore::count_raw(std::int64_t bytes) {
+  raw_bytes_ += static_cast<std::size_t>(bytes);
+  raw_bytes_of_process += static_cast<std::size_t>(bytes);
 }
 
 void ContentStore::add_kept(std::string_view content, std::uint64_t first_line,
@@ -175,15 +181,21 @@ void ContentStore::add_kept(std::string_view content, std::uint64_t first_line,
   part.number = next_number_++;
   // What nothing is joined with any more is packed at once, beside the decoding of what comes after it.
   if (part.bytes >= kJoinBytes)
-    part.blob = encode(part, content);
+    make_blob(part, content);
   else
     part.content = content;
   parts_.push_back(std::move(part));
 }
 
-Blob ContentStore::encode(const Part& part, std::string_view content) {
+// Packing costs more than writing: as much stays as it is as a process keeps in any case.
+void ContentStore::make_blob(Part& part, std::string_view content) {
   constexpr std::size_t kCompressFrom = 512;
-  const auto packed = content.size() >= kCompressFrom ? packer().pack(content) : std::nullopt;
+  const bool packs = content.size() >= kCompressFrom && raw_bytes_of_process + content.size() > kRawBytesMax;
+  const auto packed = packs ? packer().pack(content) : std::nullopt;
+  if (!packed) {
+    part.is_raw = true;
+    count_raw(static_cast<std::int64_t>(part.bytes));
+  }
   std::string out;
   out.reserve(64 + (part.metadata ? part.metadata->size() : 0) + packed.value_or(content).size());
   bytes::put_number<std::uint64_t>(out, part.bytes);
@@ -192,7 +204,7 @@ Blob ContentStore::encode(const Part& part, std::string_view content) {
   bytes::put_number<std::uint8_t>(out, part.metadata ? 1 : 0);
   if (part.metadata) bytes::put_text(out, *part.metadata);
   out += packed.value_or(content);
-  return std::make_shared<const std::string>(std::move(out));
+  part.blob = std::make_shared<const std::string>(std::move(out));
 }
 
 namespace {
@@ -248,7 +260,7 @@ std::vector<std::pair<std::uint64_t, Blob>> ContentStore::take_changes() {
   // Numbers rise with the parts; what is new stands behind what was told.
   const std::uint64_t first = std::exchange(first_untold_, next_number_);
   for (auto part = parts_.rbegin(); part != parts_.rend() && part->number >= first; ++part) {
-    if (!part->blob) part->blob = encode(*part, part->content);
+    if (!part->blob) make_blob(*part, part->content);
     part->content = {};
     out.emplace_back(part->number, part->blob);
   }
@@ -276,6 +288,8 @@ bool ContentStore::restore(std::uint64_t number, const Blob& blob) {
   part.metadata = head->metadata;
   part.number = number;
   part.blob = blob;
+  part.is_raw = !head->compressed;
+  if (part.is_raw) count_raw(static_cast<std::int64_t>(part.bytes));
   parts_.push_back(std::move(part));
   next_number_ = std::max(next_number_, number + 1);
   first_untold_ = next_number_;

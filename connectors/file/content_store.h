@@ -5,7 +5,8 @@
 // C1  Segments come back in the order in which they were added, byte for byte.
 // C2  A process keeps kRawBytesMax of them as they are, the rest compressed; small ones are joined.
 // C3  Where state is kept, content lies in blobs that the pipeline's state shares: take_changes() says which are new
-//     and which are gone. Small ones are joined so that each byte is written again a few times at most.
+//     and which are gone. Small ones are joined so that each byte is written again a few times at most. C2 holds for
+//     blobs, too: what is more than kRawBytesMax when it comes is compressed.
 #pragma once
 
 #include <cstdint>
@@ -71,11 +72,13 @@ class ContentStore {
     std::shared_ptr<const std::string> metadata;
     std::uint64_t number = 0;
     Blob blob;
+    bool is_raw = false;  // the blob is, and is counted
   };
   void compress_oldest();
   void forget();
   void add_kept(std::string_view content, std::uint64_t first_line, std::shared_ptr<const std::string> metadata);
-  [[nodiscard]] static Blob encode(const Part& part, std::string_view content);
+  void make_blob(Part& part, std::string_view content);
+  void count_raw(std::int64_t bytes);
   // The bytes as they were added.
   [[nodiscard]] static std::string content_of(const Part& part);
   void gone(const Part& part);
