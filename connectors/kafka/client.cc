@@ -3,7 +3,6 @@
 #include <chrono>
 #include <algorithm>
 #include <array>
-#include <chrono>
 #include <cstdlib>
 
 #include <fmt/format.h>
