@@ -91,6 +91,7 @@ Result<void> ExecSink::write(std::uint64_t commit, const Batch& batch) {
     line.clear();
     append_row(schema_, batch, row, commit, line);
     program_->send(line);
+    count_bytes(line.size() + 1);
     if (program_->unsent() >= kUnsentMax) TRY(flush());
   }
   return {};

@@ -267,6 +267,7 @@ Result<void> ChangesFileSink::begin(std::uint64_t commit) {
 Result<void> ChangesFileSink::flush(std::size_t bytes_min) {
   if (buffer_.size() < bytes_min || buffer_.empty()) return {};
   TRY(file_->append(buffer_));
+  count_bytes(buffer_.size());
   buffer_.clear();
   return {};
 }
@@ -408,9 +409,11 @@ Result<void> SnapshotFileSink::replace_file() {
       for (std::int64_t i = 0; i < count; ++i) buffer += line;
       if (buffer.size() < kBufferBytes) continue;
       TRY(file->append(buffer));
+      count_bytes(buffer.size());
       buffer.clear();
     }
     TRY(file->append(buffer));
+    count_bytes(buffer.size());
     TRY(file->sync());
     return env_->disk->rename(temporary.path(), settings_.path);
   };

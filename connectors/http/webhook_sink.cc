@@ -186,8 +186,12 @@ Result<void> WebhookSink::send(std::uint64_t commit, net::HttpRequest request) {
   const std::string id =
       settings_.pipeline + "/" + context_.name + "/" + std::to_string(commit) + "/" + std::to_string(chunk_++);
   if (request.headers.find("Idempotency-Key") == nullptr) request.headers.set("Idempotency-Key", id);
+  const std::size_t bytes = request.body.size();
   const net::HttpResponse answer = TRY(fetcher_->fetch(std::move(request)));
-  if (answer.status / 100 == 2) return {};
+  if (answer.status / 100 == 2) {
+    count_bytes(bytes);
+    return {};
+  }
   const std::string why = settings_.fetch.url.host + " answered " + answer_text(answer);
   const bool later = fetcher_->is_retry_code(answer.status);  // it might take it another time
   if (later || settings_.on_error == WebhookSettings::OnError::kFail) return fail(Code::kUnavailable, why);

@@ -176,7 +176,10 @@ Result<void> KafkaSink::produce(const std::string& topic, std::string_view key, 
         rd_kafka_producev(client_->raw(), RD_KAFKA_V_RKT(handle), RD_KAFKA_V_PARTITION(RD_KAFKA_PARTITION_UA),
                           RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY(key.data(), key.size()),
                           RD_KAFKA_V_VALUE(content, size), RD_KAFKA_V_HEADERS(headers), RD_KAFKA_V_END);
-    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) return {};
+    if (error == RD_KAFKA_RESP_ERR_NO_ERROR) {
+      count_bytes(key.size() + size);
+      return {};
+    }
     const bool full = error == RD_KAFKA_RESP_ERR__QUEUE_FULL;
     if (full) rd_kafka_poll(client_->raw(), 100);
     auto delivered = delivery_error();
@@ -353,6 +356,7 @@ Result<void> KafkaSink::produce_all(std::span<rd_kafka_message_t> messages) {
   if (handle == nullptr)
     return fail(Code::kBadData, fmt::format("`{}` cannot be the name of a Kafka topic", settings_.topic));
   const std::int64_t deadline = now_ms() + settings_.timeout_ns / kNsPerMs;
+  for (const rd_kafka_message_t& message : messages) count_bytes(message.key_len + message.len);
   while (true) {
     const int taken = rd_kafka_produce_batch(handle, RD_KAFKA_PARTITION_UA, RD_KAFKA_MSG_F_COPY, messages.data(),
                                              static_cast<int>(messages.size()));

@@ -422,6 +422,7 @@ Result<void> PostgresSink::use(Stage stage) {
 Result<void> PostgresSink::flush(std::size_t bytes_min) {
   if (buffer_.size() < bytes_min || buffer_.empty()) return {};
   TRY(connection_->copy(buffer_));
+  count_bytes(buffer_.size());
   buffer_.clear();
   return {};
 }

@@ -66,6 +66,7 @@ class SwitchSink : public Sink {
   Result<std::string> save() override { return inner_->save(); }
   [[nodiscard]] bool saves() const override { return inner_->saves(); }
   [[nodiscard]] Delivery delivery() const override { return inner_->delivery(); }
+  [[nodiscard]] std::uint64_t bytes_written() const override { return inner_->bytes_written(); }
 
   // ---- the switch
   [[nodiscard]] const OutputContents& contents() const { return contents_; }

@@ -9,6 +9,7 @@
 // nothing of a later commit is written.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -73,6 +74,14 @@ class Sink {
   [[nodiscard]] virtual Delivery delivery() const { return Delivery::kAtLeastOnce; }
   // Rows are only counted: the runtime need not consolidate nor keep columns.
   [[nodiscard]] virtual bool discards() const { return false; }
+  // What the outside got, in its own form: bytes of a file, of messages; 0 where that is not known. Any thread.
+  [[nodiscard]] virtual std::uint64_t bytes_written() const { return bytes_written_; }
+
+ protected:
+  void count_bytes(std::uint64_t bytes) { bytes_written_.fetch_add(bytes, std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> bytes_written_{0};
 };
 
 }  // namespace thalweg

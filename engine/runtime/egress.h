@@ -70,6 +70,7 @@ class Egress {
   [[nodiscard]] bool discards() const { return discards_; }
   void count_discarded(std::uint64_t rows) { rows_ += rows; }
   [[nodiscard]] std::uint64_t rows() const { return rows_; }
+  [[nodiscard]] std::uint64_t bytes() const { return sink_->bytes_written(); }
   [[nodiscard]] bool failed() const { return failed_; }
 
  private:

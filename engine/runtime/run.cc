@@ -282,6 +282,7 @@ std::vector<ConnectorStatus> RunImpl::connectors() const {
     if (!output || !shared_.egress[node.id.value]) continue;
     ConnectorStatus status{.name = output->name, .connector = output->connector, .is_source = false};
     status.rows = shared_.egress[node.id.value]->rows();
+    status.bytes = shared_.egress[node.id.value]->bytes();
     status.delivery = shared_.egress[node.id.value]->delivery();
     status.refused = shared_.egress[node.id.value]->refusals().refused();
     status.errors = status.refused;
