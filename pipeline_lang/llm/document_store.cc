@@ -91,7 +91,7 @@ Table unpacked(const Writer& writer, const Table& table) {
                                                   : "call($merge_metadata, metadata, pieces[1])"}});
 }
 
-plan::Reducer reducer_of(plan::ReducerKind kind, std::uint32_t column) {
+plan::Reducer column_reducer(plan::ReducerKind kind, std::uint32_t column) {
   plan::Reducer out;
   out.kind = kind;
   out.args = {column};
@@ -131,8 +131,8 @@ Table statistics_of(const Writer& writer, const Table& inputs, std::size_t num_s
       {"there", "there"}, {"modified", "modified"}, {"seen", "seen"}};
   plan::GroupBy group;
   group.always_one_row = true;
-  group.reducers = {reducer_of(plan::ReducerKind::kSum, 0), reducer_of(plan::ReducerKind::kMax, 1),
-                    reducer_of(plan::ReducerKind::kMax, 2)};
+  group.reducers = {column_reducer(plan::ReducerKind::kSum, 0), reducer_of(plan::ReducerKind::kMax, 1),
+                    column_reducer(plan::ReducerKind::kMax, 2)};
   Schema schema;
   for (const char* name : {"file_count", "last_modified", "last_indexed"})
     schema.columns.push_back({name, Type(Kind::kInt, true)});
@@ -140,7 +140,8 @@ Table statistics_of(const Writer& writer, const Table& inputs, std::size_t num_s
     for (const char* count : {"there", "failed", "deleted"}) {
       const std::string name = count + std::to_string(source);
       columns.emplace_back(name, "if_else(source == " + std::to_string(source) + ", " + count + ", 0)");
-      group.reducers.push_back(reducer_of(plan::ReducerKind::kSum, static_cast<std::uint32_t>(group.reducers.size())));
+      group.reducers.push_back(
+          column_reducer(plan::ReducerKind::kSum, static_cast<std::uint32_t>(group.reducers.size())));
       schema.columns.push_back({name, Type(Kind::kInt, true)});
     }
   const Table numbers = writer.project(documents, columns);

@@ -187,7 +187,7 @@ Setting::Map listener_of(const std::optional<std::string>& host, const std::opti
   return out;
 }
 
-Setting::Map writer_args(const ServePlace& place, const ServedRoute& route, const std::string& path) {
+Setting::Map answer_args(const ServePlace& place, const ServedRoute& route, const std::string& path) {
   Setting::Map out = listener_of(place.host, place.port, path);
   Setting::List methods;
   for (const std::string& method : route.methods) methods.emplace_back(method);
@@ -198,7 +198,7 @@ Setting::Map writer_args(const ServePlace& place, const ServedRoute& route, cons
   return out;
 }
 
-Setting::Map writer_args(const ServedTool& tool) {
+Setting::Map answer_args(const ServedTool& tool) {
   Setting::Map out = listener_of(tool.server.host, tool.server.port, "/mcp");
   Setting::Map mcp;
   mcp.emplace_back("server", Setting(tool.server.name));
@@ -237,9 +237,9 @@ Table requests_by(const Writer& writer, Setting::Map args, const std::vector<Rou
 Table requests_of(Writer& writer, const ServePlace& place, const ServedRoute& route) {
   std::vector<Table> sources;
   for (const std::string& path : route.paths)
-    sources.push_back(requests_by(writer, writer_args(place, route, path), route.fields, path));
+    sources.push_back(requests_by(writer, answer_args(place, route, path), route.fields, path));
   for (const ServedTool& tool : route.tools)
-    sources.push_back(requests_by(writer, writer_args(tool), route.fields, "/mcp/" + tool.name));
+    sources.push_back(requests_by(writer, answer_args(tool), route.fields, "/mcp/" + tool.name));
   ENSURE(!sources.empty());
   if (sources.size() == 1) return sources.front();
   const Schema schema = sources.front().schema;
