@@ -183,7 +183,7 @@ Result<Written> BlobStore::put(const std::string& key, const std::string& bytes,
                        (condition.kind == Condition::Kind::kUnchanged && answer.status == 404);
   if (!refused) return fail(error_of(answer, key));
   Written out;
-  out.done = condition.kind != Condition::Kind::kNone && !bytes.empty() && is_ours(key, bytes, out.etag);
+  out.done = condition.kind != Condition::Kind::kNone && is_ours(key, bytes, out.etag);
   return out;
 }
 

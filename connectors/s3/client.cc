@@ -209,7 +209,7 @@ Result<Written> S3Store::put(const std::string& key, const std::string& bytes, c
   if (!refused) return fail(error_of(answer, key));
   // The request may have been sent twice, because its answer did not come.
   Written out;
-  out.done = condition.kind != Condition::Kind::kNone && !bytes.empty() && is_ours(key, bytes, out.etag);
+  out.done = condition.kind != Condition::Kind::kNone && is_ours(key, bytes, out.etag);
   return out;
 }
 
