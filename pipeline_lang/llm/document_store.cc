@@ -131,7 +131,7 @@ Table statistics_of(const Writer& writer, const Table& inputs, std::size_t num_s
       {"there", "there"}, {"modified", "modified"}, {"seen", "seen"}};
   plan::GroupBy group;
   group.always_one_row = true;
-  group.reducers = {column_reducer(plan::ReducerKind::kSum, 0), reducer_of(plan::ReducerKind::kMax, 1),
+  group.reducers = {column_reducer(plan::ReducerKind::kSum, 0), column_reducer(plan::ReducerKind::kMax, 1),
                     column_reducer(plan::ReducerKind::kMax, 2)};
   Schema schema;
   for (const char* name : {"file_count", "last_modified", "last_indexed"})
