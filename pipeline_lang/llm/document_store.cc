@@ -87,8 +87,7 @@ Table unpacked(const Writer& writer, const Table& table) {
   const bool typed = list.is(Kind::kList) && list.element().is(Kind::kTuple);
   const Table flat = writer.flatten(table, 0, typed ? list.element() : Type(Kind::kJson));
   return writer.project(flat, {{"text", typed ? "pieces[0]" : "unwrap(pieces[0].as_str())"},
-                               {"metadata", typed ? "call($merge_metadata, metadata, pieces[1])"
-                                                  : "call($merge_metadata, metadata, pieces[1])"}});
+                               {"metadata", "call($merge_metadata, metadata, pieces[1])"}});
 }
 
 plan::Reducer column_reducer(plan::ReducerKind kind, std::uint32_t column) {
@@ -103,12 +102,12 @@ plan::Reducer column_reducer(plan::ReducerKind kind, std::uint32_t column) {
 
 // Documents that are there, and those that are not any more.
 Table counted_documents(const Writer& writer, const Table& inputs) {
-  const Table there = writer.project(inputs, {{"modified", "metadata.get(\"modified_at\").as_int()"},
-                                              {"seen", "metadata.get(\"seen_at\").as_int()"},
-                                              {"source", "source"},
-                                              {"there", "1"},
-                                              {"failed", "failed"},
-                                              {"deleted", "0"}});
+  Table there = writer.project(inputs, {{"modified", "metadata.get(\"modified_at\").as_int()"},
+                                        {"seen", "metadata.get(\"seen_at\").as_int()"},
+                                        {"source", "source"},
+                                        {"there", "1"},
+                                        {"failed", "failed"},
+                                        {"deleted", "0"}});
   if (inputs.append_only) return there;
   const Lowering& lower = writer.lower();
   const Table rows = writer.project(inputs, {{"source", "source"}});
