@@ -63,8 +63,8 @@ struct StaticRows {
 };
 
 // The error log as a table; schema: see language.md 8. With `operators`, only their errors.
-// `rejected_records`: instead, what the sources among `operators` could not read, as raw, reason, source, position
-// (all str).
+// `rejected_records`: instead, what the sources among `operators` could not read and the outputs among them refused, as
+// raw, reason, source, position (all str).
 struct ErrorLog {
   std::vector<NodeId> operators;
   bool all = true;
